@@ -1,0 +1,53 @@
+# Each target does its own set-up: a fresh clone needs nothing but Python, make and a package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INPUT ?=
+DATA ?= ../shared/data
+
+.PHONY: help demo lint test bench train clean
+
+help:
+	@echo "make demo [INPUT=picture]   outline the faces in a picture, into limn-out/"
+	@echo "make test                   lint, types and tests"
+	@echo "make bench                  measure quality and speed of the bundled models"
+	@echo "make train                  train the bundled models again (hours)"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=24"
+
+# the core alone: no torch
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e ".[demo]"
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e ".[demo,test]"
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/python demo/first_light.py $(if $(INPUT),"$(INPUT)")
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/first_light.py
+
+train: $(VENV)/.test
+	$(PIP) install -c constraints.txt -e ".[train]"
+	$(BIN)/python training/faces.py --data $(DATA) --out runs/faces.json
+	$(BIN)/python training/detector.py --data $(DATA) --records runs/faces.json --out runs/detector
+	$(BIN)/python training/landmarks.py --data $(DATA) --out runs/landmarks
+	$(BIN)/python training/export.py limn/rtmdet_face-lite_320.py runs/detector/weights.pth src/limn/bundled/face-lite/detector.onnx
+	$(BIN)/python training/export.py limn/rtmpose_face-lite_300w-160x160.py runs/landmarks/weights.pth src/limn/bundled/face-lite/pose.onnx
+
+clean:
+	rm -rf $(VENV) build dist limn-out

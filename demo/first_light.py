@@ -1,0 +1,35 @@
+"""Outline the faces in a picture: the user's own, or a portrait that scikit-image ships.
+
+    python demo/first_light.py [PICTURE ...]
+
+The portrait is NASA's, of Eileen Collins, in the public domain.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from limn import cli
+
+
+def portrait(folder: Path) -> Path:
+    """Write scikit-image's astronaut into a folder; return its path."""
+    import cv2
+    from skimage import data
+
+    path = folder / "astronaut.png"
+    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    return path
+
+
+def main(pictures: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = pictures or [str(portrait(Path(folder)))]
+        sys.argv = ["limn", "run", *inputs, "--out", "limn-out", "--json", "limn-out"]
+        cli.main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

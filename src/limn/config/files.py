@@ -1,0 +1,112 @@
+"""Reads one config file and everything it inherits."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .evaluate import INNER, Evaluator, Values, parse
+from .merge import merge
+from .paths import resolve_base, resolve_module
+from .statements import run
+from .values import BaseDict, Budget, Name, inherited, plain
+
+MAX_BYTES = 2_000_000
+MAX_CHAIN = 40  # configs that inherit from each other
+FILE_COST = 20_000  # units of the budget
+
+# a string or a comment (kept as it is; an unclosed one ends where it must), or a {{ template }} outside of these
+_BARE = re.compile(
+    rf"""('''|\"\"\")(?:\\.|[^\\])*?(?:\1|\Z) | "(?:\\.|[^"\\\n])*"? | '(?:\\.|[^'\\\n])*'? | \#[^\n]*
+    | \{{\{{[ ]{{0,9}}(?P<inner>{INNER.replace(" ", "[ ]")})[ ]{{0,9}}\}}\}}""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def load_file(path: Path, budget: Budget, chain: tuple[Path, ...] = ()) -> Values:
+    """Return all that a config file defines and inherits: plain values, and a Name per import.
+
+    Raises:
+        ConfigError: The file cannot be read or evaluated.
+    """
+    identity = path.resolve()
+    if identity in chain:
+        loop = " -> ".join(p.name for p in (*chain[chain.index(identity) :], identity))
+        raise ConfigError(f"{path} inherits from itself: {loop}")
+    if len(chain) >= MAX_CHAIN:
+        raise ConfigError(f"{path}: more than {MAX_CHAIN} configs inherit from each other")
+    chain = (*chain, identity)
+    try:
+        budget.spend(FILE_COST)
+        text, tree = _read(path)
+        base = _bases(path, text, tree, budget, chain)
+        evaluator = Evaluator(path, text, base, budget, lambda *module: _module(path, budget, chain, *module))
+        run(evaluator, tree.body)
+        data, imported = evaluator.results()
+        merged: Any = plain(_merged(path, data, base), budget)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return {**imported, **merged}
+
+
+def _merged(path: Path, data: Values, base: Values) -> Values:
+    try:
+        return merge(data, base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> tuple[str, ast.Module]:
+    """Return the text of a config, with bare templates quoted, and its syntax tree without ``_base_``."""
+    if path.suffix != ".py":
+        raise ConfigError(f"{path} is not a python config (.py)")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path} is too large for a config ({path.stat().st_size:,} bytes)")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"the config {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a text file in UTF-8 (byte {error.start})") from None
+    text = _BARE.sub(lambda m: f"{{{{{m['inner']!r}}}}}" if m["inner"] else m[0], text)
+    try:
+        return text, parse(text)
+    except SyntaxError as error:
+        raise ConfigError(f"{path}, line {error.lineno}: not valid python: {error.msg}") from None
+    except (ValueError, MemoryError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid python: {error or 'it is nested too deeply'}") from None
+
+
+def _bases(path: Path, text: str, tree: ast.Module, budget: Budget, chain: tuple[Path, ...]) -> Values:
+    """Load what ``_base_`` names, and take that statement out of the tree."""
+    statement = next((node for node in tree.body if _assigns_base(node)), None)
+    if not isinstance(statement, ast.Assign):
+        return BaseDict()
+    tree.body.remove(statement)
+    lone = Evaluator(path, text, {}, budget, lambda *_: {})
+    references = lone.evaluate(statement.value)
+    references = [references] if isinstance(references, str) else references
+    if not isinstance(references, (list, tuple)) or not all(isinstance(r, str) for r in references):
+        raise lone.fail(statement, "is neither a path nor a list of paths")
+    base: dict[str, Any] = BaseDict()
+    for reference in references:
+        file, scope = resolve_base(reference, path)
+        values = {k: v for k, v in load_file(file, budget, chain).items() if not isinstance(v, Name)}
+        twice = sorted(base.keys() & values.keys())
+        if twice:
+            raise lone.fail(statement, f"names bases that define the same keys: {', '.join(twice)}")
+        base.update({k: inherited(v, scope) for k, v in values.items()})
+    return base
+
+
+def _assigns_base(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id == "_base_" for target in targets)
+
+
+def _module(path: Path, budget: Budget, chain: tuple[Path, ...], module: str, level: int) -> Values:
+    values = load_file(resolve_module(module, level, path), budget, chain)
+    return {k: v if isinstance(v, Name) else inherited(v) for k, v in values.items()}

@@ -1,0 +1,307 @@
+"""The functions, methods and operators that a config may use: pure ones, bounded in what they make."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import itertools
+import math
+import operator
+import os
+import re
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .merge import merge
+from .values import MAX_BITS, BaseDict, Budget, inherited
+
+MAX_LENGTH = 1_000_000  # elements of a list, characters of a string
+
+
+def _fits(length: int) -> None:
+    if length > MAX_LENGTH:
+        raise ValueError(f"it would make {length:,} elements, and {MAX_LENGTH:,} is the most")
+
+
+def _small(number: object) -> object:
+    if isinstance(number, int) and number.bit_length() > MAX_BITS:
+        raise ValueError("the number is too large")
+    return number
+
+
+# -- functions
+
+
+def _range(*args: int) -> range:
+    numbers = range(*args)
+    # len() cannot tell the length of a range beyond the machine's word
+    _fits(len(numbers) if max(map(abs, args)) < 2**62 else 2**62)
+    return numbers
+
+
+def _round(number: float, digits: int | None = None) -> float:
+    if digits is not None and abs(digits) > 400:
+        raise ValueError(f"round to {digits} digits")
+    return round(number, digits)
+
+
+def _sum(values: Iterable[Any], start: Any = 0) -> Any:
+    if isinstance(start, (list, tuple)):
+        return type(start)(itertools.chain(start, *values))
+    return _small(sum(values, start))
+
+
+FUNCTIONS: dict[str, Callable[..., object]] = {
+    "abs": abs,
+    "all": all,
+    "any": any,
+    "bool": bool,
+    "dict": dict,
+    "enumerate": lambda *args, **kwargs: list(enumerate(*args, **kwargs)),
+    "float": float,
+    "int": lambda *args: _small(int(*args)),
+    "len": len,
+    "list": list,
+    "max": max,
+    "min": min,
+    "range": _range,
+    "reversed": lambda values: list(reversed(values)),
+    "round": _round,
+    "set": set,
+    "sorted": sorted,
+    "str": str,
+    "sum": _sum,
+    "tuple": tuple,
+    "zip": lambda *args: list(zip(*args)),  # noqa: B905
+}
+
+# what an import of the standard library may be used for; every other imported name is inert
+LIBRARY: dict[str, Callable[..., object]] = {
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "math.ceil": math.ceil,
+    "math.cos": math.cos,
+    "math.exp": math.exp,
+    "math.floor": math.floor,
+    "math.log": math.log,
+    "math.log10": math.log10,
+    "math.log2": math.log2,
+    "math.sin": math.sin,
+    "math.sqrt": math.sqrt,
+    "os.environ.get": os.environ.get,
+    "os.getenv": os.getenv,
+    "os.path.basename": os.path.basename,
+    "os.path.dirname": os.path.dirname,
+    "os.path.join": os.path.join,
+    "os.path.splitext": os.path.splitext,
+}
+CONSTANTS: dict[str, float] = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "math.nan": math.nan}
+
+
+# -- strings
+
+
+_PERCENT = re.compile(r"%(?:\([^)]*\))?([-#0 +]*[\d*]*\.?[\d*]*)")
+
+
+def check_width(spec: str) -> str:
+    """Refuse a format whose width or precision is out of all reason."""
+    if re.search(r"\d{4}|\*", spec):
+        raise ValueError(f"the format {spec!r} is too wide")
+    return spec
+
+
+class _Formatter(string.Formatter):
+    """``str.format`` that reaches into dicts and lists only, never into attributes."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        first, *rest = re.split(r"[.\[]", field_name)
+        value = self.get_value(int(first) if first.isdigit() else first, args, kwargs)
+        for part in rest:
+            key = part.rstrip("]")
+            value = value[int(key)] if isinstance(value, (list, tuple)) else dict(value)[key]
+        return value, first
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return format(value, check_width(format_spec))
+
+
+def _format(text: str, *args: object, **kwargs: object) -> str:
+    return _Formatter().vformat(text, args, kwargs)
+
+
+def _join(text: str, parts: Iterable[str]) -> str:
+    parts = list(parts)
+    _fits(sum(len(p) for p in parts) + len(text) * len(parts))
+    return text.join(parts)
+
+
+def _replace(text: str, old: str, new: str, count: int = -1) -> str:
+    _fits(len(text) + text.count(old) * len(new))
+    return text.replace(old, new, count)
+
+
+# -- dicts and lists
+
+
+def store(target: dict, key: object, value: object) -> None:
+    """Set a key; a dict of a base keeps a copy, as MMEngine's does."""
+    target[key] = inherited(value) if isinstance(target, BaseDict) else value
+
+
+def _update(target: dict, other: Any = (), **kwargs: object) -> None:
+    for key, value in {**dict(other), **kwargs}.items():
+        old = target.get(key)
+        if isinstance(target, BaseDict) and isinstance(old, dict) and isinstance(value, dict):
+            _update(old, value)
+        else:
+            store(target, key, value)
+
+
+def _pop(target: dict, key: object, *default: object) -> object:
+    if isinstance(target, BaseDict) and not default:
+        return target.pop(key, None)
+    return target.pop(key, *default)
+
+
+def _merge(target: dict, other: dict) -> None:
+    merged = merge(other, target)
+    target.clear()
+    _update(target, merged)
+
+
+def _copy(target: dict) -> dict:
+    return type(target)(target)
+
+
+METHODS: dict[type, dict[str, Callable[..., object]]] = {
+    dict: {
+        "copy": _copy,
+        "get": dict.get,
+        "items": lambda d: list(d.items()),
+        "keys": lambda d: list(d),
+        "merge": _merge,
+        "pop": _pop,
+        "setdefault": dict.setdefault,
+        "update": _update,
+        "values": lambda d: list(d.values()),
+    },
+    list: {
+        "append": list.append,
+        "clear": list.clear,
+        "copy": list.copy,
+        "count": list.count,
+        "extend": list.extend,
+        "index": list.index,
+        "insert": list.insert,
+        "pop": list.pop,
+        "remove": list.remove,
+        "reverse": list.reverse,
+        "sort": list.sort,
+    },
+    tuple: {"count": tuple.count, "index": tuple.index},
+    set: {"add": set.add, "difference": set.difference, "intersection": set.intersection, "union": set.union},
+    str: {
+        "capitalize": str.capitalize,
+        "endswith": str.endswith,
+        "format": _format,
+        "join": _join,
+        "lower": str.lower,
+        "lstrip": str.lstrip,
+        "partition": str.partition,
+        "replace": _replace,
+        "rpartition": str.rpartition,
+        "rsplit": str.rsplit,
+        "rstrip": str.rstrip,
+        "split": str.split,
+        "startswith": str.startswith,
+        "strip": str.strip,
+        "title": str.title,
+        "upper": str.upper,
+    },
+}
+
+# these look at the top level of their arguments only, so that need not be weighed as a whole
+SHALLOW = {"append", "get", "items", "keys", "len", "list", "tuple", "values"}
+
+
+# -- operators
+
+
+def _multiply(left: Any, right: Any) -> Any:
+    for sequence, times in ((left, right), (right, left)):
+        if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
+            _fits(len(sequence) * max(times, 0))
+    return left * right
+
+
+def _power(left: Any, right: Any) -> Any:
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > MAX_BITS:
+        raise ValueError("the number is too large")
+    return left**right
+
+
+def _shift(left: Any, right: Any) -> Any:
+    if right > MAX_BITS:
+        raise ValueError("the number is too large")
+    return left << right
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    if isinstance(left, bytes):
+        raise TypeError("bytes cannot be formatted here")
+    if isinstance(left, str):
+        for spec in _PERCENT.findall(left):
+            check_width(spec)
+    return left % right
+
+
+BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: _multiply,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: _modulo,
+    ast.Pow: _power,
+    ast.LShift: _shift,
+    ast.RShift: operator.rshift,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+    ast.BitXor: operator.xor,
+}
+UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: operator.not_,
+    ast.Invert: operator.invert,
+}
+COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda left, right: left in right,
+    ast.NotIn: lambda left, right: left not in right,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+}
+
+
+def binary(kind: type[ast.operator], left: object, right: object, budget: Budget) -> object:
+    """Apply a binary operator and charge for what it made."""
+    if kind not in BINARY:
+        raise TypeError(f"the operator {kind.__name__} is not supported")
+    if kind is ast.Mod and isinstance(left, str):
+        budget.weigh(right)
+    return charged(_small(BINARY[kind](left, right)), budget)
+
+
+def charged(result: Any, budget: Budget) -> Any:
+    """Charge for the length of a result."""
+    if isinstance(result, (str, bytes, dict, list, tuple, set, range)):
+        budget.spend(len(result))
+    return result

@@ -1,0 +1,144 @@
+"""Inheritance: how one config is laid over another, and options over a config (MMEngine's meaning)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import ArgumentError, ConfigError
+
+MAX_BRACKETS = 50
+
+
+def merge(child: Mapping[str, Any], base: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
+    """Lay ``child`` over ``base`` and return a new dict; neither is changed.
+
+    Dicts are merged recursively, everything else replaces what the base has. ``_delete_=True`` in
+    a dict replaces the base's dict. A dict with the keys ``'0'``, ``'1'``, ... over a list changes
+    these elements.
+
+    Raises:
+        ConfigError: A dict meets something else in the base, or an index is out of range.
+    """
+    result = dict(base)
+    for key, value in child.items():
+        if key != "_delete_":
+            path = f"{where}.{key}" if where else str(key)
+            result[key] = _over(value, base[key], path) if key in base else value
+    return result
+
+
+def _over(value: Any, base: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if value.get("_delete_"):
+        return {k: v for k, v in value.items() if k != "_delete_"}
+    if isinstance(base, dict):
+        return merge(value, base, where=where)
+    if isinstance(base, (list, tuple)) and all(str(k).isdigit() for k in value):
+        items = list(base)
+        for key, element in value.items():
+            if int(key) >= len(items):
+                raise ConfigError(f"{where}.{key} does not exist: {where} has {len(items)} elements, counted from 0")
+            items[int(key)] = _over(element, items[int(key)], f"{where}.{key}")
+        return type(base)(items)
+    raise ConfigError(
+        f"{where} is a dict here and {type(base).__name__} ({str(base)[:40]}) in what it is laid over: "
+        "they cannot be merged (write _delete_=True into the dict to replace it)"
+    )
+
+
+def apply_options(cfg: Mapping[str, Any], options: Mapping[str, object]) -> dict[str, Any]:
+    """Return a copy of ``cfg`` with options applied, as ``--cfg-options`` of the MMPose commands does.
+
+    A key such as ``model.test_cfg.flip_test`` or ``pipeline.0.type`` names a value by dict keys and
+    list indices; keys that do not exist are created.
+
+    Raises:
+        ConfigError: A key leads through something that is neither a dict nor a list.
+        ArgumentError: Two options contradict each other.
+    """
+    nested: dict[str, Any] = {}
+    for dotted, value in options.items():
+        *parents, last = dotted.split(".")
+        level = nested
+        for key in parents:
+            level = level.setdefault(key, {})
+            if not isinstance(level, dict):
+                raise ArgumentError(f"the option {dotted} contradicts an option that sets {key} to {level!r}")
+        both_dicts = isinstance(value, dict) and isinstance(level.get(last), dict)
+        level[last] = {**level[last], **value} if both_dicts and isinstance(value, dict) else value
+    return merge(nested, cfg)
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, object]:
+    """Read ``KEY=VALUE`` words of a command line into ``{key: value}``.
+
+    Numbers, ``True``/``False`` (any case) and ``None`` are themselves, ``[1,2]`` and ``1,2`` are
+    lists, ``(1,2)`` is a tuple, brackets nest, and all else is a string. Quotes keep a string as
+    it is (``a="1,2"``); around brackets they are ignored, since many shells need them there.
+
+    Raises:
+        ArgumentError: A word without ``=``, or brackets that do not match.
+    """
+    options: dict[str, object] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ArgumentError(
+                f"the option {text!r} is not of the form KEY=VALUE, such as model.test_cfg.flip_test=False"
+            )
+        try:
+            options[key.strip()] = _parse(value)
+        except ValueError as error:
+            raise ArgumentError(f"the option {text!r} cannot be read: {error}") from None
+    return options
+
+
+def _parse(text: str, depth: int = 0) -> object:
+    text = text.strip()
+    if depth > MAX_BRACKETS:
+        raise ValueError("it has too many brackets")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1]:
+        inner = text[1:-1].strip()
+        return _parse(inner, depth + 1) if inner[:1] + inner[-1:] in ("[]", "()") else text[1:-1]
+    parts = _split(text)
+    if len(parts) > 1:
+        return [_parse(part, depth + 1) for part in parts if part.strip()]
+    if text[:1] + text[-1:] in ("[]", "()"):
+        values = [_parse(part, depth + 1) for part in _split(text[1:-1]) if part.strip()]
+        return tuple(values) if text[0] == "(" else values
+    return _scalar(text)
+
+
+def _split(text: str) -> list[str]:
+    """Split at the commas that stand outside brackets and quotes."""
+    parts, start, closing, quote = [], 0, "", ""
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"" and char in text[i + 1 :] and text[:i].rstrip()[-1:] in ("", ",", "[", "("):
+            quote = char
+        elif char in "[(":
+            closing += "])"["[(".index(char)]
+        elif char in "])":
+            if closing[-1:] != char:
+                raise ValueError(f"the bracket {char!r} does not match")
+            closing = closing[:-1]
+        elif char == "," and not closing:
+            parts.append(text[start:i])
+            start = i + 1
+    if closing:
+        raise ValueError(f"the bracket {closing[-1]!r} is missing")
+    return [*parts, text[start:]]
+
+
+def _scalar(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return None if text == "None" else text

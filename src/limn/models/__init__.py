@@ -1,0 +1,1 @@
+"""Network definitions: plain torch modules whose attribute names equal OpenMMLab's checkpoint keys."""

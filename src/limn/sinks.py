@@ -1,0 +1,249 @@
+"""Where results go: pictures and JSON files, each written whole or not at all.
+
+A sink makes its folder when it is opened, so that a folder that cannot be written is known before
+any picture is computed. Every file is written under a temporary name beside its place and then moved
+there, so a reader never sees half a file; what an earlier run left under the same name is replaced.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from .errors import ArgumentError, OutputError
+from .types import Result
+
+_Sink = TypeVar("_Sink", bound="_FolderSink")
+
+
+class Namer:
+    """Gives every output of one run a stem of its own.
+
+    The first ``face`` keeps its name, later ones become ``face_1``, ``face_2`` and so on. Stems that
+    differ only in case or in Unicode composition count as equal, since some file systems say so.
+
+    Args:
+        stems: Stems that are known to come; they are never given to a renamed one.
+    """
+
+    def __init__(self, stems: Iterable[str] = ()) -> None:
+        self._reserved = {_folded(stem) for stem in stems}
+        self._given: set[str] = set()
+        self._last: dict[str, int] = {}  # the last number tried per stem, so that n equal stems cost n steps
+
+    def name(self, stem: str) -> tuple[str, bool]:
+        """Return a stem that no earlier call returned, and whether it differs from ``stem``."""
+        if (key := _folded(stem)) not in self._given:
+            self._given.add(key)
+            return stem, False
+        number = self._last.get(key, 0) + 1
+        while (new := _folded(f"{stem}_{number}")) in self._given or new in self._reserved:
+            number += 1
+        self._last[key] = number
+        self._given.add(new)
+        return f"{stem}_{number}", True
+
+
+class _FolderSink:
+    """A folder that is made, and proved writable, when the sink is opened."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(os.path.expanduser(folder))
+        _open_folder(self.folder)
+
+    def __enter__(self: _Sink) -> _Sink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing stays open between two files."""
+
+
+class PictureSink(_FolderSink):
+    """Writes pictures into a folder.
+
+    Raises:
+        OutputError: The folder cannot be made or written.
+    """
+
+    def path(self, stem: str, suffix: str = ".jpg") -> Path:
+        """Return where `write` puts a picture with this stem that came from a file with this ending."""
+        return self.folder / (_checked(stem) + _writable_suffix(suffix))
+
+    def write(self, stem: str, image: np.ndarray, suffix: str = ".jpg") -> Path:
+        """Write one picture and return its path.
+
+        Args:
+            stem: File name without folder and ending.
+            image: uint8 [H, W, 3], BGR.
+            suffix: Ending of the input. It is kept for JPEG (quality 95), PNG, BMP, TIFF and WebP;
+                other kinds become PNG where they are lossless and JPEG where they are not.
+
+        Raises:
+            OutputError: The picture does not fit its format, or the file cannot be written.
+        """
+        path = self.path(stem, suffix)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ArgumentError(
+                f"a picture to write has shape {list(image.shape)} and dtype {image.dtype} "
+                "where uint8 [height, width, 3] is needed"
+            )
+        _write_whole(path, _encode(image, path))
+        return path
+
+
+class JsonSink(_FolderSink):
+    """Writes the instances of each picture into a JSON file of MMPose's form.
+
+    Raises:
+        OutputError: The folder cannot be made or written.
+    """
+
+    def path(self, stem: str) -> Path:
+        """Return where `write` puts the result with this stem."""
+        return self.folder / f"{_checked(stem)}.json"
+
+    def write(self, stem: str, result: Result) -> Path:
+        """Write ``STEM.json``, a list of the instances in their order, and return its path.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        path = self.path(stem)
+        _write_whole(path, json.dumps(_plain(result.instances()), indent=2, allow_nan=False).encode("ascii"))
+        return path
+
+
+# -- names and numbers -----------------------------------------------------------------------------
+
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem.casefold())
+
+
+def _checked(stem: str) -> str:
+    """Refuse a stem that would leave its folder, as one from an upload may try."""
+    if not stem or "\0" in stem or os.path.basename(stem) != stem:
+        raise ArgumentError(f"{stem!r} is not the stem of a file name; give a name without folders")
+    return stem
+
+
+def _plain(value: object) -> object:
+    """Make ``value`` fit for JSON: the shortest decimals that give the same float32, null for NaN and infinity."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        if abs(value) > _FLOAT32_MAX:
+            return value
+        # 51.75607 instead of 51.75606918334961, the digits beyond float32 being noise; a number that
+        # was no float32 to begin with keeps all of its digits.
+        single = np.float32(value)
+        short = float(str(single))
+        return short if float(single) == value and np.float32(short) == single else value
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+_KEPT = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
+# OpenCV writes some of these, but a GIF in 256 colours, and .pgm and .pbm only in grey.
+_LOSSLESS = {".gif", ".pbm", ".pgm", ".ppm", ".pnm"}
+_QUALITY = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpe": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+}
+_LONGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".jpe": 65500, ".webp": 16383}  # of libjpeg and of the WebP format
+
+
+def _writable_suffix(suffix: str) -> str:
+    if suffix.lower() in _KEPT:
+        return suffix
+    return ".png" if suffix.lower() in _LOSSLESS else ".jpg"
+
+
+def _encode(image: np.ndarray, path: Path) -> bytes:
+    suffix = path.suffix.lower()
+    height, width = image.shape[:2]
+    # Asked first, because the libraries below print their own complaint.
+    if suffix in _LONGEST_SIDE and max(height, width) > _LONGEST_SIDE[suffix]:
+        raise OutputError(f"'{path}' cannot be written: {width} x {height} pixels do not fit {suffix}; use .png")
+    try:
+        done, data = cv2.imencode(suffix, image, _QUALITY.get(suffix, []))
+    except cv2.error as error:
+        raise OutputError(f"'{path}' cannot be written: OpenCV fails with {error.err!r}; use .png") from None
+    if not done:
+        raise OutputError(f"'{path}' cannot be written: OpenCV cannot encode it as {suffix}; use .png")
+    return data.tobytes()
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def _open_folder(folder: Path) -> None:
+    """Make ``folder`` and prove with a trial file that it can be written (permission bits do not tell)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = _temporary(folder)
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except (OSError, ValueError) as error:
+        raise OutputError(f"the folder '{folder}' cannot be written: {_reason(folder, error)}") from None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds either all of it or what it held before."""
+    temporary = _temporary(path.parent)
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # it is gone where all went well
+                temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"'{path}' cannot be written: {_reason(path, error)}") from None
+
+
+def _temporary(folder: Path) -> Path:
+    """A short name, as that of the target may be as long as the file system allows."""
+    return folder / f".limn-{secrets.token_hex(6)}.tmp"
+
+
+def _reason(path: Path, error: OSError | ValueError) -> str:
+    """Say in half a sentence why ``path`` failed and what to do."""
+    number = error.errno if isinstance(error, OSError) else None
+    for place in [*reversed(path.parents), path]:
+        if number in (errno.EEXIST, errno.ENOTDIR) and os.path.lexists(place) and not os.path.isdir(place):
+            return f"the file '{place}' is in the way; remove it or choose another folder"
+    if number in (errno.EISDIR, errno.ENOTEMPTY):
+        return "a folder of that name is in the way; remove it or choose another folder"
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "no space is left; free some or choose another disk"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "permission denied; change the folder's permissions or choose another folder"
+    if number == errno.ENAMETOOLONG:
+        return "its name is too long; use shorter names"
+    return f"{str(getattr(error, 'strerror', None) or error).lower()}; choose another folder"

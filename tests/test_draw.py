@@ -1,0 +1,366 @@
+"""A user looks at what was found: dots where the points are, in the right colours, at every size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from limn import keypoints
+from limn.draw import draw
+from limn.errors import ArgumentError
+from limn.types import Boxes, Poses, Result
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+GREY = 90
+
+
+def blank(width: int, height: int) -> np.ndarray:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def found(
+    name: str,
+    points: np.ndarray,
+    scores: np.ndarray | float = 1.0,
+    boxes: np.ndarray | None = None,
+    track_ids: list[int] | None = None,
+) -> Result:
+    points = np.asarray(points, np.float32)
+    if boxes is None:
+        boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+    n = len(points)
+    return Result(
+        Boxes(np.asarray(boxes, np.float32), np.full(n, 0.93, np.float32), np.zeros(n, np.int64)),
+        Poses(points, np.broadcast_to(np.float32(scores), points.shape[:2])),
+        name,
+        (0, 0),
+        track_ids=None if track_ids is None else np.array(track_ids),
+    )
+
+
+def face(size: float, left: float = 0.0, top: float = 0.0) -> np.ndarray:
+    """A frontal 68-point face [68, 2] of ``size`` pixels from jaw to brow."""
+
+    def arc(n: int, cx: float, cy: float, rx: float, ry: float, start: float, stop: float) -> np.ndarray:
+        t = np.radians(np.linspace(start, stop, n))
+        return np.stack([cx + rx * np.cos(t), cy + ry * np.sin(t)], axis=1)
+
+    def ring(n: int, cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
+        return arc(n + 1, cx, cy, rx, ry, -180, 180)[:-1]
+
+    parts = [
+        arc(17, 0.5, 0.35, 0.45, 0.65, 180, 0),
+        arc(5, 0.28, 0.12, 0.16, 0.08, -180, 0),
+        arc(5, 0.72, 0.12, 0.16, 0.08, -180, 0),
+        np.stack([np.full(4, 0.5), np.linspace(0.25, 0.5, 4)], axis=1),
+        arc(5, 0.5, 0.55, 0.1, 0.04, 180, 0),
+        ring(6, 0.3, 0.28, 0.09, 0.05),
+        ring(6, 0.7, 0.28, 0.09, 0.05),
+        ring(12, 0.5, 0.75, 0.2, 0.09),
+        ring(8, 0.5, 0.75, 0.15, 0.03),
+    ]
+    return np.concatenate(parts) * size + (left, top)
+
+
+def person(height: float, left: float = 0.0, top: float = 0.0) -> np.ndarray:
+    """A standing person [17, 2] in COCO order."""
+    halves = [(0.03, -0.02), (0.06, 0.0), (0.12, 0.15), (0.16, 0.32), (0.18, 0.48), (0.08, 0.5), (0.09, 0.75), (0.1, 1)]
+    sides = [(0.25 + sign * x, y) for x, y in halves for sign in (1, -1)]
+    return np.array([(0.25, 0.0), *sides]) * height + (left, top)
+
+
+def ink(drawn: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """How far each pixel is from what it was, [H, W]."""
+    return np.abs(drawn.astype(int) - image).max(axis=2)
+
+
+def only(k: int, index: int, point: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Points [1, k, 2] and scores [1, k] of which one is seen."""
+    points, scores = np.zeros((1, k, 2)), np.zeros((1, k))
+    points[0, index], scores[0, index] = point, 1
+    return points, scores
+
+
+def test_the_picture_given_is_never_changed() -> None:
+    image = blank(200, 200)
+    image.flags.writeable = False
+    drawn = draw(image, found("300w-68", [face(150, 20, 20)]), keypoints.load("300w-68"), boxes=True, indices=True)
+    assert drawn is not image
+    assert (drawn.shape, drawn.dtype) == (image.shape, image.dtype)
+    assert (image == GREY).all()
+    assert ink(drawn, image).any()
+
+
+def test_nothing_found_gives_a_copy() -> None:
+    image = np.arange(40 * 30 * 3, dtype=np.uint8).reshape(30, 40, 3)
+    nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), "300w-68", (40, 30))
+    drawn = draw(image, nothing, keypoints.load("300w-68"), boxes=True)
+    assert np.array_equal(drawn, image)
+    assert not np.shares_memory(drawn, image)
+    assert not draw(image, nothing, keypoints.load("300w-68"), black_background=True).any()
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5, 6.0])
+@pytest.mark.parametrize("point", [(40.0, 30.0), (40.5, 30.25), (40.75, 29.5)])
+def test_a_dot_lies_at_its_sub_pixel_position_with_its_radius(radius: float, point: tuple[float, float]) -> None:
+    image = blank(80, 60)
+    points, scores = only(68, 8, point)
+    drawn = draw(image, found("300w-68", points, scores), keypoints.load("300w-68"), radius=radius)
+    weight = ink(drawn, image) / ink(drawn, image).max()
+    y, x = np.mgrid[:60, :80]
+    centre = (weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()
+    assert centre == pytest.approx(point, abs=0.15)
+    assert np.pi * (radius - 0.2) ** 2 < weight.sum() < np.pi * (radius + 0.6) ** 2
+
+
+def test_dots_have_the_colours_of_the_data_set_in_bgr() -> None:
+    coco = keypoints.load("coco-17")
+    for index in (0, 5, 6):  # nose, left and right shoulder: blue, green and orange
+        points, scores = only(17, index, (40, 30))
+        drawn = draw(blank(80, 60), found("coco-17", points, scores), coco, radius=4)
+        assert drawn[30, 40].tolist() == coco.keypoint_colors[index][::-1].tolist()
+
+
+def test_a_point_below_the_threshold_takes_its_links_along() -> None:
+    image, points = blank(300, 300), person(260, 80, 20)
+    coco = keypoints.load("coco-17")
+    knee, ankle, hip = (coco.names.index(f"left_{n}") for n in ("knee", "ankle", "hip"))
+    scores = np.ones((1, 17))
+    scores[0, knee] = 0.29
+    drawn = draw(image, found("coco-17", [points], scores), coco)
+    touched = ink(drawn, image)
+
+    def at(point: np.ndarray) -> int:
+        x, y = np.rint(point).astype(int)
+        return int(touched[y, x])
+
+    assert at(points[knee]) == 0
+    assert at((points[knee] + points[ankle]) / 2) == 0
+    assert at((points[knee] + points[hip]) / 2) == 0
+    assert at(points[ankle]) > 0
+    assert ink(draw(image, found("coco-17", [points], scores), coco, kpt_thr=0.29), drawn).any()
+
+
+def test_links_are_translucent_and_dots_are_not() -> None:
+    coco = keypoints.load("coco-17")
+    points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    scores[0, [5, 7]] = 1  # left shoulder and elbow, both green
+    points[0, 5], points[0, 7] = (20, 30), (80, 30)
+    result = found("coco-17", points, scores)
+    drawn = draw(blank(100, 60), result, coco, radius=5, thickness=6, alpha=0.5)
+    green = coco.keypoint_colors[5][::-1].astype(int)
+    assert drawn[30, 20].tolist() == green.tolist()
+    assert drawn[30, 50] == pytest.approx((green + GREY) / 2, abs=1)
+    assert (draw(blank(100, 60), result, coco, radius=5, thickness=6, alpha=0)[30, 50] == GREY).all()
+    assert (draw(blank(100, 60), result, coco, radius=5, thickness=0)[30, 50] == GREY).all()
+    assert (draw(blank(100, 60), result, coco, radius=0, thickness=6, alpha=0.5)[30, 20] != green).any()
+
+
+def test_eyes_and_lips_are_closed_and_the_jaw_is_open() -> None:
+    image, points = blank(500, 500), face(400, 50, 50)
+    drawn = draw(image, found("300w-68", [points]), keypoints.load("300w-68"), radius=0, thickness=4)
+    touched = ink(drawn, image)
+    for last, first in ((41, 36), (47, 42), (59, 48), (67, 60)):
+        x, y = np.rint((points[last] + points[first]) / 2).astype(int)
+        assert touched[y - 3 : y + 4, x - 3 : x + 4].any(), (last, first)
+    x, y = np.rint(points[0] + 0.12 * (points[16] - points[0])).astype(int)  # between jaw and eye
+    assert not touched[y - 8 : y + 9, x - 8 : x + 9].any()
+
+
+def test_a_contour_bends_with_its_points() -> None:
+    """Seen from a chord of the jaw, an arc of an ellipse bulges outwards."""
+    image, points = blank(1700, 1700), face(1600, 50, 50)
+    drawn = draw(image, found("300w-68", [points]), keypoints.load("300w-68"), radius=0, thickness=2)
+    touched = ink(drawn, image)
+    middle = (points[8] + points[9]) / 2
+    t = np.radians(180 - 180 * 8.5 / 16)
+    on_arc = np.array([0.5 + 0.45 * np.cos(t), 0.35 + 0.65 * np.sin(t)]) * 1600 + 50
+    assert np.linalg.norm(on_arc - middle) > 3
+    (x, y), (mx, my) = np.rint(on_arc).astype(int), np.rint(middle).astype(int)
+    assert touched[y - 1 : y + 2, x - 1 : x + 2].any()
+    assert not touched[my, mx]
+
+
+def test_contours_can_be_left_out() -> None:
+    image, points = blank(500, 500), face(400, 50, 50)
+    result = found("300w-68", [points])
+    touched = ink(draw(image, result, keypoints.load("300w-68"), contours=False), image)
+    x, y = np.rint((points[8] + points[9]) / 2).astype(int)
+    assert not touched[y - 8 : y + 9, x].any()
+    x, y = np.rint(points[8]).astype(int)
+    assert touched[y, x]
+
+
+def test_a_hidden_point_opens_the_contour_there() -> None:
+    image, points = blank(500, 500), face(400, 50, 50)
+    scores = np.ones((1, 68))
+    scores[0, 4] = 0
+    touched = ink(draw(image, found("300w-68", [points], scores), keypoints.load("300w-68")), image)
+    for a, b, seen in ((2, 3, True), (3, 4, False), (4, 5, False), (5, 6, True)):
+        x, y = np.rint((points[a] + points[b]) / 2).astype(int)
+        assert touched[y - 4 : y + 5, x - 4 : x + 5].any() == seen, (a, b)
+
+
+@pytest.mark.parametrize("size", [20, 90, 400, 2000])
+def test_a_face_is_neither_a_blob_nor_invisible_at_any_size(size: int) -> None:
+    image = blank(size * 2, size * 2)
+    drawn = draw(image, found("300w-68", [face(size, size / 2, size / 2)]), keypoints.load("300w-68"))
+    inside = ink(drawn, image)[size // 2 : size * 3 // 2, size // 2 : size * 3 // 2]
+    covered = inside.sum() / (255 * inside.size)
+    assert 0.01 < covered < 0.2
+    jaw_line = inside[-max(4, size // 20) :]
+    assert jaw_line.max() > 30
+
+
+def test_each_instance_gets_its_own_size() -> None:
+    image = blank(1000, 600)
+    both = [person(500, 20, 40), person(50, 600, 300)]
+    touched = ink(draw(image, found("coco-17", both), keypoints.load("coco-17")), image)
+    hip = 11  # its dot is the widest thing around it
+
+    def width(points: np.ndarray) -> int:
+        x, y = np.rint(points[hip]).astype(int)
+        row = touched[y, x:]
+        return int(np.argmin(row > 0)) if (row == 0).any() else len(row)
+
+    assert width(both[0]) >= 4 * width(both[1]) >= 4
+
+
+def test_what_is_not_touched_stays_as_it_was() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (400, 600, 3), np.uint8)
+    for size in (40, 150):  # with and without an enlarged layer
+        drawn = draw(image, found("300w-68", [face(size, 100, 100)]), keypoints.load("300w-68"))
+        touched = ink(drawn, image)
+        assert touched.any()
+        touched[100 - 15 : 100 + size + 15, 100 - 15 : 100 + size + 15] = 0
+        assert not touched.any()
+
+
+def test_on_black_the_same_is_drawn_without_the_picture() -> None:
+    image = np.full((200, 200, 3), 255, np.uint8)
+    result = found("300w-68", [face(150, 20, 20)])
+    black = draw(image, result, keypoints.load("300w-68"), black_background=True)
+    assert black[0, 0].tolist() == [0, 0, 0]
+    assert black.any()
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf, -np.inf, 1e30, -4e9, 50_000.0, -700.0])
+@pytest.mark.parametrize("name", ["300w-68", "coco-17"])
+def test_wild_points_and_boxes_do_not_harm(name: str, wild: float) -> None:
+    image, known = blank(200, 150), keypoints.load(name)
+    points = np.array([face(100, 20, 20) if name == "300w-68" else person(120, 30, 10)])
+    points[0, ::3] = wild
+    points[0, 1, 1] = wild
+    boxes = np.array([[wild, 10, 60, wild]])
+    result = found(name, points, boxes=boxes, track_ids=[3])
+    touched = ink(draw(image, result, known, boxes=True, indices=True), image)
+    assert touched.any()
+    everything = found(name, np.full((2, len(known), 2), wild), boxes=np.full((2, 4), wild))
+    assert draw(image, everything, known, boxes=True, indices=True).shape == image.shape
+
+
+def test_a_single_point_far_larger_than_the_picture_is_survived() -> None:
+    points, scores = only(17, 0, (0.4, 0.4))
+    drawn = draw(blank(1, 1), found("coco-17", points, scores), keypoints.load("coco-17"), radius=50, indices=True)
+    assert drawn.shape == (1, 1, 3)
+
+
+def test_boxes_and_scores_are_drawn_only_when_asked_for() -> None:
+    image = blank(300, 300)
+    result = found("coco-17", [person(200, 100, 60)], boxes=[[60, 50, 260, 280]])
+    coco = keypoints.load("coco-17")
+    plain, boxed = draw(image, result, coco), draw(image, result, coco, boxes=True)
+    assert not ink(plain, image)[270:, 250:].any()
+    assert ink(boxed, image)[280, 250] > 0
+    assert ink(boxed, image)[36:50, 60:80].any(), "the tag with the score stands on the box"
+
+
+def test_a_track_id_is_written_with_and_without_the_box() -> None:
+    image, coco = blank(300, 300), keypoints.load("coco-17")
+    tags = []
+    for track_id in (1, 7, 1):
+        result = found("coco-17", [person(200, 100, 60)], boxes=[[60, 50, 260, 280]], track_ids=[track_id])
+        drawn = draw(image, result, coco)
+        assert not ink(drawn, image)[275:, 250:].any()
+        tags.append(drawn[20:52, 55:110])
+    assert ink(tags[0], tags[0] * 0 + GREY).any()
+    assert not np.array_equal(tags[0], tags[1])
+    assert np.array_equal(tags[0], tags[2])
+
+
+@pytest.mark.parametrize("size", [90, 400, 3000])
+def test_numbers_are_written_and_stay_in_the_picture(size: int) -> None:
+    coco = keypoints.load("coco-17")
+    written = []
+    for point in ((size / 2, size / 2), (0.0, 0.0), (size - 1.0, size - 1.0)):
+        points, scores = only(17, 16, point)
+        result = found("coco-17", points, scores, boxes=[[0, 0, size - 1, size - 1]])
+        options = {"radius": 0, "thickness": 0}
+        numbered = draw(blank(size, size), result, coco, indices=True, **options)
+        written.append(int((ink(numbered, blank(size, size)) > 60).sum()))
+    assert written[0] > 40, "two digits of at least six pixels"
+    assert min(written[1:]) > 0.9 * written[0], "at a corner the number moves inwards"
+
+
+def test_numbers_of_neighbours_do_not_cover_each_other() -> None:
+    coco = keypoints.load("coco-17")
+    points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    points[0, [3, 4]], scores[0, [3, 4]] = (100.0, 100.0), 1
+    both = found("coco-17", points, scores)
+    one = found("coco-17", points, scores * (np.arange(17) == 3))
+    options = {"radius": 0, "thickness": 0, "indices": True}
+    image = blank(200, 200)
+    single = (ink(draw(image, one, coco, **options), image) > 60).sum()
+    assert (ink(draw(image, both, coco, **options), image) > 60).sum() > 1.7 * single
+
+
+def test_an_unknown_style_names_the_known_ones() -> None:
+    with pytest.raises(ArgumentError, match=r"'openpose'.*mmpose"):
+        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), style="openpose")
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "complaint"),
+    [
+        (blank(9, 9).astype(np.float32), {}, "float32"),
+        (blank(9, 9)[..., 0], {}, r"\[9, 9\]"),
+        ("face.png", {}, "str"),
+        (blank(9, 9), {"alpha": 1.5}, "alpha is 1.5"),
+        (blank(9, 9), {"radius": -1}, "radius is -1"),
+        (blank(9, 9), {"thickness": float("nan")}, "thickness is nan"),
+    ],
+)
+def test_impossible_arguments_are_refused(image: object, options: dict[str, float], complaint: str) -> None:
+    with pytest.raises(ArgumentError, match=complaint):
+        draw(image, found("coco-17", [person(5)]), keypoints.load("coco-17"), **options)  # type: ignore[arg-type]
+
+
+def test_a_result_of_another_set_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"17 keypoints where keypoint set '300w-68' has 68.*'coco-17'"):
+        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("300w-68"))
+
+
+@pytest.mark.parametrize("name", keypoints.names())
+def test_every_set_can_be_drawn(name: str) -> None:
+    known = keypoints.load(name)
+    points = np.random.default_rng(1).uniform(10, 190, (2, len(known), 2))
+    image = blank(200, 200)
+    assert ink(draw(image, found(name, points), known, boxes=True, indices=True), image).any()
+
+
+def test_a_real_face_shows_through_its_contours() -> None:
+    listing = SHARED / "faces68" / "lfpw_train.json"
+    if not listing.is_file():
+        pytest.skip("the annotated faces are not here (../shared/data/faces68)")
+    entry = json.loads(listing.read_text())[20]
+    image = cv2.imread(str(listing.with_suffix("") / entry["file"]))
+    result = found("300w-68", [entry["keypoints"]])
+    touched = ink(draw(image, result, keypoints.load("300w-68")), image)
+    x1, y1, x2, y2 = np.rint(result.boxes.xyxy[0]).astype(int)
+    share = (touched[y1:y2, x1:x2] > 0).mean()
+    assert 0.02 < share < 0.25

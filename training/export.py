@@ -1,0 +1,112 @@
+"""Write a trained network as ONNX: uint8 BGR pictures in, weights stored as float16.
+
+python training/export.py limn/rtmdet_face-lite_320.py runs/detector/weights.pth src/limn/bundled/face-lite/detector.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from limn import build, config
+
+
+class Whole(nn.Module):
+    """Layout, normalisation and network in one graph: input uint8 [N, H, W, 3] BGR."""
+
+    def __init__(self, network: nn.Module, preprocessor: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        self.swap = bool(preprocessor.get("bgr_to_rgb"))
+        self.register_buffer("mean", torch.tensor(preprocessor["mean"]).view(1, 3, 1, 1))
+        self.register_buffer("factor", 1 / torch.tensor(preprocessor["std"]).view(1, 3, 1, 1))
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        x = pictures.permute(0, 3, 1, 2).float()
+        if self.swap:
+            x = x[:, [2, 1, 0]]
+        first, second = self.network((x - self.mean) * self.factor)
+        return (*first, *second) if isinstance(first, tuple) else (first, second)
+
+
+def fold_channel_swap(network: nn.Module, preprocessor: dict[str, Any]) -> dict[str, Any]:
+    """Turn an RGB network into the same network for BGR, by its first convolution."""
+    if not preprocessor.get("bgr_to_rgb"):
+        return preprocessor
+    first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    with torch.no_grad():
+        first.weight.copy_(first.weight.flip(1))
+    return {"mean": preprocessor["mean"][::-1], "std": preprocessor["std"][::-1], "bgr_to_rgb": False}
+
+
+def to_onnx(network: nn.Module, preprocessor: dict[str, Any], shape: tuple[int, int], dynamic: bool) -> onnx.ModelProto:
+    """Return the network as ONNX; ``shape`` is (height, width), free where ``dynamic``."""
+    whole = Whole(network, fold_channel_swap(network, preprocessor)).eval()
+    sample = torch.zeros((1, *shape, 3), dtype=torch.uint8)
+    axes = {0: "batch", 1: "height", 2: "width"} if dynamic else {0: "batch"}
+    with torch.no_grad():
+        count = len(whole(sample))
+    names = [f"out{i}" for i in range(count)]
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter announces its own successor
+        torch.onnx.export(
+            whole,
+            (sample,),
+            buffer,
+            input_names=["pictures"],
+            output_names=names,
+            dynamic_axes={"pictures": axes, **{n: {0: "batch"} for n in names}},
+            opset_version=17,
+            dynamo=False,
+        )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def store_half(model: onnx.ModelProto, least: int = 256) -> onnx.ModelProto:
+    """Store large float32 weights as float16, cast back once when the file is loaded."""
+    graph = model.graph
+    casts = []
+    for tensor in list(graph.initializer):
+        array = numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.size < least:
+            continue
+        half = numpy_helper.from_array(array.astype(np.float16), f"{tensor.name}.half")
+        casts.append(onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+        graph.initializer.remove(tensor)
+        graph.initializer.append(half)
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config")
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    cfg = config.load(args.config)
+    network = build.network(cfg["model"])
+    network.load_state_dict(torch.load(args.weights, weights_only=True)["state_dict"], strict=True)
+    detector = "bbox_head" in cfg["model"]
+    width, height = cfg["test_pipeline"][1]["scale"] if detector else cfg["codec"]["input_size"]
+    model = to_onnx(network.eval(), cfg["model"]["data_preprocessor"], (height, width), dynamic=detector)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(store_half(model), args.out)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
