@@ -39,7 +39,8 @@ test: lint
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/first_light.py
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/speed.py
 
 train: $(VENV)/.test
 	$(PIP) install -c constraints.txt -e ".[train]"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ class Pictures(IterableDataset):
         if rows > 1:
             ys[1:-1] += rng.integers(-size // 12, size // 12 + 1, rows - 1)
         faces, ignored = [np.zeros((0, 4))], [np.zeros((0, 4))]
-        for x1, x2 in zip(xs[:-1], xs[1:], strict=True):
-            for y1, y2 in zip(ys[:-1], ys[1:], strict=True):
+        for x1, x2 in pairwise(xs):
+            for y1, y2 in pairwise(ys):
                 image, record = self.pick(rng)
                 under = canvas[y1:y2, x1:x2]
                 hidden = np.zeros((0, 4))

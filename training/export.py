@@ -1,6 +1,6 @@
 """Write a trained network as ONNX: uint8 BGR pictures in, weights stored as float16.
 
-python training/export.py limn/rtmdet_face-lite_320.py runs/detector/weights.pth src/limn/bundled/face-lite/detector.onnx
+python training/export.py limn/rtmdet_face-lite_320.py runs/detector/weights.pth detector.onnx
 """
 
 from __future__ import annotations

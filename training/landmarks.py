@@ -26,16 +26,13 @@ import augment
 import loop
 from depthwise import accelerate
 from faces import DATA, MODELS, annotated, face_box, is_validation
-from limn import build, config
+from limn import build, config, keypoints
 
 CONFIG = Path("limn/rtmpose_face-lite_300w-160x160.py")
 MEAN, STD = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
 SHARE = {"lfpw_train": 0.55, "youtube_training": 0.45}
 BETA = 10.0  # of RTMPose's KL loss
-FLIP = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46]
-    + [39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-)
+FLIP = keypoints.load("300w-68").flip_indices
 
 
 class Crops(IterableDataset):

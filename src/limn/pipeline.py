@@ -31,6 +31,7 @@ class DetectorSpec:
 
     size: Size  # (width, height) of the input
     pad_value: tuple[int, int, int]
+    divisor: int | None  # pad to multiples of it; None pads to ``size``
     strides: tuple[int, ...]
     score_thr: float
     iou_threshold: float
@@ -45,6 +46,7 @@ class DetectorSpec:
         return cls(
             size=tuple(steps["Resize"]["scale"]),
             pad_value=tuple(steps["Pad"]["pad_val"]["img"]),
+            divisor=steps["Pad"].get("size_divisor"),
             strides=tuple(cfg["model"]["bbox_head"]["anchor_generator"]["strides"]),
             score_thr=test["score_thr"],
             iou_threshold=test["nms"]["iou_threshold"],
@@ -62,7 +64,7 @@ class Detector:
     def __call__(self, image: np.ndarray) -> Boxes:
         """Return the boxes of a BGR picture ``[H, W, 3]``, best first."""
         spec = self.spec
-        canvas, factor = letterbox(image, spec.size, spec.pad_value, stride=max(spec.strides))
+        canvas, factor = letterbox(image, spec.size, spec.pad_value, spec.divisor)
         outputs = self.runtime(canvas[None])
         levels = len(spec.strides)
         height, width = image.shape[:2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -62,7 +62,11 @@ class CSPNeXtBlock(nn.Module):
 
 
 class CSPLayer(nn.Module):
-    """Cross-stage partial layer: one half goes through the blocks, the other past them."""
+    """Cross-stage partial layer: one half goes through the blocks, the other past them.
+
+    Args:
+        block: called with channels, add_identity, use_depthwise, norm_cfg, act_cfg.
+    """
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class CSPLayer(nn.Module):
         channel_attention: bool = False,
         norm_cfg: dict[str, Any] = BN,
         act_cfg: dict[str, Any] = SILU,
+        block: Callable[..., nn.Module] = CSPNeXtBlock,
     ) -> None:
         super().__init__()
         mid = int(out_channels * expand_ratio)
@@ -82,7 +87,7 @@ class CSPLayer(nn.Module):
         self.short_conv = ConvModule(in_channels, mid, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.final_conv = ConvModule(2 * mid, out_channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.blocks = nn.Sequential(
-            *[CSPNeXtBlock(mid, add_identity, use_depthwise, norm_cfg, act_cfg) for _ in range(num_blocks)]
+            *[block(mid, add_identity, use_depthwise, norm_cfg, act_cfg) for _ in range(num_blocks)]
         )
         self.attention = ChannelAttention(2 * mid) if channel_attention else None
 
@@ -186,6 +191,10 @@ class CSPNeXtPAFPN(nn.Module):
 
     Input is the backbone's tuple; output a tuple of the same length with ``out_channels`` channels
     each, or as many as came in where it is None (``out_indices`` picks levels in that case).
+
+    Args:
+        block: of the CSP layers.
+        out_kernel_size: of the last convolution of each level.
     """
 
     def __init__(
@@ -198,6 +207,8 @@ class CSPNeXtPAFPN(nn.Module):
         expand_ratio: float = 0.5,
         norm_cfg: dict[str, Any] = BN,
         act_cfg: dict[str, Any] = SILU,
+        block: Callable[..., nn.Module] = CSPNeXtBlock,
+        out_kernel_size: int = 3,
     ) -> None:
         super().__init__()
         cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
@@ -205,7 +216,7 @@ class CSPNeXtPAFPN(nn.Module):
         levels = len(in_channels)
 
         def csp(c_in: int, c_out: int) -> CSPLayer:
-            return CSPLayer(c_in, c_out, expand_ratio, num_csp_blocks, False, use_depthwise, False, **cfg)
+            return CSPLayer(c_in, c_out, expand_ratio, num_csp_blocks, False, use_depthwise, False, **cfg, block=block)
 
         down = range(levels - 1, 0, -1)
         self.reduce_layers = nn.ModuleList([ConvModule(in_channels[i], in_channels[i - 1], 1, **cfg) for i in down])
@@ -216,7 +227,9 @@ class CSPNeXtPAFPN(nn.Module):
         self.out_indices = tuple(range(levels)) if out_indices is None else tuple(out_indices)
         self.out_convs = None
         if out_channels is not None:
-            self.out_convs = nn.ModuleList([conv(c, out_channels, 3, 1, 1, **cfg) for c in in_channels])
+            k = out_kernel_size
+            last = conv if k > 1 else ConvModule
+            self.out_convs = nn.ModuleList([last(c, out_channels, k, 1, k // 2, **cfg) for c in in_channels])
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         inner = [inputs[-1]]

@@ -15,7 +15,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "ReLU6": nn.ReLU6,
     "HSigmoid": nn.Hardsigmoid,
     "LeakyReLU": nn.LeakyReLU,
+    "Sigmoid": nn.Sigmoid,
 }
+NOT_IN_PLACE = (nn.GELU, nn.Sigmoid)
 
 
 def activation(cfg: dict[str, Any] | None) -> nn.Module | None:
@@ -24,7 +26,7 @@ def activation(cfg: dict[str, Any] | None) -> nn.Module | None:
         return None
     kind = ACTIVATIONS[cfg["type"]]
     kwargs = {k: v for k, v in cfg.items() if k not in ("type", "inplace")}
-    return kind(inplace=True, **kwargs) if kind is not nn.GELU else kind(**kwargs)
+    return kind(**kwargs) if kind in NOT_IN_PLACE else kind(inplace=True, **kwargs)
 
 
 def batch_norm(channels: int, cfg: dict[str, Any]) -> nn.BatchNorm2d:

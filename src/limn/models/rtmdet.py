@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .layers import ConvModule, DepthwiseSeparableConvModule, Scale
@@ -138,6 +139,6 @@ def _share(own: nn.Module, first: nn.Module) -> None:
 
 
 def merge_objectness(logits: Tensor, objectness: Tensor) -> Tensor:
-    """Return the logit of ``sigmoid(logits) * sigmoid(objectness)``."""
-    p = logits.sigmoid() * objectness.sigmoid()
-    return (p.clamp(1e-6, 1 - 1e-6)).logit()
+    """Return the logit of the geometric mean of both probabilities."""
+    p = (logits.sigmoid() * objectness.sigmoid()).sqrt()
+    return torch.log(p.clamp(min=1e-5) / (1 - p).clamp(min=1e-5))

@@ -1,0 +1,130 @@
+"""Measure the bundled models on annotated faces, and the RTMDet code on a real checkpoint.
+
+    python benchmarks/quality.py --shared ../shared
+
+NME is the mean distance of the 68 points as a share of the distance between the outer eye corners
+(indices 36 and 45). The instance that overlaps the annotated face most is the one measured; a face
+with none (IoU under 0.3) counts as not detected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "training"))
+
+from faces import annotated, face_box, is_validation, overlap  # noqa: E402
+from false_alarm_regions import load_regions  # noqa: E402
+from limn import build, checkpoint, config, pipeline  # noqa: E402
+from limn.runtimes.torch import TorchRuntime  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Errors of one set: NME in percent of each detected face, and how many faces there were."""
+
+    nme: np.ndarray
+    faces: int
+
+    @property
+    def mean(self) -> float:
+        return float(self.nme.mean())
+
+    @property
+    def failures(self) -> float:
+        """Share of faces, in percent, that were not detected or have an NME over 8 %."""
+        return 100 * (self.faces - int((self.nme <= 8).sum())) / self.faces
+
+    @property
+    def detected(self) -> float:
+        return 100 * len(self.nme) / self.faces
+
+    def __str__(self) -> str:
+        return (
+            f"NME {self.mean:.2f} % (median {np.median(self.nme):.2f}), failures {self.failures:.1f} %, "
+            f"detected {self.detected:.1f} % of {self.faces}"
+        )
+
+
+def landmarks(found: pipeline.Pipeline, items: list[tuple[Path, np.ndarray]]) -> Quality:
+    """Run the pipeline on annotated pictures."""
+    errors = []
+    for path, truth in items:
+        result = found(cv2.imread(str(path)))
+        if not len(result):
+            continue
+        iou = overlap(result.boxes.xyxy, face_box(truth)[None])[:, 0]
+        best = int(iou.argmax())
+        if iou[best] < 0.3:
+            continue
+        distance = np.linalg.norm(result.poses.keypoints[best] - truth, axis=1).mean()
+        errors.append(100 * distance / np.linalg.norm(truth[36] - truth[45]))
+    return Quality(np.asarray(errors), len(items))
+
+
+def false_alarms(found: pipeline.Pipeline, data: Path) -> tuple[int, int]:
+    """Return (boxes found, regions) on the regions without faces."""
+    counts = [len(found.detector(image)) for _, image in load_regions(data)]
+    return sum(counts), len(counts)
+
+
+def real_detector(shared: Path) -> tuple[int, int, float, float]:
+    """Compare the real RTMDet-nano with MMDetection's boxes of score >= 0.3.
+
+    Returns:
+        Matched boxes, expected boxes, lowest IoU, largest score difference.
+    """
+    expected = json.loads((shared / "parity" / "real-rtmdet-nano-person.expected.json").read_text())
+    cfg = config.load(expected["config"])
+    network = build.network(cfg["model"])
+    import torch
+
+    weights = checkpoint.load(shared / "models" / "rtmdet_nano_coco-person.pth").state_dict
+    network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
+    pre = cfg["model"]["data_preprocessor"]
+    runtime = TorchRuntime(network, pre["mean"], pre["std"], pre.get("bgr_to_rgb", False))
+    detector = pipeline.Detector(runtime, pipeline.DetectorSpec.of(cfg), 0.0)
+    matched, wanted, worst_iou, worst_score = 0, 0, 1.0, 0.0
+    for name, truth in expected["images"].items():
+        boxes = detector(cv2.imread(str(shared / "data" / "mmpose" / name)))
+        scores = np.asarray(truth["scores"])
+        strong = scores >= 0.3
+        for box, score in zip(np.asarray(truth["bboxes"])[strong], scores[strong], strict=True):
+            iou = overlap(boxes.xyxy, box[None])[:, 0]
+            best = int(iou.argmax())
+            away = abs(float(boxes.scores[best]) - float(score))
+            worst_iou, worst_score = min(worst_iou, float(iou[best])), max(worst_score, away)
+            matched += int(iou[best] >= 0.99 and away <= 0.005)
+            wanted += 1
+        extra = int((boxes.scores >= 0.305).sum()) - int(strong.sum())
+        wanted += max(extra, 0)
+    return matched, wanted, worst_iou, worst_score
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
+    parser.add_argument("--model", default="face-lite")
+    args = parser.parse_args()
+    data = args.shared / "data"
+    found = pipeline.load(args.model)
+    youtube = [(data / f, p) for _, f, p in annotated(data, "youtube_test")]
+    held = [(data / f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
+    print(f"youtube_test:          {landmarks(found, youtube)}")
+    print(f"LFPW, held-out split:  {landmarks(found, held)}")
+    alarms, regions = false_alarms(found, data)
+    print(f"false alarms:          {alarms} on {regions} regions without faces")
+    matched, wanted, iou, score = real_detector(args.shared)
+    print(f"real RTMDet-nano:      {matched} of {wanted} boxes; lowest IoU {iou:.4f}, score off by {score:.5f} at most")
+
+
+if __name__ == "__main__":
+    main()
