@@ -23,8 +23,7 @@ sys.path.insert(0, str(ROOT / "training"))
 
 from faces import annotated, face_box, is_validation, overlap  # noqa: E402
 from false_alarm_regions import load_regions  # noqa: E402
-from limn import build, checkpoint, config, pipeline  # noqa: E402
-from limn.runtimes.torch import TorchRuntime  # noqa: E402
+from limn import pipeline  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,8 @@ def real_detector(shared: Path) -> tuple[int, int, float, float]:
         Matched boxes, expected boxes, lowest IoU, largest score difference.
     """
     expected = json.loads((shared / "parity" / "real-rtmdet-nano-person.expected.json").read_text())
-    cfg = config.load(expected["config"])
-    network = build.network(cfg["model"])
-    import torch
-
-    weights = checkpoint.load(shared / "models" / "rtmdet_nano_coco-person.pth").state_dict
-    network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
-    pre = cfg["model"]["data_preprocessor"]
-    runtime = TorchRuntime(network, pre["mean"], pre["std"], pre.get("bgr_to_rgb", False))
-    detector = pipeline.Detector(runtime, pipeline.DetectorSpec.of(cfg), 0.0)
+    weights = shared / "models" / "rtmdet_nano_coco-person.pth"
+    detector = pipeline.open_detector(expected["config"], weights)
     matched, wanted, worst_iou, worst_score = 0, 0, 1.0, 0.0
     for name, truth in expected["images"].items():
         boxes = detector(cv2.imread(str(shared / "data" / "mmpose" / name)))

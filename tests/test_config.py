@@ -96,7 +96,7 @@ def test_a_config_as_mmpose_writes_them(read: Read) -> None:
     [
         "1 + 2 * 3 ** 2 - 7 // 2 / 4 % 3",
         "-5, +5, ~5, not 5, 6 & 3 | 8 ^ 1, 1 << 4 >> 2",
-        "1 < 2 <= 2 != 3, 'a' in 'abc', 3 not in [1, 2], None is None, 1 is not None",
+        "1 < 2 <= 2 != 3, 'a' in 'abc', 3 not in [1, 2], None is None, [] is not None",
         "(1 and 0 or 'x'), (0 or {} or [])",
         "'yes' if 3 > 2 else 'no'",
         "{'a': 1, **dict(b=2), **{'c': 3}}, [0, *range(3)], (*'ab',), {1, 2, *[3]}",
@@ -104,7 +104,7 @@ def test_a_config_as_mmpose_writes_them(read: Read) -> None:
         "{c for c in 'hello'} == set('hello'), sum(i for i in range(5))",
         "list(range(10))[2:-1:3], 'config'[::-1], (1, 2, 3)[-1], {'a': [5]}['a'][0]",
         "f'{3:>5}|{1.5:.2f}|{\"x\"!r}|{{}}|{7:{2}d}'",
-        "'{} {b} {0[1]}'.format('pq', b=2), '%s-%03d' % ('a', 7), 'a/2017_%s' % 1",
+        "'{0} {b} {0[1]}'.format('pq', b=2), '%s-%03d' % ('a', 7), 'a/2017_%s' % 1",
         "', '.join(['a', 'b']).upper().replace('A', 'x').split(', '), 'abc'.startswith('ab')",
         "len('abc'), min(3, 1), max([1, 5]), int('3') + float('1.5'), str(7), bool(0), abs(-2), round(2.567, 2)",
         "sorted([3, 1, 2], reverse=True), list(reversed([1, 2])), list(enumerate('ab', 1)), any([0, 1]), all([0, 1])",
@@ -574,15 +574,16 @@ def test_statements_that_are_not_data(read: Read, text: str) -> None:
         "x = ('a' * 10**6).join(['b'] * 10**6)",
         "x = sum([[0]] * 10**6, [[0] * 10**6] * 100)",
         "x = round(5, -10**9)",
-        "x = " + "(" * 150 + "1" + ")" * 150 + "," * 0 + "\ny = " + "[" * 150 + "]" * 150,
+        "x = " + "[" * 150 + "]" * 150,
         "x = " + "-" * 5000 + "1",
         "x = " + "[" * 100000,
         "x = 1" + " + 1" * 200_000,
         "x = a" + ".a" * 20_000,
+        "x = 1 + \\\n" + "1 + \\\n" * 200_000 + "1",
+        "if 1:\n    pass\n" + "elif 1:\n    pass\n" * 50_000,
         "x = " + "1 if 1 else " * 5000 + "2",
         "x = '" + "9" * 100_000 + "'\ny = int(x)",
         "x = '''" + "\\'''" * 100_000,
-        "x = '{{$A:" + " " * 500_000 + "'",
     ],
 )
 def test_bombs_are_errors_and_never_hang(read: Read, text: str) -> None:
@@ -605,7 +606,9 @@ def test_a_tree_of_bases_that_grows_without_end(write: Write) -> None:
 def test_long_configs_are_no_bombs(read: Read) -> None:
     names = ", ".join(f"'class {i}'" for i in range(1203))
     cfg = read(
-        f"a = ({names})\nb = [n for n in a if n in a]\nc = {' + '.join(['[1]'] * 500)}\nd = {dict.fromkeys(range(5000), 0)}"
+        f"a = ({names})\nb = [n for n in a if n in a]\n"
+        f"c = {' + '.join(['[1]'] * 500)}\nd = {dict.fromkeys(range(5000), 0)}\n"
+        f"e = '{{{{$A:{' ' * 100_000}'"
     )
     assert cfg["b"] == list(cfg["a"])
     assert cfg["c"] == [1] * 500
@@ -687,7 +690,8 @@ def test_options_change_a_loaded_config(write: Write) -> None:
 def test_every_config_of_mmpose_and_mmdet_loads() -> None:
     """Point LIMN_TEST_MIM to a folder with the wheels of mmpose, mmdet and mmpretrain, unzipped."""
     folder = Path(os.environ["LIMN_TEST_MIM"])
-    files = [f for part in ("configs", "demo/mm*_cfg") for f in folder.glob(f"*/.mim/{part}/**/*.py")]
+    files = [f for part in ("configs", "demo/mm*_cfg") for f in folder.glob(f"mm*/.mim/{part}/**/*.py")]
+    files = [f for f in files if f.relative_to(folder).parts[0] in ("mmpose", "mmdet")]
     assert len(files) > 1000
     failed = {}
     for file in files:

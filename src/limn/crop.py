@@ -16,7 +16,11 @@ Size = tuple[int, int]  # (width, height)
 
 
 def letterbox(
-    image: np.ndarray, size: Size, pad_value: Sequence[int] = (114, 114, 114), stride: int | None = None
+    image: np.ndarray,
+    size: Size,
+    pad_value: Sequence[int] = (114, 114, 114),
+    stride: int | None = None,
+    square: bool = False,
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Fit a picture into ``size``, aspect kept, and pad it to the right and below.
 
@@ -24,6 +28,7 @@ def letterbox(
         image: uint8 ``[H, W, 3]``.
         size: (width, height) of the network's input.
         stride: pad to multiples of it only, where that is less than ``size``.
+        square: pad to a square instead of to ``size``; needs no ``stride``.
 
     Returns:
         uint8 ``[height, width, 3]`` and the factors (x, y) from picture to input; sizes are rounded
@@ -32,7 +37,7 @@ def letterbox(
     h, w = image.shape[:2]
     factor = min(max(size) / max(h, w), min(size) / min(h, w))
     new_w, new_h = (max(1, int(s * factor + 0.5)) for s in (w, h))
-    width, height = size
+    width, height = (max(new_w, new_h),) * 2 if square else size
     if stride is not None:
         width, height = (min(s, -(-n // stride) * stride) for s, n in ((width, new_w), (height, new_h)))
     canvas = np.empty((max(height, new_h), max(width, new_w), 3), np.uint8)
@@ -68,18 +73,19 @@ class Crop:
 
         ``udp`` counts the distance between pixel centres (Huang et al. 2020, arXiv:1911.07524).
         """
-        size = np.asarray(self.size, np.float64)
-        scales = self.scales.astype(np.float64)
-        centers = self.centers.astype(np.float64)
+        # rounded where MMPose rounds, and solved by cv2: the last bits show in the pixels
+        width, height = self.size
         matrices = np.zeros((len(self), 2, 3))
-        if udp:
-            factor = (size - 1) / scales
-            shift = factor * (0.5 * scales - centers)
-        else:
-            factor = np.repeat((size[0] / scales[:, 0])[:, None], 2, 1)
-            shift = size / 2 - factor * centers
-        matrices[:, (0, 1), (0, 1)] = factor
-        matrices[:, :, 2] = shift
+        for matrix, center, scale in zip(matrices, self.centers, self.scales, strict=True):
+            if udp:
+                factor = (np.asarray(self.size) - 1) / scale.astype(np.float64)
+                matrix[(0, 1), (0, 1)] = factor.astype(np.float32)
+                matrix[:, 2] = (factor * (0.5 * scale - center.astype(np.float64))).astype(np.float32)
+            else:
+                (x, y), left = center, center[0] - np.float32(0.5) * scale[0]
+                source = np.array([[x, y], [left, y], [left, y + (x - left)]], np.float32)
+                target = np.array([[width, height], [0, height], [0, height + width]], np.float32) / 2
+                matrix[:] = cv2.getAffineTransform(source, target)
         return matrices
 
     def cut(self, image: np.ndarray, udp: bool = False) -> np.ndarray:

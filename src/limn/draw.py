@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from .errors import ArgumentError, suggest
-from .keypoints import KeypointSet
-from .types import Result
+from .keypoints import KeypointSet, openpose
+from .types import Poses, Result
 
-STYLES = ("mmpose",)
+STYLES = ("mmpose", "openpose")
 
 # RGB by what a contour's name ends with: MMPose has one colour for a whole face
 _CONTOUR_COLORS = {
@@ -78,7 +78,7 @@ def draw(
     kpt_thr: float = 0.3,
     radius: float | None = None,
     thickness: float | None = None,
-    alpha: float = 0.7,
+    alpha: float | None = None,
     boxes: bool = False,
     indices: bool = False,
     style: str = "mmpose",
@@ -93,11 +93,15 @@ def draw(
         keypoint_set: names, links, colours and contours of the points.
         kpt_thr: points that score less are not drawn, nor the lines that touch them.
         radius: of every dot, pixels; 0 draws none. Left out, it fits each body, hand or face.
-        thickness: of every line, pixels; 0 draws none. Left out, it fits likewise.
-        alpha: opacity of the lines, 0..1; dots are opaque.
+            OpenPose's faces and hands on a body get half of it.
+        thickness: of every line, pixels, and half that of OpenPose's limbs; 0 draws none. Left
+            out, it fits likewise.
+        alpha: opacity of the lines, 0..1; dots are opaque. Left out, it is 0.7 in MMPose's style,
+            0.6 for OpenPose's limbs and 1 for its fingers.
         boxes: draw each box and its score too.
-        indices: write the number of each keypoint beside it.
-        style: "mmpose", the colours of the data set.
+        indices: write the number of each keypoint beside it, in the order of the style.
+        style: "mmpose", the colours and links of the data set, or "openpose" (Cao et al. 2019,
+            arXiv:1812.08008): its order, with a neck, and limbs as ellipses, as ControlNet reads them.
         black_background: draw on black in place of the picture.
         contours: draw the lines of a face (jaw, eyes, lips, ...).
 
@@ -105,14 +109,24 @@ def draw(
         uint8 [H, W, 3], BGR.
 
     Raises:
-        ArgumentError: an argument of the wrong shape, range or name.
+        ArgumentError: an argument of the wrong shape, range or name; a set that OpenPose has no layout for.
     """
     _check(image, result, keypoint_set, radius, thickness, alpha, style)
     canvas = np.zeros(image.shape, np.uint8) if black_background else np.array(image, order="C")
+    layout = openpose.layout(keypoint_set.name) if style == "openpose" else None
+    if layout is not None:
+        keypoint_set, result = layout.keypoint_set, _in_openpose(layout, result)
     parts = _parts(result, keypoint_set, canvas, kpt_thr, radius, thickness)
     splines = _spline_table(keypoint_set) if contours else None
     for part in parts:
-        _draw_lines(canvas, part, keypoint_set, splines, alpha)
+        if layout is None:
+            _draw_lines(canvas, part, keypoint_set, splines, 0.7 if alpha is None else alpha)
+        else:
+            _draw_limbs(canvas, part, layout, alpha)
+            if radius is None:  # no line shows a face there, so its dots must
+                part.radii[layout.lone] *= 2
+            else:
+                part.radii[layout.joints :] /= 2
         _draw_dots(canvas, part, keypoint_set)
     if boxes or result.track_ids is not None:
         _draw_boxes(canvas, result, with_lines_and_scores=boxes)
@@ -128,7 +142,7 @@ def _check(
     keypoint_set: KeypointSet,
     radius: float | None,
     thickness: float | None,
-    alpha: float,
+    alpha: float | None,
     style: str,
 ) -> None:
     if style not in STYLES:
@@ -146,6 +160,13 @@ def _check(
     for name, value, high in (("radius", radius, 1000), ("thickness", thickness, 1000), ("alpha", alpha, 1)):
         if value is not None and not 0 <= value <= high:
             raise ArgumentError(f"{name} is {value} where a number from 0 to {high} is needed")
+
+
+def _in_openpose(layout: openpose.Layout, result: Result) -> Result:
+    if not len(result):
+        return result
+    poses = Poses(*layout.convert(result.poses.keypoints, result.poses.scores))
+    return replace(result, poses=poses, keypoint_set=layout.keypoint_set.name)
 
 
 def _parts(
@@ -230,19 +251,43 @@ def _bgr(rgb: np.ndarray | tuple[int, ...]) -> _Color:
     return int(rgb[2]), int(rgb[1]), int(rgb[0])
 
 
+def _links(part: _Part, keypoint_set: KeypointSet) -> Iterator[tuple[int, np.ndarray, _Color, float]]:
+    """Yield the number, ends [2, 2], colour and width of each link that is drawn."""
+    thin, thick = part.thickness
+    for number, (link, color) in enumerate(zip(keypoint_set.skeleton, keypoint_set.link_colors, strict=True)):
+        if part.drawn[link].all():
+            ends = part.points[link]
+            yield number, ends, _bgr(color), float(np.clip(0.13 * np.linalg.norm(ends[1] - ends[0]), thin, thick))
+
+
+def _draw_limbs(canvas: np.ndarray, part: _Part, layout: openpose.Layout, alpha: float | None) -> None:
+    """Draw the limbs of a part as ellipses, each translucent on those before it, and its fingers as lines."""
+    fingers: list[_Stroke] = []
+    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)[:, None]
+    for number, ends, color, width in _links(part, layout.keypoint_set):
+        if number >= layout.limbs:
+            fingers.append((ends[None], color, width))
+        elif width > 0:
+            along = (ends[1] - ends[0]) / 2
+            across = _unit(along)[::-1] * (width, -width)
+            outline = ends.mean(axis=0) + np.cos(turn) * along + np.sin(turn) * across
+            with _layer(canvas, outline, width, 0.6 if alpha is None else alpha) as layer:
+                cv2.fillConvexPoly(layer.image, layer.place(outline), color, cv2.LINE_AA, _SHIFT)
+    _draw_strokes(canvas, part, fingers, 1.0 if alpha is None else alpha)
+
+
 def _draw_lines(
     canvas: np.ndarray, part: _Part, keypoint_set: KeypointSet, splines: _Splines | None, alpha: float
 ) -> None:
     """Draw the links and contours of a part as one translucent layer."""
-    thin, thick = part.thickness
-    strokes: list[_Stroke] = []
-    for link, color in zip(keypoint_set.skeleton, keypoint_set.link_colors, strict=True):
-        if part.drawn[link].all():
-            ends = part.points[link]
-            width = float(np.clip(0.13 * np.linalg.norm(ends[1] - ends[0]), thin, thick))
-            strokes.append((ends[None], _bgr(color), width))
+    strokes: list[_Stroke] = [(ends[None], color, width) for _, ends, color, width in _links(part, keypoint_set)]
     if splines is not None:
         strokes += splines.curves(part)
+    _draw_strokes(canvas, part, strokes, alpha)
+
+
+def _draw_strokes(canvas: np.ndarray, part: _Part, strokes: list[_Stroke], alpha: float) -> None:
+    thick = part.thickness[1]
     if not strokes or thick <= 0:
         return
     reached = np.concatenate([lines.reshape(-1, 2) for lines, _, _ in strokes])

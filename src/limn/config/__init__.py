@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from .files import load_file
 from .merge import apply_options, merge, parse_options
 from .paths import resolve
-from .values import Budget
+from .values import Budget, Name
 
 __all__ = ["apply_options", "load", "merge", "parse_options", "resolve"]
 
@@ -38,5 +38,5 @@ def load(path: str | Path, *, options: Mapping[str, object] | None = None) -> di
         values = load_file(file, Budget())
     except RecursionError:
         raise ConfigError(f"{file} is nested too deeply") from None
-    cfg = {key: value for key, value in values.items() if not key.startswith("_")}
+    cfg = {key: value for key, value in values.items() if not key.startswith("_") and not isinstance(value, Name)}
     return apply_options(cfg, options) if options else cfg

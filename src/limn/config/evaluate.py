@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,23 +23,14 @@ from .functions import (
     check_width,
     store,
 )
-from .values import MAX_DEPTH, BaseDict, Budget, Name, inherited
+from .syntax import INNER, TEMPLATE, parse
+from .values import CONTAINERS, MAX_DEPTH, BaseDict, Budget, Name, inherited
 
 Values = dict[str, Any]
 # (module, dots before it) of a `from module import ...` under `with read_base():` -> its names
 Inherit = Callable[[str, int], Values]
 
-# of {{ ... }}; spaces are counted since two open-ended ones side by side would make the search quadratic
-INNER = r"_base_\.[\w.]+|file(?:Dirname|Basename|BasenameNoExtension|Extname)|\$\w+ {0,9}: {0,9}[^\s{}]*?"
-TEMPLATE = re.compile(rf"\{{\{{ {{0,9}}(['\"]?) {{0,9}}({INNER}) {{0,9}}\1 {{0,9}}\}}\}}")
 FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError)
-
-
-def parse(text: str, mode: str = "exec") -> Any:
-    """Return the syntax tree of python source, without python's warnings about it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text, mode=mode)
 
 
 class Evaluator:
@@ -195,7 +185,10 @@ class Evaluator:
         left = self.evaluate(node.left)
         for kind, operand in zip(node.ops, node.comparators, strict=True):
             right = self.evaluate(operand)
-            self.budget.weigh((left, right))
+            if isinstance(kind, (ast.In, ast.NotIn)) and not isinstance(left, CONTAINERS):
+                charged(right, self.budget)
+            else:
+                self.budget.weigh((left, right))
             if not COMPARE[type(kind)](left, right):
                 return False
             left = right

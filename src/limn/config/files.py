@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .evaluate import INNER, Evaluator, Values, parse
+from .evaluate import Evaluator, Values
 from .merge import merge
 from .paths import resolve_base, resolve_module
 from .statements import run
+from .syntax import parse, quote_templates
 from .values import BaseDict, Budget, Name, inherited, plain
 
 MAX_BYTES = 2_000_000
 MAX_CHAIN = 40  # configs that inherit from each other
 FILE_COST = 20_000  # units of the budget
-
-# a string or a comment (kept as it is; an unclosed one ends where it must), or a {{ template }} outside of these
-_BARE = re.compile(
-    rf"""('''|\"\"\")(?:\\.|[^\\])*?(?:\1|\Z) | "(?:\\.|[^"\\\n])*"? | '(?:\\.|[^'\\\n])*'? | \#[^\n]*
-    | \{{\{{[ ]{{0,9}}(?P<inner>{INNER.replace(" ", "[ ]")})[ ]{{0,9}}\}}\}}""",
-    re.DOTALL | re.VERBOSE,
-)
 
 
 def load_file(path: Path, budget: Budget, chain: tuple[Path, ...] = ()) -> Values:
@@ -71,7 +64,7 @@ def _read(path: Path) -> tuple[str, ast.Module]:
         raise ConfigError(f"the config {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file in UTF-8 (byte {error.start})") from None
-    text = _BARE.sub(lambda m: f"{{{{{m['inner']!r}}}}}" if m["inner"] else m[0], text)
+    text = quote_templates(text)
     try:
         return text, parse(text)
     except SyntaxError as error:

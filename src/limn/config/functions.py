@@ -120,7 +120,7 @@ class _Formatter(string.Formatter):
         value = self.get_value(int(first) if first.isdigit() else first, args, kwargs)
         for part in rest:
             key = part.rstrip("]")
-            value = value[int(key)] if isinstance(value, (list, tuple)) else dict(value)[key]
+            value = value[int(key)] if isinstance(value, (str, list, tuple)) else dict(value)[key]
         return value, first
 
     def format_field(self, value: Any, format_spec: str) -> str:

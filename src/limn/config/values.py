@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-BUDGET = 10_000_000  # units a whole inheritance tree may spend; the largest MMDetection configs need about 2 %
-NODE_COST = 10  # units of one evaluated syntax node; an element of a container costs 1
+BUDGET = 5_000_000  # units a whole inheritance tree may spend; the largest configs of MMDetection need a twentieth
+NODE_COST = 10  # units of one evaluated syntax node; an element that a function makes costs 1
+COPY_COST = 4  # units of one element of a result
 MAX_DEPTH = 100  # nesting of syntax and of data
 MAX_BITS = 10_000  # size of an integer
 
@@ -43,11 +44,11 @@ class Budget:
         while stack:
             item, depth = stack.pop()
             if isinstance(item, (str, bytes)):
-                self.spend(1 + len(item) // 8)
+                self.spend(2 + len(item) // 8)
             elif isinstance(item, CONTAINERS):
                 if depth > MAX_DEPTH:
                     raise ValueError(f"the value is nested more than {MAX_DEPTH} levels deep")
-                self.spend(1 + len(item))
+                self.spend(2 + len(item))
                 inner = [*item, *item.values()] if isinstance(item, dict) else item
                 if not isinstance(inner, range):
                     stack.extend((x, depth + 1) for x in inner if isinstance(x, (str, bytes, *CONTAINERS)))
@@ -74,7 +75,7 @@ def plain(value: object, budget: Budget, depth: int = 0) -> object:
     """Copy a value into plain dicts, lists, tuples, sets and scalars, without ``_delete_`` marks."""
     if depth > MAX_DEPTH:
         raise ValueError(f"the config is nested more than {MAX_DEPTH} levels deep")
-    budget.spend(1)
+    budget.spend(COPY_COST)
     if isinstance(value, Name):
         return str(value)
     if isinstance(value, dict):

@@ -149,7 +149,7 @@ class CSPNeXt(nn.Module):
         stages = STAGES[arch]
         width = int(stages[0][0] * widen_factor)
         half = int(stages[0][0] * widen_factor // 2)
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.stem = nn.Sequential(
             ConvModule(3, half, 3, 2, 1, **cfg),
             ConvModule(half, half, 3, 1, 1, **cfg),
@@ -211,7 +211,7 @@ class CSPNeXtPAFPN(nn.Module):
         out_kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         levels = len(in_channels)
 

@@ -33,9 +33,7 @@ def deconv_layers(
     return nn.Sequential(*layers), in_channels
 
 
-def conv_layers(
-    in_channels: int, widths: Sequence[int] | None, kernels: Sequence[int] | None
-) -> tuple[nn.Module, int]:
+def conv_layers(in_channels: int, widths: Sequence[int] | None, kernels: Sequence[int] | None) -> tuple[nn.Module, int]:
     """Return convolutions, each with norm and ReLU, and the channels that come out of them."""
     if not widths:
         return nn.Identity(), in_channels
@@ -78,7 +76,7 @@ class HeatmapHead(nn.Module):
         deconv_num_groups: Sequence[int] | None = None,
         conv_out_channels: Sequence[int] | None = None,
         conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},  # noqa: B006
+        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
     ) -> None:
         super().__init__()
         self.deconv_layers, width = deconv_layers(
@@ -104,7 +102,7 @@ class CPMHead(nn.Module):
         num_stages: int,
         deconv_out_channels: Sequence[int] | None = None,
         deconv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},  # noqa: B006
+        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
     ) -> None:
         super().__init__()
         made = [deconv_layers(in_channels, deconv_out_channels, deconv_kernel_sizes) for _ in range(num_stages)]
@@ -191,7 +189,7 @@ class SimCCHead(nn.Module):
         deconv_num_groups: Sequence[int] | None = (16, 16, 16),
         conv_out_channels: Sequence[int] | None = None,
         conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},  # noqa: B006
+        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
     ) -> None:
         super().__init__()
         width, height = in_featuremap_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,10 +20,10 @@ def _conv(i: int, o: int, kernel: int, stride: int, norm_cfg: dict[str, Any], re
     return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
 
 
-def _fuse(channels: Sequence[int], source: int, target: int, norm_cfg: dict[str, Any], up: Any) -> nn.Module | None:
+def _fuse(channels: Sequence[int], source: int, target: int, norm_cfg: dict[str, Any], up: Any) -> nn.Module:
     """Return what brings branch ``source`` to the shape of branch ``target``."""
     if source == target:
-        return None
+        return nn.Identity()
     if source > target:
         conv = _conv(channels[source], channels[target], 1, 1, norm_cfg, relu=False)
         return nn.Sequential(*conv, nn.Upsample(scale_factor=2 ** (source - target), **up))
@@ -60,7 +61,7 @@ class HRModule(nn.Module):
         xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
         outs = []
         for fuse in self.fuse_layers:
-            parts = [x if layer is None else layer(x) for layer, x in zip(fuse, xs, strict=True)]
+            parts = [layer(x) for layer, x in zip(fuse.children(), xs, strict=True)]
             outs.append(torch.relu_(sum(parts[1:], parts[0])))
         return outs
 
@@ -107,20 +108,20 @@ class HRNet(nn.Module):
         xs = [self.layer1(x)]
         for number in (1, 2, 3):
             change = getattr(self, f"transition{number}")
-            xs = [xs[i] if layer is None else layer(xs[-1]) for i, layer in enumerate(change)]
+            xs = [xs[i] if isinstance(layer, nn.Identity) else layer(xs[-1]) for i, layer in enumerate(change)]
             xs = getattr(self, f"stage{number + 1}")(xs)
         return tuple(xs)
 
 
 def _transition(before: Sequence[int], after: Sequence[int], norm_cfg: dict[str, Any]) -> nn.ModuleList:
-    """Return a layer for each branch of the next stage; None passes a branch on as it is."""
-    layers: list[nn.Module | None] = []
+    """Return a layer for each branch of the next stage; Identity passes the branch of its number on."""
+    layers: list[nn.Module] = []
     for i, width in enumerate(after):
         if i < len(before):
-            layers.append(None if before[i] == width else _conv(before[i], width, 3, 1, norm_cfg))
+            layers.append(nn.Identity() if before[i] == width else _conv(before[i], width, 3, 1, norm_cfg))
             continue
         steps = i + 1 - len(before)
         widths = [before[-1]] * steps + [width]
-        pairs = zip(widths[:-1], widths[1:], strict=True)
+        pairs = pairwise(widths)
         layers.append(nn.Sequential(*[_conv(a, b, 3, 2, norm_cfg) for a, b in pairs]))
     return nn.ModuleList(layers)

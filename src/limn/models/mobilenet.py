@@ -36,7 +36,7 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         mid = round(in_channels * expand_ratio)
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         widen = [ConvModule(in_channels, mid, 1, **cfg)] if expand_ratio != 1 else []
         self.conv = nn.Sequential(
             *widen,
@@ -67,7 +67,7 @@ class MobileNetV2(nn.Module):
         act_cfg: dict[str, Any] = RELU6,
     ) -> None:
         super().__init__()
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         width = make_divisible(32 * widen_factor, 8)
         self.conv1 = ConvModule(3, width, 3, 2, 1, **cfg)
         for i, (ratio, channels, blocks, stride) in enumerate(STAGES, start=1):

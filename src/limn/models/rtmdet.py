@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -35,11 +36,11 @@ class RTMDetHead(nn.Module):
         act_cfg: dict[str, Any] = SILU,
     ) -> None:
         super().__init__()
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         pad = pred_kernel_size // 2
         self.strides = tuple(strides)
         widths = [in_channels, *[feat_channels] * stacked_convs]
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.cls_convs = nn.ModuleList([ConvModule(i, o, 3, 1, 1, **cfg) for i, o in pairs])
         self.reg_convs = nn.ModuleList([ConvModule(i, o, 3, 1, 1, **cfg) for i, o in pairs])
         self.rtm_cls = nn.Conv2d(feat_channels, num_classes, pred_kernel_size, padding=pad)
@@ -85,16 +86,16 @@ class RTMDetSepBNHead(nn.Module):
         act_cfg: dict[str, Any] = SILU,
     ) -> None:
         super().__init__()
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         pad = pred_kernel_size // 2
         self.strides = tuple(strides)
         self.exp_on_reg = exp_on_reg
         widths = [in_channels, *[feat_channels] * stacked_convs]
 
-        def branch() -> nn.ModuleList:
-            pairs = zip(widths[:-1], widths[1:], strict=True)
-            return nn.ModuleList([conv(i, o, 3, 1, 1, **cfg) for i, o in pairs])
+        def branch() -> nn.Sequential:
+            pairs = pairwise(widths)
+            return nn.Sequential(*[conv(i, o, 3, 1, 1, **cfg) for i, o in pairs])
 
         def predict(channels: int) -> nn.ModuleList:
             return nn.ModuleList(
@@ -109,17 +110,14 @@ class RTMDetSepBNHead(nn.Module):
         if share_conv:
             for branches in (self.cls_convs, self.reg_convs):
                 for level in range(1, len(self.strides)):
-                    for own, first in zip(branches[level], branches[0], strict=True):
+                    for own, first in zip(branches[level].children(), branches[0].children(), strict=True):
                         _share(own, first)
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         cls, reg = [], []
         for level, (x, stride) in enumerate(zip(feats, self.strides, strict=True)):
-            c = r = x
-            for layer in self.cls_convs[level]:
-                c = layer(c)
-            for layer in self.reg_convs[level]:
-                r = layer(r)
+            c = self.cls_convs[level](x)
+            r = self.reg_convs[level](x)
             logits = self.rtm_cls[level](c)
             if self.rtm_obj is not None:
                 logits = merge_objectness(logits, self.rtm_obj[level](r))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -87,7 +88,7 @@ class CSPDarknet(nn.Module):
     ) -> None:
         super().__init__()
         stages = STAGES[arch]
-        cfg = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfg: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         self.stem = Focus(3, int(stages[0][0] * widen_factor), 3, **cfg)
         for i, (c_in, c_out, blocks, identity, spp) in enumerate(stages, start=1):
@@ -149,7 +150,7 @@ class YOLOXHead(nn.Module):
 
         def branches() -> nn.ModuleList:
             def branch() -> nn.Sequential:
-                pairs = zip(widths[:-1], widths[1:], strict=True)
+                pairs = pairwise(widths)
                 return nn.Sequential(*[conv(i, o, 3, 1, 1, norm_cfg=norm_cfg, act_cfg=act_cfg) for i, o in pairs])
 
             return nn.ModuleList([branch() for _ in strides])

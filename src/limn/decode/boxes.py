@@ -1,4 +1,4 @@
-"""Raw network outputs -> boxes and keypoints, in numpy."""
+"""Raw outputs of anchor-free detectors -> boxes; non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .types import Boxes
+from ..types import Boxes
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Return the logistic function, without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    """Return the logistic function, without overflow and exact for small values."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
@@ -43,9 +44,9 @@ def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarr
 
 
 def select(
-    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, *, iou_threshold: float, max_per_img: int
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, *, iou_threshold: float, max_per_img: int | None
 ) -> Boxes:
-    """Suppress overlapping boxes of one class and keep the best ``max_per_img``."""
+    """Suppress overlapping boxes of one class and keep the best ``max_per_img``, all where it is None."""
     if not len(boxes):
         return Boxes.empty()
     apart = boxes + (labels * (boxes.max() - boxes.min() + 1.0))[:, None] if labels.any() else boxes
@@ -63,7 +64,8 @@ def grid_distances(
     score_thr: float,
     iou_threshold: float,
     nms_pre: int = 1000,
-    max_per_img: int = 100,
+    max_per_img: int | None = 100,
+    min_size: float | None = None,
 ) -> Boxes:
     """Decode an anchor-free head whose outputs are distances from grid points (RTMDet).
 
@@ -72,8 +74,10 @@ def grid_distances(
         reg: distances to left, top, right, bottom in input pixels, ``[4, h, w]``.
         strides: input pixels between grid points, a level each.
         factor: (x, y) from picture to input pixels.
-        limit: (width, height) of the picture inside the input; boxes end there.
+        limit: (width, height) of the input or of the picture inside it; boxes end there.
         score_thr: scores must exceed it.
+        nms_pre: the best of each level that take part in the suppression.
+        min_size: boxes whose width or height does not exceed it, in picture pixels, are left out.
 
     Returns:
         Boxes in picture pixels, best first.
@@ -93,21 +97,48 @@ def grid_distances(
     boxes, scores_, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, limit[0]) / factor[0]
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, limit[1]) / factor[1]
+    if min_size is not None:
+        big = (boxes[:, 2:] - boxes[:, :2] > min_size).all(1)
+        boxes, scores_, labels = boxes[big], scores_[big], labels[big]
     return select(boxes, scores_, labels, iou_threshold=iou_threshold, max_per_img=max_per_img)
 
 
-def simcc(x: np.ndarray, y: np.ndarray, split_ratio: float) -> tuple[np.ndarray, np.ndarray]:
-    """Decode SimCC vectors by their maxima (Li et al. 2022, arXiv:2107.03332).
+def grid_offsets(
+    cls: Sequence[np.ndarray],
+    reg: Sequence[np.ndarray],
+    obj: Sequence[np.ndarray],
+    *,
+    strides: Sequence[int],
+    factor: tuple[float, float],
+    score_thr: float,
+    iou_threshold: float,
+    max_per_img: int | None = None,
+) -> Boxes:
+    """Decode an anchor-free head with objectness whose outputs are offsets and sizes (YOLOX).
 
     Args:
-        x, y: ``[N, K, bins]``.
-        split_ratio: bins a pixel.
+        cls: class logits of each level, ``[classes, h, w]``.
+        reg: offset of the centre from its grid point and logarithm of the size, both in strides,
+            ``[4, h, w]``.
+        obj: objectness logits, ``[1, h, w]``.
+        strides: input pixels between grid points, a level each.
+        factor: (x, y) from picture to input pixels.
+        score_thr: scores, which are class times objectness, must reach it.
 
     Returns:
-        Keypoints ``[N, K, 2]`` in input pixels and scores ``[N, K]``, the lesser of both maxima;
-        where that is not positive, the point is (-1, -1) bins, as in MMPose.
+        Boxes in picture pixels, best first; they may reach beyond the picture, as in MMDetection.
     """
-    peaks = np.stack([x.argmax(-1), y.argmax(-1)], -1).astype(np.float32)
-    scores = np.minimum(x.max(-1), y.max(-1)).astype(np.float32)
-    peaks[scores <= 0] = -1
-    return peaks / np.float32(split_ratio), scores
+    found = []
+    for logits, offsets, objectness, stride in zip(cls, reg, obj, strides, strict=True):
+        probability = sigmoid(logits.reshape(len(logits), -1).astype(np.float32))
+        label = probability.argmax(0)
+        score = probability.max(0) * sigmoid(objectness.reshape(-1).astype(np.float32))
+        place = np.flatnonzero(score >= score_thr)
+        y, x = np.divmod(place, offsets.shape[-1])
+        value = offsets.reshape(4, -1)[:, place].T
+        center = (value[:, :2] + np.stack([x, y], 1).astype(np.float32)) * stride
+        half = np.exp(value[:, 2:]) * (stride / 2)
+        found.append((np.concatenate([center - half, center + half], 1), score[place], label[place]))
+    boxes, scores, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    boxes /= np.asarray([*factor, *factor], np.float32)
+    return select(boxes, scores, labels, iou_threshold=iou_threshold, max_per_img=max_per_img)

@@ -1,0 +1,112 @@
+"""How many of MMPose's own 2D top-down configs limn builds, by family.
+
+    pip download --no-deps mmpose==1.3.2 mmdet==3.3.0   # and unzip both wheels into one folder
+    python benchmarks/coverage.py --mim FOLDER
+
+A config counts as built if it parses, and its network, its input and output settings and its decoder
+are made from it. No weights are allocated.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from limn import build, config
+from limn.errors import LimnError
+
+# groups that MMPose's users ask for by name: name, part of the path
+NAMED = [
+    ("all of face_2d_keypoint", "face_2d_keypoint/"),
+    ("all of hand_2d_keypoint", "hand_2d_keypoint/"),
+    ("all of wholebody_2d_keypoint", "wholebody_2d_keypoint/"),
+    ("RTMPose hand5", "hand_2d_keypoint/rtmpose/hand5/"),
+    ("RTMPose body8", "body_2d_keypoint/rtmpose/body8/"),
+    ("RTMPose coco-wholebody", "wholebody_2d_keypoint/rtmpose/coco-wholebody/"),
+    ("every RTMPose and RTMW", "/rtmpose/"),
+    ("every ViTPose", "ViTPose"),
+    ("every HRNet and HRNetV2", "_hrnet"),
+]
+
+
+def configs(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and content of the 2D top-down configs below ``folder``."""
+    for file in sorted(folder.rglob("*.py")):
+        path = file.relative_to(folder).as_posix()
+        if "_base_" in path or "_3d_" in path:
+            continue
+        cfg = config.load(file)
+        if (cfg.get("model") or {}).get("type") == "TopdownPoseEstimator":
+            yield path, cfg
+
+
+def short(layer: dict[str, Any]) -> str:
+    """Return the type of a layer without its package."""
+    return str(layer["type"]).rpartition(".")[2]
+
+
+def family(cfg: dict[str, Any]) -> tuple[str, str]:
+    """Return the types of backbone and head."""
+    return short(cfg["model"]["backbone"]), short(cfg["model"]["head"])
+
+
+def attempt(cfg: dict[str, Any]) -> str | None:
+    """Return why a config is not built, None if it is."""
+    try:
+        spec = build.pose_spec(cfg)
+        build.decoder(spec.codec, spec.flip)
+        with torch.device("meta"):
+            build.network(cfg["model"])
+    except LimnError as error:
+        return str(error)
+    return None
+
+
+def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    made = Table(title=title, title_justify="left")
+    for i, name in enumerate(columns):
+        made.add_column(name, justify="right" if i and name != "why not" else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mim", type=Path, required=True, help="folder with the unzipped wheels")
+    folder: Path = parser.parse_args().mim
+    for part in ("mmpose/.mim/configs", ".mim/configs", "configs"):
+        if (folder / part).is_dir():
+            folder = folder / part
+            break
+    else:
+        parser.error(f"{folder} holds no mmpose/.mim/configs")
+    reasons: dict[str, str | None] = {}
+    families: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path, cfg in configs(folder):
+        reasons[path] = attempt(cfg)
+        families[family(cfg)].append(path)
+
+    def counted(paths: list[str]) -> tuple[str, str]:
+        return str(len(paths)), str(sum(reasons[p] is None for p in paths))
+
+    rows = []
+    for (backbone, head), paths in sorted(families.items()):
+        why = Counter(reason for p in paths if (reason := reasons[p]) is not None)
+        rows.append((backbone, head, *counted(paths), "; ".join(why)))
+    console = Console(width=140)
+    console.print(table("By family", ("backbone", "head", "configs", "built", "why not"), rows))
+    groups = [(name, *counted([p for p in reasons if part in p])) for name, part in NAMED]
+    console.print(table("By group", ("group", "configs", "built"), groups))
+    console.print(f"built: {sum(r is None for r in reasons.values())} of {len(reasons)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""300W-LP: 68 keypoints of a face."""
+
+dataset_type = 'Face300WLPDataset'
+data_mode = 'topdown'
+
+test_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_mode=data_mode,
+        metainfo=dict(from_file='configs/_base_/datasets/300wlp.py')))

@@ -1,0 +1,10 @@
+"""AFLW: 19 keypoints of a face."""
+
+dataset_type = 'AFLWDataset'
+data_mode = 'topdown'
+
+test_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_mode=data_mode,
+        metainfo=dict(from_file='configs/_base_/datasets/aflw.py')))

@@ -1,0 +1,10 @@
+"""COCO-WholeBody: the 21 keypoints of a hand."""
+
+dataset_type = 'CocoWholeBodyHandDataset'
+data_mode = 'topdown'
+
+test_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_mode=data_mode,
+        metainfo=dict(from_file='configs/_base_/datasets/coco_wholebody_hand.py')))

@@ -1,0 +1,10 @@
+"""COFW: 29 keypoints of a face."""
+
+dataset_type = 'COFWDataset'
+data_mode = 'topdown'
+
+test_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_mode=data_mode,
+        metainfo=dict(from_file='configs/_base_/datasets/cofw.py')))

@@ -1,0 +1,10 @@
+"""ExLPose: 14 keypoints of a person in the dark."""
+
+dataset_type = 'ExlposeDataset'
+data_mode = 'topdown'
+
+test_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_mode=data_mode,
+        metainfo=dict(from_file='configs/_base_/datasets/exlpose.py')))

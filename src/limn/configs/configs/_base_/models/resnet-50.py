@@ -1,0 +1,12 @@
+"""SimpleBaseline: ResNet-50, then three deconvolutions. The other depths change one number."""
+
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(type='ResNet', depth=50),
+    head=dict(type='HeatmapHead', in_channels=2048),
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True))

@@ -1,0 +1,12 @@
+"""SCNet-50 (self-calibrated convolutions), then three deconvolutions."""
+
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(type='SCNet', depth=50),
+    head=dict(type='HeatmapHead', in_channels=2048),
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True))

@@ -1,0 +1,10 @@
+"""RTMPose-m, 256x256: 17 keypoints of an animal (AP-10K)."""
+
+_base_ = [
+    '../../../_base_/models/rtmpose-m.py',
+    '../../../_base_/codecs/simcc-256x256.py',
+    '../../../_base_/data/ap10k.py',
+]
+
+model = dict(head=dict(out_channels=17, input_size=(256, 256), in_featuremap_size=(8, 8), decoder={{_base_.codec}}))
+test_dataloader = dict(dataset=dict(pipeline={{_base_.val_pipeline}}))

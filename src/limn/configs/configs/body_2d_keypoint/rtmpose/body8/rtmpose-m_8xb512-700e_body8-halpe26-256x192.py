@@ -1,0 +1,10 @@
+"""RTMPose-m, 256x192: 26 keypoints of a person (Halpe)."""
+
+_base_ = [
+    '../../../_base_/models/rtmpose-m.py',
+    '../../../_base_/codecs/simcc-256x192.py',
+    '../../../_base_/data/halpe26.py',
+]
+
+model = dict(head=dict(out_channels=26, input_size=(192, 256), in_featuremap_size=(6, 8), decoder={{_base_.codec}}))
+test_dataloader = dict(dataset=dict(pipeline={{_base_.val_pipeline}}))

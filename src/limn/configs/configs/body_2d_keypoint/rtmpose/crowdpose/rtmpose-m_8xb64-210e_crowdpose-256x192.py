@@ -1,0 +1,10 @@
+"""RTMPose-m, 256x192: 14 keypoints of a person (CrowdPose)."""
+
+_base_ = [
+    '../../../_base_/models/rtmpose-m.py',
+    '../../../_base_/codecs/simcc-256x192.py',
+    '../../../_base_/data/crowdpose.py',
+]
+
+model = dict(head=dict(out_channels=14, input_size=(192, 256), in_featuremap_size=(6, 8), decoder={{_base_.codec}}))
+test_dataloader = dict(dataset=dict(pipeline={{_base_.val_pipeline}}))

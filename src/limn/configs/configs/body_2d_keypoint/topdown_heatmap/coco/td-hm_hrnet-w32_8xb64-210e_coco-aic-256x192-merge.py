@@ -1,0 +1,10 @@
+"""HRNet-W32, 256x192: 17 keypoints of a person (COCO)."""
+
+_base_ = [
+    '../../../_base_/models/hrnet-w32.py',
+    '../../../_base_/codecs/msra-256x192.py',
+    '../../../_base_/data/coco.py',
+]
+
+model = dict(head=dict(out_channels=17, decoder={{_base_.codec}}))
+test_dataloader = dict(dataset=dict(pipeline={{_base_.val_pipeline}}))

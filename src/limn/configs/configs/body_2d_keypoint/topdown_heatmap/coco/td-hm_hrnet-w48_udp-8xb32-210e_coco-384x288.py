@@ -1,0 +1,12 @@
+"""HRNet-W48, UDP, 384x288: 17 keypoints of a person (COCO)."""
+
+_base_ = [
+    '../../../_base_/models/hrnet-w48.py',
+    '../../../_base_/codecs/udp-384x288.py',
+    '../../../_base_/data/coco.py',
+]
+
+model = dict(
+    head=dict(out_channels=17, decoder={{_base_.codec}}),
+    test_cfg=dict(shift_heatmap=False))
+test_dataloader = dict(dataset=dict(pipeline={{_base_.val_pipeline}}))

@@ -1,0 +1,10 @@
+"""RTMW-l, 384x288: 133 keypoints of a whole body (COCO-WholeBody)."""
+
+_base_ = [
+    '../../../_base_/models/rtmw-l.py',
+    '../../../_base_/codecs/rtmw-384x288.py',
+    '../../../_base_/data/coco-wholebody.py',
+]
+
+model = dict(head=dict(out_channels=133, input_size=(288, 384), in_featuremap_size=(9, 12), decoder={{_base_.codec}}))
+test_dataloader = dict(dataset=dict(pipeline={{_base_.val_pipeline}}))
