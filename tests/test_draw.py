@@ -12,6 +12,7 @@ import pytest
 from limn import keypoints
 from limn.draw import draw
 from limn.errors import ArgumentError
+from limn.keypoints import openpose
 from limn.types import Boxes, Poses, Result
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -320,8 +321,8 @@ def test_numbers_of_neighbours_do_not_cover_each_other() -> None:
 
 
 def test_an_unknown_style_names_the_known_ones() -> None:
-    with pytest.raises(ArgumentError, match=r"'openpose'.*mmpose"):
-        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), style="openpose")
+    with pytest.raises(ArgumentError, match=r"'opnpose'.*Did you mean 'openpose'.*mmpose, openpose"):
+        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), style="opnpose")
 
 
 @pytest.mark.parametrize(
@@ -351,6 +352,158 @@ def test_every_set_can_be_drawn(name: str) -> None:
     points = np.random.default_rng(1).uniform(10, 190, (2, len(known), 2))
     image = blank(200, 200)
     assert ink(draw(image, found(name, points), known, boxes=True, indices=True), image).any()
+
+
+SHOULDERS = (5, 6)  # left and right of a body of COCO
+
+
+def two_shoulders(name: str = "coco-17") -> tuple[np.ndarray, np.ndarray]:
+    known = keypoints.load(name)
+    points, scores = np.zeros((1, len(known), 2)), np.zeros((1, len(known)))
+    points[0, SHOULDERS], scores[0, SHOULDERS] = ((160, 60), (40, 60)), 1
+    return points, scores
+
+
+def in_openpose(name: str, points: np.ndarray, scores: np.ndarray | float = 1.0, **options: object) -> np.ndarray:
+    """The points on a grey picture of 200 x 120 pixels in OpenPose's style."""
+    result = found(name, points, scores, boxes=np.tile((0, 0, 200, 120), (len(points), 1)))
+    return draw(blank(200, 120), result, keypoints.load(name), style="openpose", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", openpose.known())
+def test_openpose_shows_the_same_points_in_its_own_order(name: str) -> None:
+    known, layout = keypoints.load(name), openpose.layout(name)
+    shown = layout.keypoint_set
+    assert len(layout.origins) == len(shown) == int(shown.name.rsplit("-", 1)[1])
+    for own, origin in zip(shown.names, layout.origins, strict=True):
+        assert [known.names[i] for i in origin] in ([own], ["left_shoulder", "right_shoulder"])
+    assert {i for origin in layout.origins for i in origin} == set(range(len(known)))
+    links = {frozenset(link) for link in shown.skeleton.tolist()}
+    assert {frozenset(shown.flip_indices[list(link)].tolist()) for link in links} == links
+    points = np.random.default_rng(1).uniform(10, 110, (2, len(known), 2))
+    assert ink(in_openpose(name, points, boxes=True, indices=True), blank(200, 120)).any()
+
+
+def test_openpose_names_the_sets_that_it_knows() -> None:
+    with pytest.raises(ArgumentError, match=r"'300w-68'.*coco-17, halpe-26, coco-wholebody-133.*'mmpose'"):
+        in_openpose("300w-68", np.zeros((1, 68, 2)))
+
+
+def test_openpose_puts_a_neck_between_the_shoulders() -> None:
+    points, scores = two_shoulders()
+    neck = openpose.layout("coco-17").keypoint_set.keypoint_colors[1][::-1].tolist()
+    assert in_openpose("coco-17", points, scores, radius=5)[60, 100].tolist() == neck
+    scores[0, 6] = 0.29
+    drawn = in_openpose("coco-17", points, scores, radius=5)
+    assert drawn[60, 100].tolist() == [GREY] * 3
+    assert drawn[60, 40].tolist() == [GREY] * 3
+    assert drawn[60, 160].tolist() != [GREY] * 3
+
+
+def test_openpose_takes_the_neck_that_a_model_found() -> None:
+    points, scores = two_shoulders("halpe-26")
+    points[0, 18], scores[0, 18] = (100, 20), 1
+    drawn = in_openpose("halpe-26", points, scores, radius=5)
+    assert drawn[20, 100].tolist() == [0, 0, 255]
+    assert drawn[60, 100].tolist() == [GREY] * 3
+
+
+def test_openpose_colours_say_which_side_it_is() -> None:
+    """Its right arm goes from orange to yellow and green, its left one from green on."""
+    body = openpose.layout("coco-17").keypoint_set
+    for name, rgb in (("right_shoulder", [255, 170, 0]), ("left_shoulder", [85, 255, 0]), ("left_ankle", [85, 0, 255])):
+        points, scores = only(17, keypoints.load("coco-17").names.index(name), (100, 60))
+        assert body.keypoint_colors[body.names.index(name)].tolist() == rgb
+        assert in_openpose("coco-17", points, scores, radius=5)[60, 100].tolist() == rgb[::-1]
+
+
+def test_openpose_limbs_are_ellipses_from_joint_to_joint() -> None:
+    points, scores = two_shoulders()
+    drawn = ink(in_openpose("coco-17", points, scores, radius=0, thickness=8), blank(200, 120)) > 20
+    widths = drawn.sum(axis=0)
+    assert not drawn[:, :39].any()
+    assert not drawn[:, 162:].any()
+    for joint, neck in ((40, 100), (160, 100)):
+        middle, quarter = (joint + neck) // 2, (3 * joint + neck) // 4
+        assert widths[middle] == pytest.approx(16, abs=2)
+        assert widths[quarter] == pytest.approx(16 * np.sqrt(0.75), abs=2)
+        assert 0 < widths[joint + np.sign(neck - joint)] < 8
+
+
+def test_openpose_limbs_are_translucent_each_on_the_other() -> None:
+    points, scores = two_shoulders()
+    elbow, wrist = 7, 9
+    points[0, [elbow, wrist]], scores[0, [elbow, wrist]] = ((70, 20), (70, 110)), 1  # crosses the shoulder line
+    options = {"radius": 0, "thickness": 6}
+    colors = openpose.layout("coco-17").keypoint_set.link_colors[:, ::-1].astype(float)
+    shoulder, forearm = colors[0], colors[5]
+    drawn = in_openpose("coco-17", points, scores, **options)
+    assert drawn[60, 55] == pytest.approx(0.6 * shoulder + 0.4 * GREY, abs=1)
+    assert drawn[60, 70] == pytest.approx(0.6 * forearm + 0.4 * (0.6 * shoulder + 0.4 * GREY), abs=2)
+    solid = in_openpose("coco-17", points, scores, alpha=1, **options)
+    assert solid[60, 70] == pytest.approx(forearm, abs=1)
+    assert not ink(in_openpose("coco-17", points, scores, radius=0, thickness=0), blank(200, 120)).any()
+
+
+def test_openpose_shows_faces_as_white_dots_of_half_the_size_and_no_feet() -> None:
+    toe, chin, left_shoulder = 17, 23 + 8, 5
+    whole = {}
+    for index in (toe, chin, left_shoulder):
+        points, scores = only(133, index, (100, 60))
+        whole[index] = in_openpose("coco-wholebody-133", points, scores, radius=8)
+    assert not ink(whole[toe], blank(200, 120)).any()
+    assert whole[chin][60, 100].tolist() == [255, 255, 255]
+    inks = (ink(whole[i], blank(200, 120)) for i in (chin, left_shoulder))
+    radii = [np.sqrt((touched / touched.max()).sum() / np.pi) for touched in inks]
+    assert radii == pytest.approx([4, 8], abs=0.6)
+
+
+def test_openpose_fingers_are_lines_in_the_colours_of_the_rainbow() -> None:
+    thumb, pinky = (0, 1), (0, 17)
+    seen = []
+    for link in (thumb, pinky):
+        points, scores = np.zeros((1, 21, 2)), np.zeros((1, 21))
+        points[0, link], scores[0, link] = ((40, 60), (160, 60)), 1
+        drawn = in_openpose("onehand10k-21", points, scores, radius=4, thickness=6)
+        assert drawn[60, 160].tolist() == [255, 0, 0], "joints are blue"
+        assert ink(drawn, blank(200, 120))[56:65, 60:140].any(axis=0).all()
+        seen.append(drawn[60, 100].tolist())
+    assert seen == [[0, 0, 255], [255, 0, 204]]
+
+
+def test_openpose_face_of_a_small_body_can_be_seen() -> None:
+    points = np.full((1, 133, 2), np.nan)
+    points[0, 23:91] = face(60, 70, 30)
+    touched = ink(in_openpose("coco-wholebody-133", points, black_background=True), np.zeros((120, 200, 3), np.uint8))
+    x, y = np.rint(points[0, 23:40].T).astype(int)
+    assert (touched[y, x] > 90).all()
+
+
+def test_openpose_numbers_are_its_own() -> None:
+    coco, body = keypoints.load("coco-17"), openpose.layout("coco-17").keypoint_set
+    wrist = "right_wrist"
+    assert (coco.names.index(wrist), body.names.index(wrist)) == (10, 4)
+    points, scores = only(17, 10, (100, 60))
+    options = {"radius": 0, "thickness": 0}
+    numbered = ink(in_openpose("coco-17", points, scores, indices=True, **options), blank(200, 120)) > 60
+    two_digits = ink(
+        draw(blank(200, 120), found("coco-17", points, scores), coco, indices=True, **options), blank(200, 120)
+    )
+    assert 0 < np.ptp(np.nonzero(numbered)[1]) < 0.75 * np.ptp(np.nonzero(two_digits > 60)[1])
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf, 1e30, -700.0])
+def test_openpose_survives_wild_points(wild: float) -> None:
+    points = np.array([person(100, 60, 10)])
+    points[0, [6, 9, 14]] = wild
+    assert ink(in_openpose("coco-17", points, boxes=True, indices=True), blank(200, 120)).any()
+    assert in_openpose("coco-17", np.full((2, 17, 2), wild)).shape == (120, 200, 3)
+
+
+def test_openpose_of_nobody_is_the_picture() -> None:
+    nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), "coco-17", (40, 30))
+    image = blank(40, 30)
+    assert np.array_equal(draw(image, nothing, keypoints.load("coco-17"), style="openpose"), image)
 
 
 def test_a_real_face_shows_through_its_contours() -> None:

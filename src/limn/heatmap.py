@@ -52,17 +52,18 @@ def _in_picture(heatmaps: np.ndarray, crop: Crop, size: Size) -> np.ndarray:
     """Return the strongest heat at each pixel of the picture, float32 ``[H, W]``, at least 0."""
     merged = np.zeros(size[::-1], np.float32)
     h, w = heatmaps.shape[2:]
-    sound = np.isfinite(crop.centers).all(axis=1) & np.isfinite(crop.scales).all(axis=1) & (crop.scales > 0).all(axis=1)
-    heatmaps, crop = heatmaps[sound], Crop(crop.centers[sound], crop.scales[sound], crop.size)
+    finite = np.isfinite(crop.centers).all(axis=1) & np.isfinite(crop.scales).all(axis=1)
+    sound = np.flatnonzero(finite & (crop.scales > 0).all(axis=1))
+    crop = Crop(crop.centers[sound], crop.scales[sound], crop.size)
     to_heat = crop.matrices() * [[w / crop.size[0]], [h / crop.size[1]]]
     # half the crop and the pixel of the heatmap over which it fades
     reach = crop.scales * (0.5 + 1 / np.array((w, h)))
     low = np.clip(np.floor(crop.centers - reach), 0, size).astype(int).tolist()
     high = np.clip(np.ceil(crop.centers + reach) + 1, 0, size).astype(int).tolist()
-    for heatmap, matrix, (x1, y1), (x2, y2) in zip(heatmaps, to_heat, low, high, strict=True):
+    for i, matrix, (x1, y1), (x2, y2) in zip(sound, to_heat, low, high, strict=True):
         if x1 >= x2 or y1 >= y2:  # beside the picture
             continue
-        strongest = np.nan_to_num(heatmap.max(axis=0)).astype(np.float32)
+        strongest = np.nan_to_num(heatmaps[i].max(axis=0), posinf=0.0, neginf=0.0).astype(np.float32)
         matrix[:, 2] += matrix[:, :2] @ (x1, y1)
         warped = cv2.warpAffine(strongest, matrix, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         region = merged[y1:y2, x1:x2]
@@ -115,6 +116,7 @@ def _soft(vectors: np.ndarray, beta: float) -> np.ndarray:
     likely = np.exp(logits - logits.max(axis=-1, keepdims=True))
     # pixel i of n is at bin i * bins / n, not half a pixel further: so `panel` and MMPose place it
     distance = np.arange(bins)[:, None] / _BINS - np.arange(n) * (bins / _BINS / n)
-    soft = likely @ np.exp(-0.5 * (distance / _KERNEL) ** 2).astype(np.float32)
+    kernel = np.exp(-0.5 * (distance / _KERNEL) ** 2)
+    soft = likely @ (kernel / kernel.sum(axis=0)).astype(np.float32)
     peaked: np.ndarray = soft / soft.max(axis=-1, keepdims=True)
     return peaked
