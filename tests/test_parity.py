@@ -133,7 +133,7 @@ def test_keypoints_agree(pose: Case, way: str) -> None:
 
 def detect(network: Any, spec: build.DetectorSpec, image: np.ndarray, score_thr: float) -> Boxes:
     """Return the boxes of a picture as a pipeline computes them."""
-    canvas, factor = letterbox(image, spec.size, spec.pad_value, square=spec.square)
+    canvas, factor = letterbox(image, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor)
     outputs = run(network, canvas[None], spec.normalisation)
     n = len(spec.strides)
     levels = [[o[0] for o in outputs[i : i + n]] for i in range(0, len(outputs), n)]
@@ -169,7 +169,7 @@ def test_detector_checkpoint_has_the_keys_of_the_network(detector: Case) -> None
 
 def test_detector_input_is_the_same_picture(detector: Case) -> None:
     spec = build.detector_spec(detector.cfg)
-    canvas, factor = letterbox(detector.image, spec.size, spec.pad_value, square=spec.square)
+    canvas, factor = letterbox(detector.image, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor)
     assert canvas.transpose(2, 0, 1).shape == detector.expected["input_uint8_bgr"].shape
     apart = np.abs(canvas.transpose(2, 0, 1).astype(int) - detector.expected["input_uint8_bgr"].astype(int))
     assert (apart <= 1).mean() >= 0.995

@@ -21,6 +21,7 @@ def letterbox(
     pad_value: Sequence[int] = (114, 114, 114),
     stride: int | None = None,
     square: bool = False,
+    divisor: int = 1,
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Fit a picture into ``size``, aspect kept, and pad it to the right and below.
 
@@ -29,6 +30,7 @@ def letterbox(
         size: (width, height) of the network's input.
         stride: pad to multiples of it only, where that is less than ``size``.
         square: pad to a square instead of to ``size``; needs no ``stride``.
+        divisor: the sides are multiples of it; what that adds is black, as MMDetection has it.
 
     Returns:
         uint8 ``[height, width, 3]`` and the factors (x, y) from picture to input; sizes are rounded
@@ -40,8 +42,9 @@ def letterbox(
     width, height = (max(new_w, new_h),) * 2 if square else size
     if stride is not None:
         width, height = (min(s, -(-n // stride) * stride) for s, n in ((width, new_w), (height, new_h)))
-    canvas = np.empty((max(height, new_h), max(width, new_w), 3), np.uint8)
-    canvas[:] = pad_value
+    height, width = max(height, new_h), max(width, new_w)
+    canvas = np.zeros((-(-height // divisor) * divisor, -(-width // divisor) * divisor, 3), np.uint8)
+    canvas[:height, :width] = pad_value
     cv2.resize(image, (new_w, new_h), dst=canvas[:new_h, :new_w], interpolation=cv2.INTER_LINEAR)
     return canvas, (new_w / w, new_h / h)
 
@@ -98,6 +101,6 @@ class Crop:
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
         """Map points ``[N, K, 2]`` from input to picture pixels, as MMPose does for every codec."""
-        origin = self.centers - 0.5 * self.scales
-        factor = self.scales / np.asarray(self.size, np.float32)
-        return (points * factor[:, None] + origin[:, None]).astype(np.float32)
+        scales = self.scales.astype(np.float64)
+        origin = self.centers - 0.5 * scales
+        return (points * (scales / self.size)[:, None] + origin[:, None]).astype(np.float32)

@@ -133,8 +133,9 @@ def udp(heatmaps: np.ndarray, input_size: Sequence[int], blur_kernel_size: int =
 
 
 def _from_corners(points: np.ndarray, heatmaps: np.ndarray, input_size: Sequence[int]) -> np.ndarray:
+    # to the whole input, not to its last pixel's centre: the crop's scale counts centres as well
     height, width = heatmaps.shape[2:]
-    return (points / [width - 1, height - 1] * np.asarray(input_size)).astype(np.float32)
+    return points / [width - 1, height - 1] * np.asarray(input_size)
 
 
 def combined(

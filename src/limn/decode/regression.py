@@ -26,7 +26,7 @@ def regression(coords: np.ndarray, input_size: Sequence[int]) -> tuple[np.ndarra
     Returns:
         Keypoints ``[N, K, 2]`` in input pixels and scores ``[N, K]``: 1, or 1 less the mean deviation.
     """
-    points = coords[..., :2] * np.asarray(input_size, np.float32)
+    points = coords[..., :2] * np.asarray(input_size, np.float64)
     if coords.shape[-1] == 4:
         return points, (1 - coords[..., 2:]).mean(-1)
     return points, np.ones(coords.shape[:2], np.float32)

@@ -113,6 +113,62 @@ class CPMHead(nn.Module):
         return self.multi_final_layers[-1](self.multi_deconv_layers[-1](feats[-1]))
 
 
+class IntegralRegressionHead(nn.Module):
+    """Coordinates as the mean place of softmaxed heatmaps (Sun et al. 2017, arXiv:1711.08229), and DSNT.
+
+    Args:
+        in_featuremap_size: (width, height) of the backbone's map.
+        debias: undo the pull to the middle that a softmax has (Gu et al. 2021).
+        beta: factor on heatmaps before the softmax.
+
+    Input is a tuple of maps, of which the last is used; output ``[N, K, 2]``, x and y as parts of the
+    input's width and height.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        in_featuremap_size: Sequence[int],
+        num_joints: int,
+        debias: bool = False,
+        beta: float = 1.0,
+        deconv_out_channels: Sequence[int] | None = (256, 256, 256),
+        deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
+        conv_out_channels: Sequence[int] | None = None,
+        conv_kernel_sizes: Sequence[int] | None = None,
+        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
+    ) -> None:
+        super().__init__()
+        width, height = (side * 2 ** len(deconv_out_channels or ()) for side in in_featuremap_size)
+        if deconv_out_channels:
+            self.simplebaseline_head = HeatmapHead(
+                in_channels,
+                num_joints,
+                deconv_out_channels,
+                deconv_kernel_sizes,
+                None,
+                conv_out_channels,
+                conv_kernel_sizes,
+                final_layer,
+            )
+        else:
+            self.final_layer = final_conv(in_channels, num_joints, final_layer)
+        self.deconvolves = bool(deconv_out_channels)
+        self.debias = debias
+        self.beta = beta
+        self.linspace_x = nn.Parameter(torch.arange(width).reshape(1, 1, 1, -1) / width, requires_grad=False)
+        self.linspace_y = nn.Parameter(torch.arange(height).reshape(1, 1, -1, 1) / height, requires_grad=False)
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        maps = self.simplebaseline_head(feats) if self.deconvolves else self.final_layer(feats[-1])
+        weights = (maps * self.beta).flatten(2).softmax(2).reshape(maps.shape)
+        coords = torch.stack([(weights * places).sum((2, 3)) for places in (self.linspace_x, self.linspace_y)], -1)
+        if self.debias:
+            total = maps.flatten(2).exp().sum(2, keepdim=True)
+            coords = total / (total - 1) * (coords - 1 / (2 * total))
+        return coords
+
+
 class RegressionHead(nn.Module):
     """Coordinates by one linear layer (Toshev and Szegedy 2014, arXiv:1312.4659).
 

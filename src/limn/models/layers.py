@@ -14,6 +14,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "GELU": nn.GELU,
     "ReLU6": nn.ReLU6,
     "HSigmoid": nn.Hardsigmoid,
+    "HSwish": nn.Hardswish,
     "LeakyReLU": nn.LeakyReLU,
     "Sigmoid": nn.Sigmoid,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -212,3 +213,18 @@ class ResNet(nn.Module):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+
+def resnet_v1d(**kwargs: Any) -> ResNet:
+    """Build ResNet-D (He et al. 2018, arXiv:1812.01187); arguments as `ResNet`."""
+    return ResNet(**kwargs, deep_stem=True, avg_down=True)
+
+
+def resnext(depth: int, groups: int = 32, width_per_group: int = 4, **kwargs: Any) -> ResNet:
+    """Build ResNeXt (Xie et al. 2016, arXiv:1611.05431); other arguments as `ResNet`."""
+    return ResNet(depth, block=partial(Bottleneck, groups=groups, base_width=width_per_group), **kwargs)
+
+
+def se_resnet(depth: int, se_ratio: int = 16, **kwargs: Any) -> ResNet:
+    """Build ResNet with squeeze and excitation (Hu et al. 2017, arXiv:1709.01507); other arguments as `ResNet`."""
+    return ResNet(depth, block=partial(Bottleneck, se_ratio=se_ratio), **kwargs)
