@@ -29,9 +29,9 @@ COMMANDS = [  # what the commands of MMPose's documentation name
     "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py",
     "projects/rtmpose/rtmpose/body_2d_keypoint/rtmpose-m_8xb256-420e_coco-256x192.py",
 ]
-TRAINING = frozenset(
-    "init_cfg loss loss_cls loss_bbox loss_obj loss_l1 train_cfg frozen_stages drop_path_rate batch_augments "
-    "backend_args inplace metainfo _scope_".split()
+TRAINING = (
+    *("init_cfg", "loss", "loss_cls", "loss_bbox", "loss_obj", "loss_l1", "train_cfg", "frozen_stages"),
+    *("drop_path_rate", "batch_augments", "backend_args", "inplace", "metainfo", "_scope_"),
 )
 
 

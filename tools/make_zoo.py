@@ -1,0 +1,343 @@
+"""Write src/limn/zoo/models.json from MMPose's published facts and limn's own configs.
+
+python tools/make_zoo.py FACTS
+
+FACTS is a JSON file with the contents of MMPose's model metafiles: under "pose" a list of
+``{name, config, alias, weights, architecture, training_data, results}``. Names, addresses and
+published results come from it; sizes are counted by building each own config with limn (torch,
+on its meta device, so nothing is computed); keypoint sets come from the configs. The detectors, which
+MMPose's metafiles do not list, are written down here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from limn import build, config, keypoints
+from limn.config.paths import OWN
+from limn.errors import ArgumentError, ConfigError
+from limn.zoo.store import sha256_prefix
+
+TARGET = Path(__file__).resolve().parents[1] / "src" / "limn" / "zoo" / "models.json"
+SOURCE = "MMPose's model metafiles at commit 759b39c"
+MMDET_SOURCE = "MMDetection 3.3.0's model metafiles"
+RTMPOSE_SOURCE = "MMPose's projects/rtmpose/README.md"
+FACE_SOURCE = "MMPose's demo/docs/en/mmdet_modelzoo.md"
+OPENMMLAB = "https://download.openmmlab.com/"
+PUBLISHED = f"{OPENMMLAB}mmdetection/"
+
+PERSON, FACE, HAND, ANIMAL = (
+    "rtmdet_m_640-8xb32_coco-person",
+    "yolox-s_8xb8-300e_coco-face",
+    "rtmdet_nano_320-8xb32_hand",
+    "rtmdet_m_8xb32-300e_coco",
+)
+ANIMALS = list(range(15, 24))  # COCO's cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe; as MMPose has it
+
+# where two models of MMPose claim one alias, MMPose loads this one
+FIRST_OF_ALIAS = {
+    "face": "rtmpose-m_8xb256-120e_face6-256x256",
+    "wholebody": "rtmpose-m_8xb64-270e_coco-wholebody-256x192",
+}
+NOT_HERE = {
+    "rtmo": "a one-stage model, and limn estimates poses inside detected boxes",
+    "edpose": "a one-stage model, and limn estimates poses inside detected boxes",
+    "human3d": "a 3D model, and limn finds 2D keypoints",
+    "hand3d": "a 3D model, and limn finds 2D keypoints",
+}
+# terms of training data, as its authors state them: how far they reach, and a note
+NO_LICENCE = ("unknown", "no licence known; ask the authors before commercial use")
+LICENCES = {
+    "COCO": ("mixed", "annotations CC BY 4.0; pictures under their Flickr licences, some non-commercial"),
+    "COCO-WholeBody": ("restricted", "annotations CC BY-NC 4.0, research and non-commercial use only"),
+    "Objects365": ("restricted", "academic purposes only"),
+    "Human-Art": ("restricted", "non-commercial use only"),
+    "Halpe": NO_LICENCE,
+    "AI Challenger": NO_LICENCE,
+    "CrowdPose": NO_LICENCE,
+    "MPII": NO_LICENCE,
+    "sub-JHMDB": NO_LICENCE,
+    "PoseTrack18": NO_LICENCE,
+    "ExLPose": NO_LICENCE,
+    "UBody": NO_LICENCE,
+    "AP-10K": ("free", "CC BY 4.0"),
+    "300W": ("restricted", "annotations for research use only"),
+    "300W-LP": ("restricted", "made from 300-W: annotations for research use only"),
+    "AFLW": ("restricted", "non-commercial research use only"),
+    "COFW": NO_LICENCE,
+    "LaPa": ("restricted", "non-commercial use only"),
+    "WFLW": NO_LICENCE,
+    "OneHand10K": NO_LICENCE,
+    "FreiHAND": NO_LICENCE,
+    "RHD": NO_LICENCE,
+    "InterHand2.6M": ("restricted", "CC BY-NC 4.0"),
+}
+DATA_NAMES = {  # MMPose's spellings -> ours
+    "COCO-Wholebody-Face": "COCO-WholeBody",
+    "COCO-WholeBody-Face": "COCO-WholeBody",
+    "COCO-Wholebody-Hand": "COCO-WholeBody",
+    "COCO-WholeBody-Hand": "COCO-WholeBody",
+    "ExLPose-LL": "ExLPose",
+    "FreiHand": "FreiHAND",
+    "FreiHand2d": "FreiHAND",
+    "RHD2d": "RHD",
+}
+COCKTAIL14 = ["AI Challenger", "CrowdPose", "MPII", "sub-JHMDB", "Halpe", "PoseTrack18", "COCO-WholeBody", "UBody"]
+COCKTAIL14 += ["Human-Art", "WFLW", "300W", "COFW", "LaPa", "InterHand2.6M"]
+
+
+def trained_on(name: str, stated: str | list[str]) -> list[str]:
+    """Return the training data of a model: the metafiles leave some out, or run it together."""
+    if "cocktail14" in name:
+        return COCKTAIL14
+    if "_ubody-" in name:
+        return ["COCO-WholeBody", "UBody"]
+    return list(dict.fromkeys(DATA_NAMES.get(d, d) for d in ([stated] if isinstance(stated, str) else stated)))
+
+
+def coco_detector(name: str, alias: str, old_name: str, path: str, box_ap: float) -> dict[str, Any]:
+    """Return the facts of a detector of MMDetection's model zoo, trained on COCO's 80 classes."""
+    family = name.split("_")[0]
+    return {
+        "name": name,
+        "aliases": [alias, *([old_name] if old_name else [])],
+        "family": {"rtmdet": "RTMDet", "yolox": "YOLOX"}[family],
+        "config": f"mmdet/{family}/{name}.py",
+        "weights": f"{PUBLISHED}{path}",
+        "training_data": ["COCO"],
+        "results": [{"dataset": "COCO", "metrics": {"box AP": box_ap}, "source": MMDET_SOURCE}],
+    }
+
+
+def own_detector(
+    name: str, alias: str, config_path: str, weights: str, data: list[str], result: tuple[str, float, str]
+) -> dict[str, Any]:
+    """Return the facts of a detector of one class that MMPose publishes."""
+    return {
+        "name": name,
+        "aliases": [alias],
+        "family": "YOLOX" if name.startswith("yolox") else "RTMDet",
+        "config": config_path,
+        "weights": f"{OPENMMLAB}mmpose/{weights}",
+        "training_data": data,
+        "results": [{"dataset": result[0], "metrics": {"box AP": result[1]}, "source": result[2]}],
+    }
+
+
+DETECTORS = [
+    own_detector(
+        PERSON,
+        "rtmdet-m-person",
+        f"demo/mmdetection_cfg/{PERSON}.py",
+        "v1/projects/rtmposev1/rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth",
+        ["COCO", "Objects365"],
+        ("COCO, persons", 62.5, RTMPOSE_SOURCE),
+    ),
+    own_detector(
+        FACE,
+        "yolox-s-face",
+        f"demo/mmdetection_cfg/{FACE}.py",
+        "mmdet_pretrained/yolo-x_8xb8-300e_coco-face_13274d7c.pth",
+        ["COCO-WholeBody"],
+        ("COCO, faces", 40.8, FACE_SOURCE),
+    ),
+    own_detector(
+        HAND,
+        "rtmdet-nano-hand",
+        f"demo/mmdetection_cfg/{HAND}.py",
+        "v1/projects/rtmposev1/rtmdet_nano_8xb32-300e_hand-267f9c8f.pth",
+        ["OneHand10K", "FreiHAND", "RHD", "Halpe"],
+        ("OneHand10K", 76.0, RTMPOSE_SOURCE),
+    ),
+    own_detector(
+        "rtmdet_nano_320-8xb32_coco-person",
+        "rtmdet-nano-person",
+        "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py",
+        "v1/projects/rtmpose/rtmdet_nano_8xb32-100e_coco-obj365-person-05d8511e.pth",
+        ["COCO", "Objects365"],
+        ("COCO, persons", 40.3, RTMPOSE_SOURCE),
+    ),
+    *(
+        coco_detector(f"rtmdet_{size}_8xb32-300e_coco", f"rtmdet-{alias}", "", f"v3.0/rtmdet/{folder}/{file}", ap)
+        for size, alias, ap, stamp in (
+            ("tiny", "t", 40.9, "20220902_112414-78e30dcc"),
+            ("s", "s", 44.5, "20220905_161602-387a891e"),
+            ("m", "m", 49.1, "20220719_112220-229f527c"),
+            ("l", "l", 51.3, "20220719_112030-5a0be7c4"),
+            ("x", "x", 52.6, "20220715_230555-cc79b9ae"),
+        )
+        for folder in [f"rtmdet_{size}_8xb32-300e_coco"]
+        for file in [f"{folder}_{stamp}.pth"]
+    ),
+    *(
+        coco_detector(f"yolox_{size}_8xb8-300e_coco", f"yolox-{size}", folder, f"v2.0/yolox/{folder}/{file}", ap)
+        for size, ap, stamp in (
+            ("tiny", 32.0, "20211124_171234-b4047906"),
+            ("s", 40.5, "20211121_095711-4592a793"),
+            ("l", 49.4, "20211126_140236-d3bd2b23"),
+            ("x", 50.9, "20211126_140254-1ef88d67"),
+        )
+        for folder in [f"yolox_{size}_8x8_300e_coco"]
+        for file in [f"{folder}_{stamp}.pth"]
+    ),
+]
+BUNDLED: list[dict[str, Any]] = [
+    {
+        "name": "face-lite",
+        "aliases": [],
+        "kind": "pose",
+        "family": "RTMPose",
+        "config": "limn/rtmpose_face-lite_300w-160x160.py",
+        "bundled": "face-lite/pose.onnx",
+        "detector": "face-lite-detector",
+        "training_data": [],
+        "results": [],
+    },
+    {
+        "name": "face-lite-detector",
+        "aliases": [],
+        "kind": "detector",
+        "family": "RTMDet",
+        "config": "limn/rtmdet_face-lite_320.py",
+        "bundled": "face-lite/detector.onnx",
+        "training_data": [],
+        "results": [],
+    },
+]
+
+
+def listed(path: str) -> bool:
+    """Whether a model of MMPose belongs to the zoo: by its config's path."""
+    _, kind, *_ = path.split("/")
+    name = Path(path).name.lower()
+    if kind in ("face_2d_keypoint", "hand_2d_keypoint", "wholebody_2d_keypoint"):
+        return True
+    if kind == "body_2d_keypoint":
+        return name.startswith(("rtmpose", "td-hm_hrnet", "td-hm_vitpose"))
+    return name.startswith("rtmpose") and kind == "animal_2d_keypoint"
+
+
+def detector(path: str) -> tuple[str, list[int]]:
+    """Name MMPose's default detector for a pose model, and the classes of it to keep."""
+    kind = path.split("/")[1]
+    return {
+        "animal_2d_keypoint": (ANIMAL, ANIMALS),
+        "face_2d_keypoint": (FACE, [0]),
+        "hand_2d_keypoint": (HAND, [0]),
+    }.get(kind, (PERSON, [0]))
+
+
+def keypoint_set(cfg: dict[str, Any]) -> str:
+    file = cfg["test_dataloader"]["dataset"]["metainfo"]["from_file"]
+    try:
+        return keypoints.by_mmpose_name(file).name
+    except ArgumentError:
+        return keypoints.from_dataset_meta(config.load(file)["dataset_info"]).name
+
+
+def measured(path: str) -> dict[str, Any]:
+    """Count what an own config says: input size, parameters, multiplications with addition."""
+    if not (OWN / path).is_file():
+        return {}
+    cfg = config.load(OWN / path)
+    try:
+        size = build.pose_spec(cfg).size if "codec" in cfg else build.detector_spec(cfg).size
+        with torch.device("meta"):
+            network = build.network(cfg["model"]).eval()
+            picture = torch.zeros(1, 3, size[1], size[0])
+        with FlopCounterMode(display=False) as flops, torch.no_grad():
+            network(picture)
+    except ConfigError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return {}
+    facts: dict[str, Any] = {
+        "input_size": list(size),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "gmacs": round(flops.get_total_flops() / 2e9, 3),
+    }
+    return facts | ({"keypoints": keypoint_set(cfg)} if "codec" in cfg else {})
+
+
+def unmeasured(path: str) -> dict[str, Any]:
+    """Read from its path what is known of a model whose family limn does not build."""
+    height, width = map(int, re.findall(r"(\d+)x(\d+)", Path(path).stem)[-1])
+    return {"input_size": [width, height], "keypoints": keypoints.by_mmpose_name(named(path)).name}
+
+
+def named(path: str) -> str:
+    return path.split("/")[-2].replace("-", "_")
+
+
+def pose_entries(facts: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for model in facts:
+        path = model["config"]
+        if not path.startswith("configs/") or not listed(path):
+            continue
+        name = Path(path).stem  # the metafiles misname some models, and name some twice
+        results = [{"dataset": r["dataset"], "metrics": r["metrics"], "source": SOURCE} for r in model["results"]]
+        if name in merged:
+            if merged[name]["weights"] != model["weights"]:
+                raise SystemExit(f"{name} has two weights")
+            merged[name]["results"] += results
+            continue
+        alias = model["alias"] or []
+        alias = [alias] if isinstance(alias, str) else alias
+        family = model["architecture"][0] if model["architecture"] else ""
+        chosen, categories = detector(path)
+        merged[name] = {
+            "name": name,
+            "aliases": [a for a in alias if FIRST_OF_ALIAS.get(a, name) == name],
+            "kind": "pose",
+            "family": "RTMW" if name.startswith("rtmw") else family,
+            "config": path,
+            "weights": model["weights"],
+            "sha256": sha256_prefix(model["weights"].rsplit("/", 1)[-1]),
+            "detector": chosen,
+            "detector_classes": categories,
+            "training_data": trained_on(name, model["training_data"]),
+            "results": results,
+        }
+        merged[name] |= measured(path) or unmeasured(path)
+    return merged.values()
+
+
+def main(facts_file: str) -> None:
+    facts = json.loads(Path(facts_file).read_text(encoding="utf-8"))
+    models = [m | measured(m["config"]) for m in BUNDLED]
+    models += pose_entries(facts["pose"])
+    models += [
+        m | {"kind": "detector", "sha256": sha256_prefix(m["weights"].rsplit("/", 1)[-1])} | measured(m["config"])
+        for m in DETECTORS
+    ]
+    unknown = {d for m in models for d in m["training_data"]} - LICENCES.keys()
+    if unknown:
+        raise SystemExit(f"no licence note for {', '.join(sorted(unknown))}")
+    head = {
+        "head": (
+            f"Written by tools/make_zoo.py. Names, aliases, addresses and results of pose models: {SOURCE}; of "
+            f"detectors: MMPose's Inferencer and documentation, {MMDET_SOURCE}. Parameters and gmacs (10^9 "
+            "multiplications with addition, one picture): counted by building limn's own config. sha256: the prefix "
+            "in the file's name."
+        ),
+        "not_here": NOT_HERE,
+        "data_licences": dict(sorted(LICENCES.items())),
+    }
+    lines = ",\n".join("    " + json.dumps(m, ensure_ascii=False) for m in models)
+    body = json.dumps(head, indent=2, ensure_ascii=False)[:-2]
+    TARGET.write_text(f'{body},\n  "models": [\n{lines}\n  ]\n}}\n', encoding="utf-8")
+    print(f"{len(models)} models -> {TARGET}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    main(sys.argv[1])
