@@ -210,8 +210,6 @@ def test_show_tells_all_that_is_known() -> None:
         "configs/face_2d_keypoint/rtmpose/face6/",
     ):
         assert fact in said
-    vipnas = zoo.get("td-hm_vipnas-mbv3_8xb64-210e_coco-wholebody-256x192")
-    assert "limn has no copy" in commands.show(vipnas.name)
     with pytest.raises(ModelError):
         commands.show("fase")
 
