@@ -28,6 +28,16 @@ ALLOWED = {
     "runtimes": {"errors", "types"},
     "sources": {"errors", "types"},
     "sinks": {"errors", "types"},
+    "suppress": {"decode", "errors", "types"},
+    "window": {"errors"},
+    "samples": {"errors", "types", "keypoints"},
+    "pipeline": {
+        *("errors", "types", "build", "bundled", "checkpoint", "config", "crop", "decode", "keypoints"),
+        *("heatmap", "runtimes", "suppress", "zoo"),
+    },
+    "render": {"errors", "types", "draw", "heatmap", "pipeline"},
+    "tracking": {"errors", "types", "keypoints"},
+    "video": {"errors", "types"},
     "build": {"errors", "types", "config", "checkpoint", "models", "crop", "decode", "keypoints"},
 }
 # third-party packages that a module must never import, not even inside a function
@@ -42,6 +52,9 @@ FORBIDDEN = {
     "sources": {"torch", "onnxruntime"},
     "sinks": {"torch", "onnxruntime"},
     "pipeline": {"torch", "onnxruntime"},
+    "inferencer": {"torch", "onnxruntime"},
+    "tracking": {"torch", "av"},
+    "video": {"torch", "onnxruntime"},
 }
 
 

@@ -330,10 +330,10 @@ def test_any_float32_survives_and_longer_numbers_stay_whole() -> None:
     bits = np.random.default_rng(0).integers(0, 1 << 32, 20000, np.uint32)
     values = bits.view(np.float32)
     values = values[np.isfinite(values)].tolist()
-    short = sinks._plain(values)
+    short = sinks.plain_json(values)
     assert isinstance(short, list)
     np.testing.assert_array_equal(np.float32(short), np.float32(values))
-    assert sinks._plain([0.1, 1e300, 7, None, "x"]) == [0.1, 1e300, 7, None, "x"]
+    assert sinks.plain_json([0.1, 1e300, 7, None, "x"]) == [0.1, 1e300, 7, None, "x"]
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the samples in ../shared")

@@ -13,10 +13,17 @@ from .errors import LimnError
 
 app = typer.Typer(
     name="limn",
-    help="Find keypoints of faces, bodies and hands in pictures.",
+    help="""Find keypoints of faces, bodies and hands in pictures.
+
+    \b
+    limn run photo.jpg                    outline the faces -> limn-out/photo.jpg
+    limn run photos/ --model human --json points
+    limn models list
+    """,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="What models there are, and what they are like.", no_args_is_help=True)
@@ -53,43 +60,119 @@ def run(
     radius: Annotated[int | None, typer.Option(min=0, help="Of the dots, in pixels [default: fits].")] = None,
     thickness: Annotated[int | None, typer.Option(min=0, help="Of the lines, in pixels [default: fits].")] = None,
     draw_bbox: Annotated[bool, typer.Option("--draw-bbox", help="Draw the boxes and their scores.")] = False,
+    draw_heatmap: Annotated[bool, typer.Option("--draw-heatmap", help="Show below where points were seen.")] = False,
     show_kpt_idx: Annotated[bool, typer.Option("--show-kpt-idx", help="Write each keypoint's number.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ... [default: a GPU if there is one].")] = None,
 ) -> None:
-    """Find keypoints in pictures; draw them, save them as JSON, or both."""
-    from . import job
+    """Find keypoints in pictures; draw and save them.
+
+    \b
+    limn run photo.jpg                          -> limn-out/photo.jpg
+    limn run photos/ --model human --json points
+    limn run 'photos/*.png' --out drawn --draw-bbox
+    """
+    from . import job, pipeline
+    from .render import Look
+    from .sinks import JsonSink
 
     wanted = job.Job(
         inputs=tuple(inputs),
-        model=model,
+        open=lambda: pipeline.load(model, bbox_thr=bbox_thr, device=device, progress=job.show_download),
+        look=Look(
+            kpt_thr=kpt_thr,
+            radius=radius,
+            thickness=thickness,
+            boxes=draw_bbox,
+            indices=show_kpt_idx,
+            heatmap=draw_heatmap,
+        ),
         out=out if out is not None or json is not None else Path("limn-out"),
-        json=json,
-        kpt_thr=kpt_thr,
-        bbox_thr=bbox_thr,
-        radius=radius,
-        thickness=thickness,
-        draw_bbox=draw_bbox,
-        show_kpt_idx=show_kpt_idx,
+        sheets=JsonSink(json) if json is not None else None,
     )
     failed = job.run(wanted, say=typer.echo, complain=_complain)
     if failed:
         raise typer.Exit(1)
 
 
-@models_app.command("list")
-def models_list() -> None:
-    """List the models."""
-    from . import bundled
+_MMPOSE_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-    for model in bundled.MODELS:
-        typer.echo(f"{model.name}\t{model.keypoint_set}\tbundled, research use: see `limn models show {model.name}`")
+
+@app.command(context_settings=_MMPOSE_WORDS)
+def topdown(words: typer.Context) -> None:
+    """MMPose's topdown_demo_with_mmdet.py, flag for flag."""
+    from . import demos
+
+    raise typer.Exit(demos.topdown(words.args, "limn topdown"))
+
+
+@app.command(context_settings=_MMPOSE_WORDS)
+def inferencer(words: typer.Context) -> None:
+    """MMPose's inferencer_demo.py, flag for flag."""
+    from . import demos
+
+    raise typer.Exit(demos.inferencer(words.args, "limn inferencer"))
+
+
+@app.command(context_settings=_MMPOSE_WORDS)
+def image(words: typer.Context) -> None:
+    """MMPose's image_demo.py, flag for flag."""
+    from . import demos
+
+    raise typer.Exit(demos.image(words.args, "limn image"))
+
+
+@models_app.command("list")
+def models_list(
+    everything: Annotated[bool, typer.Option("--all", help="Those without a short name too.")] = False,
+) -> None:
+    """List the models: keypoints, size, speed, published accuracy, and whether the weights are here."""
+    from .zoo import commands
+
+    found = commands.list_models(everything=everything)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(found.table())
+    else:
+        typer.echo(found.text())
+    if found.note:
+        typer.echo(found.note, err=True)
 
 
 @models_app.command("show")
 def models_show(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     """Print a model's card: architecture, data and its terms, quality, weaknesses."""
-    from . import bundled
+    from .zoo import commands
 
-    typer.echo("\n\n".join(card.read_text(encoding="utf-8").strip() for card in bundled.find(name).cards))
+    typer.echo(commands.show(name))
+
+
+@models_app.command("pull")
+def models_pull(
+    names: Annotated[list[str], typer.Argument(help="Names of models.")],
+    detectors: Annotated[bool, typer.Option(help="Fetch their default detectors too.")] = True,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network: say what is here.")] = False,
+) -> None:
+    """Fetch weights into the cache and verify them."""
+    from . import job
+    from .zoo import commands
+
+    for model, path in commands.pull(names, detectors=detectors, offline=offline, progress=job.show_download):
+        typer.echo(f"{model.name}: {path}")
+
+
+@models_app.command("verify")
+def models_verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Names of models [default: all that are here].")] = None,
+) -> None:
+    """Check the weights in the cache against their hashes."""
+    from .zoo import commands
+
+    verdicts = commands.verify(names or ())
+    for verdict in verdicts:
+        typer.echo(verdict.line())
+    if any(verdict.problem for verdict in verdicts):
+        raise typer.Exit(1)
 
 
 def _complain(sentence: str) -> None:

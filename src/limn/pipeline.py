@@ -4,26 +4,31 @@
 
 `load` makes a `Pipeline` from a model's name; `open_detector` and `open_pose` make its stages from
 MMDetection's and MMPose's own config files and checkpoints. Each stage is a small callable that can be
-used alone.
+used alone; stages take one picture, or with `many` several, whose crops then share the calls of the network.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from . import build, bundled, checkpoint, config, decode, keypoints
+from . import build, bundled, checkpoint, config, decode, heatmap, keypoints, suppress, zoo
 from .crop import Crop, letterbox
-from .errors import ArgumentError, ConfigError
+from .errors import ArgumentError, ConfigError, DeviceError, ModelError
 from .keypoints import KeypointSet
 from .runtimes import Runtime
 from .types import Boxes, Frame, Poses, Result
 
 BATCH = 16  # crops in one call of the pose network; more gains nothing on a CPU and costs memory
+BBOX_THR = NMS_THR = 0.3  # of MMPose, for models that have no threshold of their own
+
+Heat = Literal["", "all", "strongest"]  # no heatmaps, those of each keypoint, or one of the strongest to look at
+_log = logging.getLogger(__name__)
 
 
 class Detector:
@@ -34,7 +39,7 @@ class Detector:
         spec: what its config says.
         bbox_thr: boxes must score above it.
         nms_thr: boxes that overlap a better one by more than this IoU are dropped, whatever their
-            class, after the config's own suppression; None leaves that out.
+            class, after the config's own suppression, as MMPose does; None leaves that out.
         labels: classes to keep; None keeps all.
     """
 
@@ -53,14 +58,14 @@ class Detector:
     def __call__(self, image: np.ndarray) -> Boxes:
         """Return the boxes of a BGR picture ``[H, W, 3]``, best first."""
         spec = self.spec
-        canvas, factor = letterbox(image, spec.size, spec.pad_value, spec.stride, spec.square)
+        canvas, factor = letterbox(image, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor)
         outputs = [o[0] for o in self.runtime(canvas[None])]
         n = len(spec.strides)
         levels = [outputs[i : i + n] for i in range(0, len(outputs), n)]
         settings: dict[str, Any] = {
             "strides": spec.strides,
             "factor": factor,
-            # a box below the threshold cannot suppress one above it, so it may go before the suppression
+            # a box below the threshold cannot suppress one above it, so it may go first
             "score_thr": max(spec.score_thr, self.bbox_thr),
             "iou_threshold": spec.iou_threshold,
             "max_per_img": spec.max_per_img,
@@ -71,10 +76,11 @@ class Detector:
             limit = (canvas.shape[1], canvas.shape[0])
             pre = 1000 if spec.nms_pre is None else spec.nms_pre
             boxes = decode.grid_distances(*levels, **settings, limit=limit, nms_pre=pre, min_size=spec.min_size)
+        boxes = boxes[boxes.scores > self.bbox_thr]
         if self.labels is not None:
             boxes = boxes[np.isin(boxes.labels, self.labels)]
         if self.nms_thr is not None:
-            boxes = boxes[decode.nms(boxes.xyxy, boxes.scores, self.nms_thr)]
+            boxes = boxes[suppress.overlapping_boxes(boxes.xyxy, boxes.scores, self.nms_thr)]
         return boxes
 
 
@@ -87,29 +93,61 @@ class WholeImage:
 
 
 class PoseEstimator:
-    """Finds the keypoints inside given boxes."""
+    """Finds the keypoints inside given boxes.
 
-    def __init__(self, runtime: Runtime, spec: build.PoseSpec, keypoint_set: KeypointSet) -> None:
+    Args:
+        runtime: the network.
+        spec: what its config says.
+        keypoint_set: what its keypoints are.
+        dataset_meta: what the checkpoint says of its data set, in MMPose's form.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        spec: build.PoseSpec,
+        keypoint_set: KeypointSet,
+        dataset_meta: Mapping[str, Any] | None = None,
+    ) -> None:
         if spec.keypoints != len(keypoint_set):
             raise ConfigError(
                 f"the network gives {spec.keypoints} keypoints, but '{keypoint_set.name}' has {len(keypoint_set)}"
             )
         self.runtime, self.spec, self.keypoint_set = runtime, spec, keypoint_set
+        self.dataset_meta = dataset_meta or {}
         self.decoder = build.decoder(spec.codec, spec.flip)
 
-    def __call__(self, image: np.ndarray, boxes: np.ndarray) -> Poses:
+    def __call__(self, image: np.ndarray, boxes: np.ndarray, *, heat: Heat = "") -> Poses:
         """Return the poses of boxes ``[N, 4]`` in a BGR picture, all crops of it in few calls."""
-        if not len(boxes):
-            k = len(self.keypoint_set)
-            return Poses(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32))
-        parts = [self._batch(image, boxes[i : i + BATCH]) for i in range(0, len(boxes), BATCH)]
-        points, scores = zip(*parts, strict=True)
-        return Poses(np.concatenate(points), np.concatenate(scores))
+        return self.many([image], [boxes], heat=heat)[0]
 
-    def _batch(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def many(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], *, heat: Heat = "") -> list[Poses]:
+        """Return the poses of boxes ``[N, 4]`` in each of several BGR pictures."""
+        crops = [self.crop(of_one) for of_one in boxes]
+        places = [(i, j) for i, crop in enumerate(crops) for j in range(len(crop))]
+        k = len(self.keypoint_set)
+        parts = [(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32), np.zeros((0, 1, 1, 1), np.float32))]
+        for start in range(0, len(places), BATCH):
+            chunk = places[start : start + BATCH]
+            # the crops of a picture stand together: each picture is cut once
+            rows = {i: [j for n, j in chunk if n == i] for i, _ in chunk}
+            cuts = [self.crop(boxes[i][js]).cut(images[i], self.spec.udp) for i, js in rows.items()]
+            parts.append(self._look(np.concatenate(cuts), heat))
+        points, scores, maps = (np.concatenate(p) for p in zip(*(parts[1:] or parts), strict=True))
+        poses, start = [], 0
+        for crop in crops:
+            own = slice(start, start + len(crop))
+            poses.append(Poses(crop.to_picture(points[own]), scores[own], maps[own] if heat else None))
+            start += len(crop)
+        return poses
+
+    def crop(self, boxes: np.ndarray) -> Crop:
+        """Return the regions of a picture that are looked at for boxes ``[N, 4]``."""
+        return Crop.around(np.asarray(boxes, np.float32).reshape(-1, 4), self.spec.size, self.spec.padding)
+
+    def _look(self, pictures: np.ndarray, heat: Heat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return points in input pixels, scores and heatmaps of crops ``[N, h, w, 3]``."""
         spec = self.spec
-        crop = Crop.around(boxes, spec.size, spec.padding)
-        pictures = crop.cut(image, spec.udp)
         if spec.flip is None:
             merged = self.decoder.merge(self.runtime(pictures))
         else:
@@ -118,23 +156,48 @@ class PoseEstimator:
             order = self.keypoint_set.flip_indices.tolist()
             merged = self.decoder.merge([o[:n] for o in both], [o[n:] for o in both], order)
         points, scores = self.decoder.points(merged)
+        maps = self._heatmaps(merged, heat, points.shape[1])
         if spec.selected is not None:
             points, scores = points[:, spec.selected], scores[:, spec.selected]
-        return crop.to_picture(points), scores
+        return points, scores, maps
+
+    def _heatmaps(self, merged: Sequence[np.ndarray], heat: Heat, outputs: int) -> np.ndarray:
+        """Return heatmaps ``[N, any, h, w]`` of the kind that is asked for."""
+        if not heat:
+            return np.zeros((len(merged[0]), 1, 1, 1), np.float32)
+        if self.spec.selected is not None and merged[0].shape[1] == outputs:
+            merged = [values[:, self.spec.selected] for values in merged]
+        if heat == "strongest" and len(merged) == 2:  # SimCC, whose own product is too thin to be seen
+            return heatmap.simcc_heat(merged[0], merged[1], merged=True)
+        maps = self.decoder.heatmaps(merged)
+        if maps is None:
+            raise ArgumentError("this network gives coordinates, so there is no heat to draw: leave the heatmap out")
+        return maps.max(axis=1, keepdims=True) if heat == "strongest" else maps
 
 
 class Pipeline:
     """Detector and pose estimator, one after the other.
 
     Calling it with a BGR array gives the `Result` of that picture; `run` takes any number of frames.
+
+    Args:
+        detector: finds the boxes.
+        pose: finds the keypoints in them.
+        pose_nms: drop poses that share too many points with a better one (see `suppress.near_poses`).
     """
 
-    def __init__(self, detector: Detector | WholeImage, pose: PoseEstimator) -> None:
-        self.detector, self.pose = detector, pose
+    def __init__(self, detector: Detector | WholeImage, pose: PoseEstimator, *, pose_nms: bool = False) -> None:
+        self.detector, self.pose, self.pose_nms = detector, pose, pose_nms
 
     @property
     def keypoint_set(self) -> KeypointSet:
         return self.pose.keypoint_set
+
+    @property
+    def devices(self) -> list[str]:
+        """What runs the networks, such as "cpu (torch)", each named once."""
+        runtimes = [self.pose.runtime, *([self.detector.runtime] if isinstance(self.detector, Detector) else [])]
+        return list(dict.fromkeys(runtime.device for runtime in runtimes))
 
     def __call__(self, image: np.ndarray) -> Result:
         """Return what is found in one BGR picture, uint8 ``[H, W, 3]``."""
@@ -145,10 +208,27 @@ class Pipeline:
         for frame in frames:
             yield self.one(frame)
 
-    def one(self, frame: Frame) -> Result:
+    def one(self, frame: Frame, *, heat: Heat = "") -> Result:
         """Return what is found in one frame; instances in order of box score."""
-        boxes = self.detector(frame.image)
-        poses = self.pose(frame.image, boxes.xyxy)
+        return self.many([frame], heat=heat)[0]
+
+    def many(self, frames: Sequence[Frame], boxes: Sequence[Boxes] | None = None, *, heat: Heat = "") -> list[Result]:
+        """Return what is found in several frames whose crops share the calls of the pose network.
+
+        Args:
+            frames: the pictures.
+            boxes: take these boxes of each frame, in their order, in place of detected ones.
+            heat: heatmaps that the poses shall have.
+        """
+        images = [frame.image for frame in frames]
+        found = [self.detector(image) for image in images] if boxes is None else boxes
+        poses = self.pose.many(images, [of_one.xyxy for of_one in found], heat=heat)
+        return [self._result(*parts) for parts in zip(frames, found, poses, strict=True)]
+
+    def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> Result:
+        if self.pose_nms and len(poses):
+            kept = suppress.near_poses(poses, boxes.scores)
+            boxes, poses = boxes[kept], poses[kept]
         height, width = frame.image.shape[:2]
         return Result(
             boxes,
@@ -161,23 +241,51 @@ class Pipeline:
         )
 
 
-def load(model: str = bundled.DEFAULT, *, bbox_thr: float | None = None) -> Pipeline:
-    """Load a model by name.
+def load(
+    model: str = bundled.DEFAULT,
+    *,
+    bbox_thr: float | None = None,
+    device: str | None = None,
+    progress: zoo.Progress | None = None,
+) -> Pipeline:
+    """Load a model and its default detector by name; fetch what is not here yet.
 
     Args:
         model: a name that `limn models list` shows.
         bbox_thr: boxes must score above it; None takes the model's own threshold.
+        device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
+        progress: called while weights are fetched.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model, or it is no pose model.
+        DownloadError: its weights cannot be had.
         ArgumentError: the threshold is not in 0..1.
+        DeviceError: the device is not there.
     """
+    found = zoo.get(model)
+    if found.kind != "pose":
+        raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: name a pose model")
+    if found.bundled is not None:
+        return _load_bundled(bundled.find(found.name), bbox_thr, device)
+    detector = zoo.detector_for(found)
+    where = choose_device(device)
+    boxes = open_detector(
+        detector.config,
+        zoo.ensure(detector, progress=progress),
+        device=where,
+        bbox_thr=_threshold(BBOX_THR if bbox_thr is None else bbox_thr),
+        nms_thr=NMS_THR,
+        labels=found.detector_classes,
+    )
+    return Pipeline(boxes, open_pose(found.config, zoo.ensure(found, progress=progress), device=where))
+
+
+def _load_bundled(files: bundled.BundledModel, bbox_thr: float | None, device: str | None) -> Pipeline:
     from .runtimes.onnx import OnnxRuntime
 
-    files = bundled.find(model)
-    threshold = files.bbox_thr if bbox_thr is None else bbox_thr
-    if not 0 <= threshold <= 1:
-        raise ArgumentError(f"the box threshold must lie in 0..1, not {threshold}")
+    if device not in (None, "cpu"):
+        raise DeviceError(f"the bundled model '{files.name}' runs on the CPU, not on '{device}': use --device cpu")
+    threshold = _threshold(files.bbox_thr if bbox_thr is None else bbox_thr)
     detector = build.detector_spec(config.load(files.detector_config))
     pose = build.pose_spec(config.load(files.pose_config))
     return Pipeline(
@@ -186,9 +294,28 @@ def load(model: str = bundled.DEFAULT, *, bbox_thr: float | None = None) -> Pipe
     )
 
 
+def _threshold(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ArgumentError(f"the box threshold must lie in 0..1, not {value}")
+    return value
+
+
+def choose_device(name: str | None = None) -> str:
+    """Return ``name``, or where that is None "cuda:0" if there is one, else "cpu"."""
+    from .runtimes.torch import find_device
+
+    if name is not None:
+        return name
+    try:
+        find_device("cuda:0")
+    except DeviceError:
+        return "cpu"
+    return "cuda:0"
+
+
 def open_detector(
-    config_file: str | Path,
-    weights: str | Path,
+    config_file: str | Path | Mapping[str, Any],
+    weights: str | Path | None,
     *,
     device: str = "cpu",
     bbox_thr: float = 0.0,
@@ -199,8 +326,8 @@ def open_detector(
     """Open a detector of MMDetection's RTMDet or YOLOX family.
 
     Args:
-        config_file: a path, or one of limn's own configs.
-        weights: a ``.pth`` file.
+        config_file: a path, one of limn's own configs, or what `load_config` returned.
+        weights: a ``.pth`` file; None leaves the network as torch begins it, at random, and says so.
         device: "cpu", "cuda:0" ...
         bbox_thr, nms_thr, labels: see `Detector`.
         options: overrides of the config by dotted names, as ``--cfg-options`` takes them.
@@ -208,15 +335,15 @@ def open_detector(
     Raises:
         ConfigError, CheckpointError, DeviceError, MissingExtraError: see their texts.
     """
-    cfg = config.load(config_file, options=options)
+    cfg = load_config(config_file, options)
     spec = build.detector_spec(cfg)
     runtime, _ = _open(cfg, spec.normalisation, weights, device)
     return Detector(runtime, spec, bbox_thr=bbox_thr, nms_thr=nms_thr, labels=labels)
 
 
 def open_pose(
-    config_file: str | Path,
-    weights: str | Path,
+    config_file: str | Path | Mapping[str, Any],
+    weights: str | Path | None,
     *,
     device: str = "cpu",
     flip: bool = True,
@@ -231,23 +358,35 @@ def open_pose(
     Raises:
         ConfigError, CheckpointError, DeviceError, MissingExtraError: see their texts.
     """
-    cfg = config.load(config_file, options=options)
+    cfg = load_config(config_file, options)
     spec = build.pose_spec(cfg)
     runtime, meta = _open(cfg, spec.normalisation, weights, device)
-    return PoseEstimator(runtime, spec if flip else replace(spec, flip=None), _keypoint_set(cfg, meta))
+    return PoseEstimator(runtime, spec if flip else replace(spec, flip=None), _keypoint_set(cfg, meta), meta)
+
+
+def load_config(source: str | Path | Mapping[str, Any], options: Mapping[str, object] | None) -> dict[str, Any]:
+    """Return a config by its path, or one that is loaded already, with the options applied."""
+    if isinstance(source, Mapping):
+        return config.apply_options(dict(source), options or {})
+    return config.load(source, options=options)
 
 
 def _open(
-    cfg: Mapping[str, Any], colours: build.Normalisation, weights: str | Path, device: str
+    cfg: Mapping[str, Any], colours: build.Normalisation, weights: str | Path | None, device: str
 ) -> tuple[Runtime, Mapping[str, Any]]:
     """Build a config's network with a checkpoint's weights; return it with the checkpoint's dataset_meta."""
     from .runtimes.torch import TorchRuntime, find_device
 
     find_device(device)
     network = build.network(cfg["model"])
-    loaded = checkpoint.load(weights)
-    build.load_weights(network, loaded.state_dict, name=str(weights))
-    return TorchRuntime(network, colours.mean, colours.std, colours.to_rgb, device), loaded.dataset_meta
+    meta: Mapping[str, Any] = {}
+    if weights is None:
+        _log.warning("no checkpoint is given: the network has random weights, and what it finds means nothing")
+    else:
+        loaded = checkpoint.load(weights)
+        build.load_weights(network, loaded.state_dict, name=str(weights))
+        meta = loaded.dataset_meta
+    return TorchRuntime(network, colours.mean, colours.std, colours.to_rgb, device), meta
 
 
 def _keypoint_set(cfg: Mapping[str, Any], meta: Mapping[str, Any]) -> KeypointSet:

@@ -101,7 +101,7 @@ class PictureSink(_FolderSink):
                 f"a picture to write has shape {list(image.shape)} and dtype {image.dtype} "
                 "where uint8 [height, width, 3] is needed"
             )
-        _write_whole(path, _encode(image, path))
+        write_whole(path, _encode(image, path))
         return path
 
 
@@ -123,7 +123,7 @@ class JsonSink(_FolderSink):
             OutputError: The file cannot be written.
         """
         path = self.path(stem)
-        _write_whole(path, json.dumps(_plain(result.instances()), indent=2, allow_nan=False).encode("ascii"))
+        write_whole(path, json.dumps(plain_json(result.instances()), indent=2, allow_nan=False).encode("ascii"))
         return path
 
 
@@ -144,7 +144,7 @@ def _checked(stem: str) -> str:
     return stem
 
 
-def _plain(value: object) -> object:
+def plain_json(value: object) -> object:
     """Make ``value`` fit for JSON: the shortest decimals that give the same float32, null for NaN and infinity."""
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -157,9 +157,9 @@ def _plain(value: object) -> object:
         short = float(str(single))
         return short if float(single) == value and np.float32(short) == single else value
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [plain_json(entry) for entry in value]
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain_json(entry) for key, entry in value.items()}
     return value
 
 
@@ -212,7 +212,7 @@ def _open_folder(folder: Path) -> None:
         raise OutputError(f"the folder '{folder}' cannot be written: {_reason(folder, error)}") from None
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either all of it or what it held before."""
     temporary = _temporary(path.parent)
     try:

@@ -68,13 +68,20 @@ class Poses:
 
     keypoints: np.ndarray  # float32 [N, K, 2], (x, y) pixels
     scores: np.ndarray  # float32 [N, K]
+    heatmaps: np.ndarray | None = field(default=None)  # float32 [N, any, h, w], of the crops, where asked for
 
     def __post_init__(self) -> None:
         _check("keypoints", self.keypoints, (None, None, 2))
         _check("keypoint scores", self.scores, self.keypoints.shape[:2])
+        if self.heatmaps is not None:
+            _check("heatmaps", self.heatmaps, (len(self.keypoints), None, None, None))
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+    def __getitem__(self, index: np.ndarray | slice) -> Poses:
+        heatmaps = None if self.heatmaps is None else self.heatmaps[index]
+        return Poses(self.keypoints[index], self.scores[index], heatmaps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +103,16 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """The points of all instances, float32 ``[N, K, 2]``, (x, y) in pixels."""
+        return self.poses.keypoints
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The scores of all points, float32 ``[N, K]``."""
+        return self.poses.scores
 
     def instances(self) -> list[dict[str, object]]:
         """Return the instances as MMPose's Inferencer writes them (plain lists and floats)."""

@@ -1,0 +1,227 @@
+"""Which models a user means by MMPose's words: an alias, a config's name or path, weights by path or address."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import build, pipeline, zoo
+from .errors import ArgumentError, ModelError
+from .samples import dataset_meta
+
+_log = logging.getLogger(__name__)
+
+WHOLE_IMAGE = ("whole_image", "whole-image")
+# what `det_model` may call by the kind of object -> the alias whose default detector that is
+OBJECTS = {name: name for name in ("human", "body", "wholebody", "face", "hand", "animal")}
+# part of a keypoint set's name -> the kind of object, for models that the zoo does not know; the first that fits counts
+_KINDS = {
+    **dict.fromkeys(("face", "lapa", "wflw", "300w", "cofw", "aflw"), "face"),
+    **dict.fromkeys(("hand", "rhd"), "hand"),
+    **dict.fromkeys(("ap10k", "animal", "horse"), "animal"),
+    **dict.fromkeys(("wholebody", "ubody"), "wholebody"),
+    **dict.fromkeys(("coco", "halpe", "mpii", "crowdpose", "aic", "posetrack", "jhmdb", "exlpose", "human"), "human"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A pipeline, and what its pose model says of its keypoints in MMPose's form."""
+
+    pipeline: pipeline.Pipeline
+    dataset_meta: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pose model and a detector, in the words of MMPose's Inferencer."""
+
+    pose2d: str
+    pose2d_weights: str | None = None
+    det_model: str | None = None
+    det_weights: str | None = None
+    det_cat_ids: tuple[int, ...] | None = None
+    device: str | None = None
+    flip: bool = True
+    cfg_options: Mapping[str, object] | None = None  # of the pose model, by dotted keys or nested
+
+
+def open_choice(choice: Choice, progress: zoo.Progress | None = None) -> Opened:
+    """Open the chosen models, with the thresholds that MMPose's Inferencer has by default.
+
+    Raises:
+        ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
+        ArgumentError: a config without weights, or words that contradict each other.
+    """
+    known = _known(choice.pose2d)
+    if known is not None and known.kind != "pose":
+        raise ModelError(f"'{choice.pose2d}' is a detector: give it as det_model, and a pose model as pose2d")
+    if known is not None and known.bundled and choice.pose2d_weights is None:
+        return _open_bundled(choice, known, progress)
+    device = pipeline.choose_device(choice.device)
+    cfg = pipeline.load_config(known.config if known else choice.pose2d, choice.cfg_options)
+    weights = _weights("pose2d_weights", choice.pose2d, choice.pose2d_weights, known, progress)
+    pose = pipeline.open_pose(cfg, weights, device=device, flip=choice.flip)
+    meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
+    return Opened(pipeline.Pipeline(_detector(choice, known, pose, device, progress), pose), meta)
+
+
+def open_pair(
+    det_config: str,
+    det_checkpoint: str,
+    pose: Choice,
+    *,
+    bbox_thr: float,
+    nms_thr: float,
+    progress: zoo.Progress | None = None,
+) -> Opened:
+    """Open a detector and a pose model by their configs and checkpoints, as MMPose's top-down demo names them.
+
+    Raises:
+        ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
+    """
+    device = pipeline.choose_device(pose.device)
+    detector = pipeline.open_detector(
+        det_config,
+        zoo.ensure(det_checkpoint, progress=progress),
+        device=device,
+        bbox_thr=bbox_thr,
+        nms_thr=nms_thr,
+        labels=pose.det_cat_ids,
+    )
+    found = open_pose(pose, progress)
+    return Opened(pipeline.Pipeline(_checked(detector), found.pipeline.pose), found.dataset_meta)
+
+
+def open_pose(choice: Choice, progress: zoo.Progress | None = None) -> Opened:
+    """Open a pose model by its config and checkpoint; each whole picture is one of its objects.
+
+    Raises:
+        ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
+    """
+    cfg = pipeline.load_config(choice.pose2d, choice.cfg_options)
+    weights = _weights("checkpoint", choice.pose2d, choice.pose2d_weights, None, progress)
+    pose = pipeline.open_pose(cfg, weights, device=pipeline.choose_device(choice.device), flip=choice.flip)
+    meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
+    return Opened(pipeline.Pipeline(pipeline.WholeImage(), pose), meta)
+
+
+def adjusted(
+    stages: pipeline.Pipeline, *, bbox_thr: float | None = None, nms_thr: float | None = None, pose_nms: bool = False
+) -> pipeline.Pipeline:
+    """Return a pipeline with the same networks and other thresholds; None keeps one as it is.
+
+    Raises:
+        ArgumentError: a threshold is not in 0..1.
+    """
+    for name, value in (("bbox_thr", bbox_thr), ("nms_thr", nms_thr)):
+        if value is not None and not 0 <= value <= 1:
+            raise ArgumentError(f"{name} must lie in 0..1, not {value}")
+    detector = stages.detector
+    if isinstance(detector, pipeline.Detector):
+        detector = pipeline.Detector(
+            detector.runtime,
+            detector.spec,
+            bbox_thr=detector.bbox_thr if bbox_thr is None else bbox_thr,
+            nms_thr=detector.nms_thr if nms_thr is None else nms_thr,
+            labels=detector.labels,
+        )
+    return pipeline.Pipeline(detector, stages.pose, pose_nms=pose_nms)
+
+
+def _open_bundled(choice: Choice, known: zoo.Model, progress: zoo.Progress | None) -> Opened:
+    if choice.cfg_options:
+        raise ArgumentError(f"'{known.name}' ships as it is, and its config cannot be changed: leave cfg_options out")
+    stages = pipeline.load(known.name, device=choice.device)
+    if choice.det_model is not None:
+        device = pipeline.choose_device(choice.device) if choice.det_model not in WHOLE_IMAGE else "cpu"
+        stages = pipeline.Pipeline(_detector(choice, known, stages.pose, device, progress), stages.pose)
+    elif choice.det_weights or choice.det_cat_ids:
+        raise ArgumentError(f"'{known.name}' ships with its detector: name a det_model to take another one")
+    return Opened(stages, dataset_meta({}, stages.keypoint_set, None))
+
+
+def _known(name: str) -> zoo.Model | None:
+    """Return the model of that name, None for the path of a config that the zoo does not know.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    try:
+        return zoo.get(name)
+    except ModelError:
+        if name.endswith(".py") or Path(name).expanduser().is_file():
+            return None
+        raise
+
+
+def _weights(
+    argument: str, name: str, given: str | None, known: zoo.Model | None, progress: zoo.Progress | None
+) -> Path:
+    if given is not None:
+        return zoo.ensure(given, progress=progress)
+    if known is None:
+        raise ArgumentError(
+            f"no published weights belong to the config '{name}': give {argument}, a path or an address"
+        )
+    return zoo.ensure(known, progress=progress)
+
+
+def _detector(
+    choice: Choice, known: zoo.Model | None, pose: pipeline.PoseEstimator, device: str, progress: zoo.Progress | None
+) -> pipeline.Detector | pipeline.WholeImage:
+    """Open the detector that is asked for, or the default one of the pose model."""
+    wanted = choice.det_model
+    if wanted in WHOLE_IMAGE:
+        return pipeline.WholeImage()
+    classes: tuple[int, ...] = (0,)
+    found: zoo.Model | None
+    if wanted is None or wanted in OBJECTS:
+        # what ships with a bundled model runs in another engine, and only with the pose model that ships with it
+        default = known if known is not None and not known.bundled else _alike(pose.keypoint_set.name)
+        model = zoo.get(OBJECTS[wanted]) if wanted else default
+        if model is None:
+            _log.warning(
+                "it is not known what '%s' points show, so each whole picture is taken for one object: "
+                "name a detector with det_model to find several",
+                pose.keypoint_set.name,
+            )
+            return pipeline.WholeImage()
+        found = zoo.detector_for(model)
+        config, classes = found.config, model.detector_classes
+    else:
+        found = _known(wanted)
+        config = found.config if found else wanted
+        if found is not None and found.kind == "pose":
+            raise ModelError(f"'{wanted}' is a pose model: give it as pose2d, and a detector as det_model")
+        if found is not None and known is not None and known.detector == found.name:
+            classes = known.detector_classes
+    return _checked(
+        pipeline.open_detector(
+            config,
+            _weights("det_weights", str(wanted), choice.det_weights, found, progress),
+            device=device,
+            bbox_thr=pipeline.BBOX_THR,
+            nms_thr=pipeline.NMS_THR,
+            labels=choice.det_cat_ids or classes,
+        )
+    )
+
+
+def _checked(detector: pipeline.Detector) -> pipeline.Detector:
+    """Refuse classes that a detector does not have, as far as its config tells them."""
+    classes = detector.spec.classes
+    missing = [i for i in detector.labels or () if classes and not 0 <= i < len(classes)]
+    if classes and missing:
+        known = ", ".join(f"{i} {name}" for i, name in enumerate(classes[:20]))
+        raise ArgumentError(f"the detector has no class {missing[0]}: it knows {known}")
+    return detector
+
+
+def _alike(keypoint_set: str) -> zoo.Model | None:
+    """Return a model of the same kind of object, by the name of a keypoint set."""
+    kind = next((kind for part, kind in _KINDS.items() if part in keypoint_set), None)
+    return zoo.get(kind) if kind else None
