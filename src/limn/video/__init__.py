@@ -1,0 +1,19 @@
+"""Moving pictures: video files, streams and cameras in; H.264 and JSON that survive a kill out."""
+
+from .inputs import VIDEO_SUFFIXES, is_video
+from .live import CameraSource, Newest, camera_number
+from .reader import VideoSource
+from .sheets import JsonLines, VideoJson
+from .writer import VideoSink
+
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "CameraSource",
+    "JsonLines",
+    "Newest",
+    "VideoJson",
+    "VideoSink",
+    "VideoSource",
+    "camera_number",
+    "is_video",
+]
