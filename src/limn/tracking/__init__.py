@@ -1,0 +1,11 @@
+"""Who is who from frame to frame, and points that do not tremble: the only stage with memory.
+
+`Tracker` takes the results of a video in order and gives them back with numbers and steady points;
+between two runs of the detector it also says where to look. `OneEuro` is its filter, usable alone.
+`smooth` steadies the points of a video that is there as a whole, and fills short gaps.
+"""
+
+from .filters import OneEuro, smooth
+from .tracker import Tracker
+
+__all__ = ["OneEuro", "Tracker", "smooth"]
