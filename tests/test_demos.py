@@ -24,7 +24,7 @@ PERSON = "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py"
 BODY = "configs/body_2d_keypoint/rtmpose/body8/rtmpose-m_8xb256-420e_body8-256x192.py"
 AFLW = "configs/face_2d_keypoint/topdown_heatmap/aflw/td-hm_hrnetv2-w18_8xb64-60e_aflw-256x256.py"
 # two small configs of limn's own, for commands whose numbers do not matter
-SMALL_DETECTOR, SMALL_POSE = "limn/rtmdet_face-lite_320.py", "limn/rtmpose_face-lite_300w-160x160.py"
+SMALL_DETECTOR, SMALL_POSE = "limn/rtmdet_face-lite_288.py", "limn/rtmpose_face-lite_300w-160x160.py"
 FLIP = "model.test_cfg.flip_test="
 
 

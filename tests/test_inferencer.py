@@ -16,7 +16,7 @@ from limn.errors import ArgumentError, InputError, LimnError
 from limn.types import Boxes, Frame, Poses
 
 POSE = "limn/rtmpose_face-lite_300w-160x160.py"
-DETECTOR = "limn/rtmdet_face-lite_320.py"
+DETECTOR = "limn/rtmdet_face-lite_288.py"
 
 
 @pytest.fixture(scope="module")

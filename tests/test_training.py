@@ -74,7 +74,7 @@ def test_turning_a_picture_turns_its_points(portrait: np.ndarray) -> None:
 def test_calibration_changes_statistics_but_not_the_function() -> None:
     import loop
 
-    net = build.network(config.load("limn/rtmdet_face-lite_320.py")["model"])
+    net = build.network(config.load("limn/rtmdet_face-lite_288.py")["model"])
     images = torch.randn(4, 3, 64, 64)
     net.eval()
     with torch.no_grad():

@@ -206,7 +206,7 @@ BUNDLED: list[dict[str, Any]] = [
         "aliases": [],
         "kind": "detector",
         "family": "RTMDet",
-        "config": "limn/rtmdet_face-lite_320.py",
+        "config": "limn/rtmdet_face-lite_288.py",
         "bundled": "face-lite/detector.onnx",
         "training_data": [],
         "results": [],

@@ -31,7 +31,7 @@ from false_alarm_regions import load_regions
 from limn import build, config, decode
 from limn.crop import letterbox
 
-CONFIG = Path("limn/rtmdet_face-lite_320.py")
+CONFIG = Path("limn/rtmdet_face-lite_288.py")
 MEAN, STD = np.array([103.53, 116.28, 123.675], np.float32), np.array([57.375, 57.12, 58.395], np.float32)
 SHARE = {"lfpw_train": 0.36, "youtube_training": 0.14, "lspet": 0.34, "coco90": 0.16}
 SIZES = (256, 288, 320)

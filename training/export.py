@@ -1,11 +1,12 @@
 """Write a trained network as ONNX: uint8 BGR pictures in, weights stored as float16.
 
-python training/export.py limn/rtmdet_face-lite_320.py runs/detector/weights.pth detector.onnx
+python training/export.py limn/rtmdet_face-lite_288.py runs/detector/weights.pth detector.onnx
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import warnings
 from pathlib import Path
@@ -21,36 +22,38 @@ from limn import build, config
 
 
 class Whole(nn.Module):
-    """Layout, normalisation and network in one graph: input uint8 [N, H, W, 3] BGR."""
+    """Layout, mean and network in one graph: input uint8 [N, H, W, 3] BGR."""
 
-    def __init__(self, network: nn.Module, preprocessor: dict[str, Any]) -> None:
+    def __init__(self, network: nn.Module, mean: Tensor) -> None:
         super().__init__()
         self.network = network
-        self.swap = bool(preprocessor.get("bgr_to_rgb"))
-        self.register_buffer("mean", torch.tensor(preprocessor["mean"]).view(1, 3, 1, 1))
-        self.register_buffer("factor", 1 / torch.tensor(preprocessor["std"]).view(1, 3, 1, 1))
+        self.register_buffer("mean", mean)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        x = pictures.permute(0, 3, 1, 2).float()
-        if self.swap:
-            x = x[:, [2, 1, 0]]
-        first, second = self.network((x - self.mean) * self.factor)
+        first, second = self.network(pictures.permute(0, 3, 1, 2).float() - self.mean)
         return (*first, *second) if isinstance(first, tuple) else (first, second)
 
 
-def fold_channel_swap(network: nn.Module, preprocessor: dict[str, Any]) -> dict[str, Any]:
-    """Turn an RGB network into the same network for BGR, by its first convolution."""
-    if not preprocessor.get("bgr_to_rgb"):
-        return preprocessor
+def fold_colours(network: nn.Module, preprocessor: dict[str, Any]) -> Tensor:
+    """Put channel order and standard deviation into the first convolution; return the mean [1, 3, 1, 1], BGR.
+
+    The mean itself has to stay: the convolution pads with zeros, which must mean "average colour".
+    """
     first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    mean, std = (torch.tensor(preprocessor[key], dtype=torch.float32).view(1, 3, 1, 1) for key in ("mean", "std"))
     with torch.no_grad():
-        first.weight.copy_(first.weight.flip(1))
-    return {"mean": preprocessor["mean"][::-1], "std": preprocessor["std"][::-1], "bgr_to_rgb": False}
+        first.weight.div_(std)
+        if preprocessor.get("bgr_to_rgb"):
+            first.weight.copy_(first.weight.flip(1))
+            mean = mean.flip(1)
+    return mean
 
 
 def to_onnx(network: nn.Module, preprocessor: dict[str, Any], shape: tuple[int, int], dynamic: bool) -> onnx.ModelProto:
     """Return the network as ONNX; ``shape`` is (height, width), free where ``dynamic``."""
-    whole = Whole(network, fold_channel_swap(network, preprocessor)).eval()
+    network = copy.deepcopy(network)
+    mean = fold_colours(network, preprocessor)
+    whole = Whole(network, mean).eval()
     sample = torch.zeros((1, *shape, 3), dtype=torch.uint8)
     axes = {0: "batch", 1: "height", 2: "width"} if dynamic else {0: "batch"}
     with torch.no_grad():

@@ -38,7 +38,7 @@ MODELS = (
     BundledModel(
         name=DEFAULT,
         keypoint_set="300w-68",
-        detector_config="limn/rtmdet_face-lite_320.py",
+        detector_config="limn/rtmdet_face-lite_288.py",
         pose_config="limn/rtmpose_face-lite_300w-160x160.py",
         bbox_thr=0.5,
     ),

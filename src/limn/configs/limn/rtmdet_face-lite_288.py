@@ -46,7 +46,7 @@ model = dict(
 
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(320, 320), keep_ratio=True),
+    dict(type='Resize', scale=(288, 288), keep_ratio=True),
     dict(type='Pad', size_divisor=32, pad_val=dict(img=(114, 114, 114))),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
