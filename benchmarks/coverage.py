@@ -1,4 +1,4 @@
-"""How many of MMPose's own 2D top-down configs limn builds, by family.
+"""How many of MMPose's and MMDetection's own configs parse, and how many 2D top-down ones limn builds, by family.
 
     pip download --no-deps mmpose==1.3.2 mmdet==3.3.0   # and unzip both wheels into one folder
     python benchmarks/coverage.py --mim FOLDER
@@ -47,6 +47,18 @@ def configs(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield path, cfg
 
 
+def parsed(folder: Path) -> tuple[int, dict[str, str]]:
+    """Return how many config files lie below ``folder``, and why some of them do not parse."""
+    files = sorted(folder.rglob("*.py"))
+    failures = {}
+    for file in files:
+        try:
+            config.load(file)
+        except LimnError as error:
+            failures[file.relative_to(folder).as_posix()] = str(error).splitlines()[0]
+    return len(files), failures
+
+
 def short(layer: dict[str, Any]) -> str:
     """Return the type of a layer without its package."""
     return str(layer["type"]).rpartition(".")[2]
@@ -82,6 +94,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mim", type=Path, required=True, help="folder with the unzipped wheels")
     folder: Path = parser.parse_args().mim
+    console = Console(width=140)
+    for package in ("mmpose", "mmdet"):
+        configs_of = folder / package / ".mim" / "configs"
+        if configs_of.is_dir():
+            total, failures = parsed(configs_of)
+            console.print(f"{package}: {total - len(failures)} of {total} config files parse")
+            for path, why in failures.items():
+                console.print(f"  {path}: {why}")
     for part in ("mmpose/.mim/configs", ".mim/configs", "configs"):
         if (folder / part).is_dir():
             folder = folder / part
@@ -101,7 +121,6 @@ def main() -> None:
     for (backbone, head), paths in sorted(families.items()):
         why = Counter(reason for p in paths if (reason := reasons[p]) is not None)
         rows.append((backbone, head, *counted(paths), "; ".join(why)))
-    console = Console(width=140)
     console.print(table("By family", ("backbone", "head", "configs", "built", "why not"), rows))
     groups = [(name, *counted([p for p in reasons if part in p])) for name, part in NAMED]
     console.print(table("By group", ("group", "configs", "built"), groups))
