@@ -267,8 +267,8 @@ def load(
         raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: name a pose model")
     if found.bundled is not None:
         return _load_bundled(bundled.find(found.name), bbox_thr, device)
-    detector = zoo.detector_for(found)
     where = choose_device(device)
+    detector = zoo.detector_for(found)
     boxes = open_detector(
         detector.config,
         zoo.ensure(detector, progress=progress),
@@ -301,10 +301,15 @@ def _threshold(value: float) -> float:
 
 
 def choose_device(name: str | None = None) -> str:
-    """Return ``name``, or where that is None "cuda:0" if there is one, else "cpu"."""
+    """Return ``name`` if it is there, or where it is None "cuda:0" if there is one, else "cpu".
+
+    Raises:
+        DeviceError: the device is not there.
+    """
     from .runtimes.torch import find_device
 
     if name is not None:
+        find_device(name)
         return name
     try:
         find_device("cuda:0")

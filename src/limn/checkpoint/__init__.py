@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import CheckpointError
 from .formats import Storages, open_checkpoint
-from .pickles import NumpyArray, NumpyScalar, Opaque, Tensor
+from .pickles import HostilePickle, NumpyArray, NumpyScalar, Opaque, Tensor
 
 __all__ = ["Checkpoint", "Opaque", "fit", "load"]
 
@@ -52,6 +52,11 @@ def load(path: str | Path) -> Checkpoint:
             state_dict = {key: _array(path, key, value, storages) for key, value in _named(weights)}
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
+    except HostilePickle as hostile:
+        raise CheckpointError(
+            f"{path} tries to run '{hostile}' on the machine that opens it, which weights have no need for: "
+            "nothing of it was run; get the file anew from its publisher"
+        ) from None
     except RecursionError:
         raise CheckpointError(f"{path} is damaged: its contents are nested too deeply") from None
     return Checkpoint(state_dict, meta if isinstance(meta, dict) else {})

@@ -52,8 +52,23 @@ STORAGES = {
 # bytes per element of storages that are not read, to find what lies behind them
 QUANTISED = {"torch.QInt8Storage": 1, "torch.QUInt8Storage": 1, "torch.QInt32Storage": 4, "torch.QUInt4x2Storage": 1}
 
+# modules and functions that no checkpoint names but to do something to the machine that opens it
+# fmt: off
+HOSTILE_MODULES = frozenset((
+    "asyncio", "code", "codeop", "commands", "ctypes", "http", "importlib", "multiprocessing", "nt",
+    "os", "platform", "popen2", "posix", "pty", "requests", "runpy", "shutil", "signal",
+    "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser",
+))
+# fmt: on
+HOSTILE_BUILTINS = frozenset(["__import__", "breakpoint", "compile", "eval", "exec", "execfile", "input", "open"])
+
+
+class HostilePickle(Exception):  # noqa: N818
+    """A pickle that names a function which does something to the machine; the message is its name."""
+
+
 # what a damaged or hostile pickle makes the unpickler raise
-UNPICKLING = (
+UNPICKLING: tuple[type[Exception], ...] = (
     pickle.UnpicklingError,
     ArithmeticError,
     AssertionError,
@@ -80,6 +95,10 @@ class Opaque:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    def __call__(self, *args: object, **kwargs: object) -> Opaque:
+        """Stand for what a call would have returned: a bound method is pickled as a call of ``getattr``."""
+        return self
 
     def ignore(self, *args: object) -> None:
         """Take what an unpickler puts into an object, and forget it."""
@@ -263,6 +282,9 @@ class Unpickler(pickle._Unpickler):
         self.storages: dict[str, Storage] = {}  # the first one of each key
 
     def find_class(self, module: str, name: str) -> Any:
+        builtin = module in ("builtins", "__builtin__") and name.partition(".")[0] in HOSTILE_BUILTINS
+        if builtin or module.partition(".")[0] in HOSTILE_MODULES:
+            raise HostilePickle(f"{module}.{name}")
         full = f"{module}.{name}".replace("numpy._core.", "numpy.core.")
         if full not in self.known:
             self.known[full] = self._meaning(module, name, full)
