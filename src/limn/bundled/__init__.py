@@ -40,7 +40,7 @@ MODELS = (
         keypoint_set="300w-68",
         detector_config="limn/rtmdet_face-lite_288.py",
         pose_config="limn/rtmpose_face-lite_300w-160x160.py",
-        bbox_thr=0.5,
+        bbox_thr=0.4,
     ),
 )
 
