@@ -45,8 +45,8 @@ bench: $(VENV)/.test
 train: $(VENV)/.test
 	$(PIP) install -c constraints.txt -e ".[train]"
 	$(BIN)/python training/faces.py --data $(DATA) --out runs/faces.json
-	$(BIN)/python training/detector.py --data $(DATA) --records runs/faces.json --out runs/detector
-	$(BIN)/python training/landmarks.py --data $(DATA) --out runs/landmarks
+	$(BIN)/python training/detector.py --minutes 88 --data $(DATA) --records runs/faces.json --out runs/detector
+	$(BIN)/python training/landmarks.py --minutes 85 --data $(DATA) --out runs/landmarks
 	$(BIN)/python training/export.py limn/rtmdet_face-lite_288.py runs/detector/weights.pth src/limn/bundled/face-lite/detector.onnx
 	$(BIN)/python training/export.py limn/rtmpose_face-lite_300w-160x160.py runs/landmarks/weights.pth src/limn/bundled/face-lite/pose.onnx
 
