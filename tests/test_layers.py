@@ -26,8 +26,9 @@ ALLOWED = {
     "draw": {"errors", "types", "keypoints"},
     "heatmap": {"errors", "types", "crop"},
     "runtimes": {"errors", "types"},
-    "sources": {"errors", "types"},
-    "sinks": {"errors", "types"},
+    "files": {"errors"},
+    "sources": {"errors", "files", "types"},
+    "sinks": {"errors", "files", "types"},
     "suppress": {"decode", "errors", "types"},
     "window": {"errors"},
     "samples": {"errors", "types", "keypoints"},
@@ -37,7 +38,7 @@ ALLOWED = {
     },
     "render": {"errors", "types", "draw", "heatmap", "pipeline"},
     "tracking": {"errors", "types", "keypoints"},
-    "video": {"errors", "types"},
+    "video": {"errors", "files", "types"},
     "build": {"errors", "types", "config", "checkpoint", "models", "crop", "decode", "keypoints"},
 }
 # third-party packages that a module must never import, not even inside a function

@@ -17,6 +17,7 @@ from . import job, sources
 from .api import check_names, given_boxes
 from .choice import Choice, adjusted, open_choice
 from .errors import ArgumentError, InputError
+from .files import PICTURE_SUFFIXES
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import Sample, pose_instances
@@ -215,7 +216,7 @@ class _Outputs:
         self._sheets: JsonSink | None = None
         if call.pictures:
             folder = Path(call.pictures)
-            if folder.suffix.lower() in sources.PICTURE_SUFFIXES and not folder.is_dir():
+            if folder.suffix.lower() in PICTURE_SUFFIXES and not folder.is_dir():
                 if count != 1:
                     raise ArgumentError(
                         f"vis_out_dir is the file '{folder}', and there are {count} pictures: give a folder"

@@ -14,10 +14,11 @@ import numpy as np
 
 from . import sources
 from .errors import LimnError, MissingExtraError, OutputError
+from .files import plain_json, write_whole
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import plain
-from .sinks import JsonSink, Namer, PictureSink, plain_json, write_whole
+from .sinks import JsonSink, Namer, PictureSink
 from .sources import Item
 from .types import Boxes, Poses, Result
 from .window import Window

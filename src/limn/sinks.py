@@ -7,14 +7,10 @@ there, so a reader never sees half a file; what an earlier run left under the sa
 
 from __future__ import annotations
 
-import errno
 import json
-import math
 import os
-import secrets
 import unicodedata
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -23,6 +19,7 @@ import cv2
 import numpy as np
 
 from .errors import ArgumentError, OutputError
+from .files import open_folder, plain_json, write_whole
 from .types import Result
 
 _Sink = TypeVar("_Sink", bound="_FolderSink")
@@ -61,7 +58,7 @@ class _FolderSink:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(os.path.expanduser(folder))
-        _open_folder(self.folder)
+        open_folder(self.folder)
 
     def __enter__(self: _Sink) -> _Sink:
         return self
@@ -130,9 +127,6 @@ class JsonSink(_FolderSink):
 # -- names and numbers -----------------------------------------------------------------------------
 
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
 def _folded(stem: str) -> str:
     return unicodedata.normalize("NFC", stem.casefold())
 
@@ -142,25 +136,6 @@ def _checked(stem: str) -> str:
     if not stem or "\0" in stem or os.path.basename(stem) != stem:
         raise ArgumentError(f"{stem!r} is not the stem of a file name; give a name without folders")
     return stem
-
-
-def plain_json(value: object) -> object:
-    """Make ``value`` fit for JSON: the shortest decimals that give the same float32, null for NaN and infinity."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        if abs(value) > _FLOAT32_MAX:
-            return value
-        # 51.75607 instead of 51.75606918334961, the digits beyond float32 being noise; a number that
-        # was no float32 to begin with keeps all of its digits.
-        single = np.float32(value)
-        short = float(str(single))
-        return short if float(single) == value and np.float32(short) == single else value
-    if isinstance(value, list):
-        return [plain_json(entry) for entry in value]
-    if isinstance(value, dict):
-        return {key: plain_json(entry) for key, entry in value.items()}
-    return value
 
 
 # -- pictures --------------------------------------------------------------------------------------
@@ -196,54 +171,3 @@ def _encode(image: np.ndarray, path: Path) -> bytes:
     if not done:
         raise OutputError(f"'{path}' cannot be written: OpenCV cannot encode it as {suffix}; use .png")
     return data.tobytes()
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-
-def _open_folder(folder: Path) -> None:
-    """Make ``folder`` and prove with a trial file that it can be written (permission bits do not tell)."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        trial = _temporary(folder)
-        trial.touch(exist_ok=False)
-        trial.unlink()
-    except (OSError, ValueError) as error:
-        raise OutputError(f"the folder '{folder}' cannot be written: {_reason(folder, error)}") from None
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds either all of it or what it held before."""
-    temporary = _temporary(path.parent)
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        finally:
-            with suppress(OSError):  # it is gone where all went well
-                temporary.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"'{path}' cannot be written: {_reason(path, error)}") from None
-
-
-def _temporary(folder: Path) -> Path:
-    """A short name, as that of the target may be as long as the file system allows."""
-    return folder / f".limn-{secrets.token_hex(6)}.tmp"
-
-
-def _reason(path: Path, error: OSError | ValueError) -> str:
-    """Say in half a sentence why ``path`` failed and what to do."""
-    number = error.errno if isinstance(error, OSError) else None
-    for place in [*reversed(path.parents), path]:
-        if number in (errno.EEXIST, errno.ENOTDIR) and os.path.lexists(place) and not os.path.isdir(place):
-            return f"the file '{place}' is in the way; remove it or choose another folder"
-    if number in (errno.EISDIR, errno.ENOTEMPTY):
-        return "a folder of that name is in the way; remove it or choose another folder"
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "no space is left; free some or choose another disk"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "permission denied; change the folder's permissions or choose another folder"
-    if number == errno.ENAMETOOLONG:
-        return "its name is too long; use shorter names"
-    return f"{str(getattr(error, 'strerror', None) or error).lower()}; choose another folder"

@@ -23,14 +23,10 @@ import cv2
 import numpy as np
 
 from .errors import InputError, suggest
+from .files import PICTURE_SUFFIXES
 from .types import Frame
 
 # fmt: off
-PICTURE_SUFFIXES = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif",
-    ".pbm", ".pgm", ".ppm", ".pnm",
-    ".heic", ".heif",  # cannot be decoded: listed so that a phone's pictures are an error with advice, not a notice
-))
 VIDEO_SUFFIXES = frozenset((
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv",
 ))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import secrets
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import OutputError
+from ..files import open_folder, why_unwritable
 
 Say = Callable[[str], None]  # takes a sentence for the user
 
@@ -64,35 +63,16 @@ def file_url(path: str | os.PathLike[str]) -> str:
 
 
 def open_folder_of(path: Path) -> None:
-    """Make the folder of ``path`` and prove with a trial file that it can be written (permission bits do not tell)."""
+    """Make the folder of ``path`` and prove with a trial file that it can be written."""
     try:
-        if path.is_dir():
-            raise OutputError(f"'{path}' cannot be written: a folder of that name is in the way; choose another name")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        trial = temporary_beside(path)
-        trial.touch(exist_ok=False)
-        trial.unlink()
+        taken = path.is_dir()
     except (OSError, ValueError) as error:
         raise unwritable(path, error) from None
-
-
-def temporary_beside(path: Path) -> Path:
-    """A short name, as that of the target may be as long as the file system allows."""
-    return path.parent / f".limn-{secrets.token_hex(6)}.tmp"
+    if taken:
+        raise OutputError(f"'{path}' cannot be written: a folder of that name is in the way; choose another name")
+    open_folder(path.parent)
 
 
 def unwritable(path: Path, error: Exception) -> OutputError:
     """Return an OutputError that says why ``path`` cannot be written and what to do."""
-    number = getattr(error, "errno", None)
-    for place in path.parents:
-        if number in (errno.EEXIST, errno.ENOTDIR) and os.path.lexists(place) and not os.path.isdir(place):
-            return OutputError(f"'{path}' cannot be written: the file '{place}' is in the way; choose another folder")
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        why = "no space is left; free some or choose another disk"
-    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        why = "permission denied; change the folder's permissions or choose another folder"
-    elif number == errno.ENAMETOOLONG:
-        why = "its name is too long; use shorter names"
-    else:
-        why = f"{str(getattr(error, 'strerror', None) or error).lower()}; choose another folder"
-    return OutputError(f"'{path}' cannot be written: {why}")
+    return OutputError(f"'{path}' cannot be written: {why_unwritable(path, error)}")

@@ -15,6 +15,7 @@ import av
 import av.error
 
 from ..errors import InputError
+from ..files import PICTURE_SUFFIXES
 from .common import file_url, scheme_of, without_password
 
 # fmt: off
@@ -22,10 +23,6 @@ VIDEO_SUFFIXES = frozenset((
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".asf",
     ".ts", ".mts", ".m2ts", ".vob", ".mxf", ".f4v", ".m3u8", ".mjpg", ".mjpeg", ".y4m", ".h264", ".264", ".hevc",
     ".265",
-))
-_PICTURE_SUFFIXES = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif",
-    ".pbm", ".pgm", ".ppm", ".pnm", ".heic", ".heif",
 ))
 # fmt: on
 
@@ -48,8 +45,8 @@ def is_video(address: str | os.PathLike[str]) -> bool:
         return True
     suffix = Path(urlsplit(text).path if scheme else text).suffix.lower()
     if scheme:
-        return scheme in SCHEMES and suffix not in _PICTURE_SUFFIXES
-    if suffix in VIDEO_SUFFIXES or suffix in _PICTURE_SUFFIXES or not os.path.isfile(text):
+        return scheme in SCHEMES and suffix not in PICTURE_SUFFIXES
+    if suffix in VIDEO_SUFFIXES or suffix in PICTURE_SUFFIXES or not os.path.isfile(text):
         return suffix in VIDEO_SUFFIXES
     try:
         with av.open(file_url(text)) as container:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import numpy as np
-
 from ..errors import ArgumentError, OutputError
+from ..files import plain_json
 from ..types import Result
 from .common import open_folder_of, unwritable
 
@@ -161,25 +159,3 @@ def _instances(result: Result) -> Instances:
         for instance, number in zip(instances, result.track_ids.tolist(), strict=True):
             instance.setdefault("track_id", number)
     return instances
-
-
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-def plain_json(value: Any) -> Any:
-    """Make ``value`` fit for JSON: the shortest decimals that give the same float32, null for NaN and infinity."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain_json(value.tolist())
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        if abs(value) > _FLOAT32_MAX:
-            return value
-        # The digits beyond float32 are noise; a number that was no float32 keeps all of its own.
-        single = np.float32(value)
-        return float(str(single)) if float(single) == value else value
-    if isinstance(value, (list, tuple)):
-        return [plain_json(entry) for entry in value]
-    if isinstance(value, Mapping):
-        return {key: plain_json(entry) for key, entry in value.items()}
-    return value

@@ -18,7 +18,8 @@ import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from ..errors import ArgumentError, InputError, OutputError
-from .common import Say, file_url, fraction, open_folder_of, temporary_beside, tidy_rate, unwritable
+from ..files import temporary_in
+from .common import Say, file_url, fraction, open_folder_of, tidy_rate, unwritable
 from .inputs import open_container, video_stream
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -268,7 +269,7 @@ class VideoSink:
         if kind != "matroska":
             attempts.append(None)
         for audio_from in attempts:
-            temporary = temporary_beside(self.path)
+            temporary = temporary_in(self.path.parent)
             try:
                 step, end = self._step / self._ticks, (self._last + self._step) / self._ticks
                 _remux(self.path, temporary, kind, audio_from, step, end)
