@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import pytest
 
 from limn import zoo
 from limn.errors import DownloadError, ModelError
-from limn.zoo import download, store
+from limn.zoo import download, mirrors, store, web
 
 
 def checkpoint(seed: int, size: int = 300_000) -> bytes:
@@ -52,6 +53,10 @@ class Server:
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
+
+    def weights(self) -> list[str]:
+        """Return what was asked for, without the lists of hashes."""
+        return [path for path in self.paths() if not path.endswith("/SHA256SUMS")]
 
 
 @pytest.fixture
@@ -151,7 +156,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("no_proxy", "*")
     for name in ("LIMN_OFFLINE", "LIMN_MIRRORS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(web, "PAUSES", (0.0, 0.0))
     return tmp_path / "home"
 
 
@@ -341,7 +346,7 @@ def test_a_file_that_is_not_there_is_asked_for_once(server: Server) -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "SILENCE", 0.3)
+    monkeypatch.setattr(web, "SILENCE", 0.3)
     release = threading.Event()
     url = server.give(NAME, stalled(GOOD, release))
     try:
@@ -354,7 +359,7 @@ def test_a_server_that_falls_silent_is_given_up(server: Server, home: Path, monk
 
 
 def test_a_server_that_only_trickles_is_given_up(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "SILENCE", 0.3)
+    monkeypatch.setattr(web, "SILENCE", 0.3)
     monkeypatch.setattr(download, "TRICKLE", 1e6)
     release = threading.Event()
     url = server.give(NAME, stalled(GOOD, release, pause=0.05))
@@ -407,7 +412,7 @@ def test_mirrors_are_asked_in_order_until_one_has_the_file(
     server.give(f"second/mmpose/{NAME}", file(OTHER))
     server.give(f"builtin/mmpose/{NAME}", file(GOOD))
     assert zoo.ensure(f"{official}mmpose/{NAME}").read_bytes() == GOOD
-    assert server.paths() == [f"/{place}/mmpose/{NAME}" for place in ("first", "second", "official", "builtin")]
+    assert server.weights() == [f"/{place}/mmpose/{NAME}" for place in ("first", "second", "official", "builtin")]
 
 
 def test_a_mirror_serves_openmmlabs_real_addresses(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +432,355 @@ def test_mirrors_are_for_openmmlabs_files_only(server: Server, monkeypatch: pyte
     monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/mirror")
     zoo.ensure(server.give(NAME, file(GOOD)))
     assert server.paths() == [f"/{NAME}"]
+
+
+# -- weights of one's own, on a mirror that lists their hashes
+
+
+OWN = checkpoint(3)
+OWN_PATH = f"mmpose/v1/{NAME}"
+
+
+def sums(**files: bytes) -> bytes:
+    """Return a list as sha256sum writes it."""
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in files.items()).encode()
+
+
+@pytest.fixture
+def lab(official: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name a mirror that holds another file under a published name; the published one is at its own address too."""
+    server.give(f"lab/{OWN_PATH}", file(OWN))
+    server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OWN})))
+    server.give(f"official/{OWN_PATH}", file(GOOD))
+    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/lab")
+    return f"{official}{OWN_PATH}"
+
+
+def test_a_mirror_that_lists_a_hash_may_hold_another_file(lab: str, server: Server, home: Path) -> None:
+    found = zoo.ensure(lab)
+    assert found.read_bytes() == OWN
+    assert found != home / "weights" / NAME
+    assert server.paths() == ["/lab/SHA256SUMS", f"/lab/{OWN_PATH}"]
+
+
+def test_it_needs_no_network_afterwards(lab: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = zoo.ensure(lab)
+    server.asked.clear()
+    assert zoo.ensure(lab) == found
+    assert zoo.ensure(lab, offline=True) == found
+    monkeypatch.setattr(store, "_digest", lambda file: pytest.fail(f"{file} was read again"))
+    assert zoo.ensure(lab) == found
+    assert server.asked == []
+
+
+def test_it_never_passes_for_the_published_file(lab: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = zoo.ensure(lab)
+    monkeypatch.delenv("LIMN_MIRRORS")
+    with pytest.raises(DownloadError, match="offline"):
+        zoo.ensure(lab, offline=True)
+    published = zoo.ensure(lab)
+    assert published == home / "weights" / NAME
+    assert published.read_bytes() == GOOD
+    assert own.read_bytes() == OWN
+
+
+def test_the_mirror_counts_even_where_the_published_file_is_here(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = os.environ["LIMN_MIRRORS"]
+    monkeypatch.delenv("LIMN_MIRRORS")
+    assert zoo.ensure(lab).read_bytes() == GOOD
+    monkeypatch.setenv("LIMN_MIRRORS", mirror)
+    assert zoo.ensure(lab).read_bytes() == OWN
+    assert zoo.ensure(lab, offline=True).read_bytes() == OWN
+
+
+def test_two_mirrors_are_told_apart(lab: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = zoo.ensure(lab)
+    server.give(f"other/{OWN_PATH}", file(OTHER))
+    server.give("other/SHA256SUMS", file(sums(**{OWN_PATH: OTHER})))
+    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/other")
+    assert zoo.ensure(lab).read_bytes() == OTHER
+    assert first.read_bytes() == OWN
+    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/empty,{server.url}/lab,{server.url}/other")
+    assert zoo.ensure(lab) == first
+
+
+def test_a_listed_file_that_is_the_published_one_is_kept_as_such(
+    lab: str, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.give(f"lab/{OWN_PATH}", file(GOOD))
+    server.give("lab/SHA256SUMS", file(sums(**{f"./{OWN_PATH}": GOOD})))
+    assert zoo.ensure(lab) == home / "weights" / NAME
+    monkeypatch.delenv("LIMN_MIRRORS")
+    assert zoo.ensure(lab, offline=True).read_bytes() == GOOD
+
+
+def test_a_mirror_that_lists_other_files_works_as_one_without_a_list(lab: str, server: Server, home: Path) -> None:
+    server.give("lab/SHA256SUMS", file(sums(other=OWN)))
+    assert zoo.ensure(lab) == home / "weights" / NAME
+    assert server.weights() == [f"/lab/{OWN_PATH}", f"/official/{OWN_PATH}"]
+
+
+def test_a_mirror_without_a_list_is_asked_for_one_once(lab: str, server: Server) -> None:
+    del server.answers["/lab/SHA256SUMS"]
+    zoo.ensure(lab)
+    zoo.ensure(lab)
+    assert server.paths().count("/lab/SHA256SUMS") == 1
+
+
+@pytest.mark.parametrize("again", ["pull", "missing file"])
+def test_a_new_file_on_the_mirror_is_taken_when_it_is_asked_for(lab: str, server: Server, again: str) -> None:
+    old = zoo.ensure(lab)
+    server.give(f"lab/{OWN_PATH}", file(OTHER))
+    server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OTHER})))
+    assert zoo.ensure(lab).read_bytes() == OWN
+    if again == "missing file":
+        old.unlink()
+    assert zoo.ensure(lab, renew=again == "pull").read_bytes() == OTHER
+
+
+def test_a_file_that_does_not_fit_the_list_is_an_error(lab: str, server: Server, home: Path) -> None:
+    server.give(f"lab/{OWN_PATH}", file(OTHER))
+    with pytest.raises(DownloadError) as caught:
+        zoo.ensure(lab)
+    digests = [hashlib.sha256(content).hexdigest()[:12] for content in (OTHER, OWN)]
+    assert f"begins with {digests[0]} where SHA256SUMS of {server.url}/lab/ says {digests[1]}" in str(caught.value)
+    assert "take the mirror out of LIMN_MIRRORS" in str(caught.value)
+    assert weights_in(home) == ["SHA256SUMS"]
+    assert f"/official/{OWN_PATH}" not in server.paths()
+
+
+def test_a_file_of_a_mirror_that_was_damaged_later_is_fetched_again(lab: str) -> None:
+    found = zoo.ensure(lab)
+    found.write_bytes(GOOD)  # what the name says, not what the list says
+    assert zoo.ensure(lab).read_bytes() == OWN
+
+
+def test_a_broken_download_from_a_mirror_goes_on_where_it_stopped(lab: str, server: Server) -> None:
+    server.give(f"lab/{OWN_PATH}", one_after_another(cut_off(OWN, 1000), file(OWN)))
+    assert zoo.ensure(lab).read_bytes() == OWN
+    assert [asked for path, asked in server.asked if path.endswith(".pth")] == ["", "bytes=1000-"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (b"not a list", "damaged: line 1"),
+        (sums(**{OWN_PATH: OWN}) + b"0123  cut/off", "damaged: line 2"),
+        (b"\xff\xfe\x00", "not text"),
+        (sums(**{"../../" + OWN_PATH: OWN}), "below the mirror's folder"),
+        (sums(**{"/srv/" + OWN_PATH: OWN}), "below the mirror's folder"),
+        (sums(**{OWN_PATH: OWN}) + sums(**{"./" + OWN_PATH: OTHER}), "another hash"),
+        (b"#" * (mirrors.LIMIT + 1), "larger than 4 MB"),
+    ],
+)
+def test_a_list_that_cannot_be_right_is_an_error_in_one_sentence(
+    lab: str, server: Server, home: Path, listed: bytes, said: str
+) -> None:
+    server.give("lab/SHA256SUMS", file(listed))
+    with pytest.raises(DownloadError, match=said) as caught:
+        zoo.ensure(lab)
+    assert f"SHA256SUMS of {server.url}/lab/" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        sums(**{OWN_PATH: OWN}).replace(b"\n", b"\r\n"),
+        sums(**{OWN_PATH: OWN}).replace(b"  ", b" *"),
+        b"\xef\xbb\xbf# ours\n\n"
+        + sums(SHA256SUMS=b"", **{f"./{OWN_PATH}": OWN}).upper().replace(OWN_PATH.upper().encode(), OWN_PATH.encode()),
+    ],
+    ids=["windows", "binary", "by hand"],
+)
+def test_a_list_may_look_as_sha256sum_makes_it_anywhere(lab: str, server: Server, listed: bytes) -> None:
+    server.give("lab/SHA256SUMS", file(listed))
+    assert zoo.ensure(lab).read_bytes() == OWN
+
+
+@pytest.mark.parametrize(
+    "broken", [refuse(503), refuse(403), file(b"<!DOCTYPE html><p>Log in"), cut_off(sums(**{OWN_PATH: OWN}), 30)]
+)
+def test_a_mirror_that_does_not_answer_is_reported_and_asked_again_the_next_time(
+    lab: str,
+    server: Server,
+    caplog: pytest.LogCaptureFixture,
+    broken: Callable[[BaseHTTPRequestHandler], None],
+) -> None:
+    works = server.answers["/lab/SHA256SUMS"]
+    server.give("lab/SHA256SUMS", broken)
+    assert zoo.ensure(lab).read_bytes() == GOOD
+    assert f"the mirror {server.url}/lab/ gave no SHA256SUMS" in caplog.text
+    server.give("lab/SHA256SUMS", works)
+    assert zoo.ensure(lab).read_bytes() == OWN
+    caplog.clear()
+    server.give("lab/SHA256SUMS", broken)
+    assert zoo.ensure(lab, renew=True).read_bytes() == OWN
+    assert "what it listed before counts" in caplog.text
+
+
+def test_a_mirror_that_falls_silent_over_its_list_is_given_up(
+    lab: str, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web, "SILENCE", 0.3)
+    release = threading.Event()
+    for pause in (30, 0.05):
+        server.give("lab/SHA256SUMS", stalled(sums(**{OWN_PATH: OWN}), release, pause=pause))
+        try:
+            assert zoo.ensure(lab).read_bytes() == GOOD
+        finally:
+            release.set()
+            release = threading.Event()
+    assert "nothing came for 0.3 seconds" in caplog.text
+    assert "did not come within 0.6 seconds" in caplog.text
+
+
+def test_the_built_in_mirrors_are_never_asked_for_a_list(
+    official: str, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("official", "builtin"):
+        server.give(f"{place}/SHA256SUMS", file(sums(**{OWN_PATH: OWN})))
+        server.give(f"{place}/{OWN_PATH}", file(OWN))
+    for named in ("", f"{server.url}/builtin, {server.url}/official/"):
+        monkeypatch.setenv("LIMN_MIRRORS", named)
+        with pytest.raises(DownloadError, match="where its name says"):
+            zoo.ensure(f"{official}{OWN_PATH}")
+    assert server.paths() == server.weights()
+    assert weights_in(home) == []
+
+
+@pytest.mark.parametrize("path", ["../../evil.pth", "a/%2e%2e/%2e%2e/evil.pth", "a//evil.pth"])
+def test_an_address_cannot_leave_the_folder_of_a_mirror(
+    lab: str, official: str, server: Server, home: Path, path: str
+) -> None:
+    server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OWN, "evil.pth": OWN})))
+    with pytest.raises(DownloadError):
+        zoo.ensure(f"{official}{path}")
+    assert [name for name in weights_in(home) if name != "SHA256SUMS"] == []
+
+
+def test_a_list_that_names_itself_is_never_overwritten(lab: str, official: str, server: Server) -> None:
+    server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OWN, "SHA256SUMS": OWN})))
+    folder = zoo.ensure(lab).parents[2]
+    with pytest.raises(DownloadError, match="404"):
+        zoo.ensure(f"{official}SHA256SUMS?of=another", offline=False)
+    assert OWN_PATH in (folder / "SHA256SUMS").read_text()
+
+
+def test_a_damaged_copy_of_a_list_is_an_error_that_names_it(lab: str, home: Path) -> None:
+    zoo.ensure(lab)
+    (kept,) = (home / "weights").rglob("SHA256SUMS")
+    kept.write_bytes(b"\xff")
+    with pytest.raises(DownloadError, match=f"{re.escape(str(kept))}.* is damaged: remove it"):
+        zoo.ensure(lab, offline=True)
+    kept.unlink()
+    assert zoo.ensure(lab).read_bytes() == OWN
+
+
+def test_what_came_from_a_mirror_is_a_mirror_itself(lab: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = zoo.ensure(lab).parents[2]
+    monkeypatch.setenv("LIMN_MIRRORS", str(folder))
+    monkeypatch.setenv("LIMN_HOME", str(home.with_name("elsewhere")))
+    assert zoo.ensure(lab, offline=True).read_bytes() == OWN
+
+
+def test_two_processes_fetch_one_file_of_a_mirror_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(1.5)  # long enough for the other process to come
+        file(OWN)(request)
+
+    server.give(f"lab/{OWN_PATH}", slowly)
+    server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OWN})))
+    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/lab")
+    both = [run(FETCH, f"https://download.openmmlab.com/{OWN_PATH}") for _ in range(2)]
+    said = {process.communicate(timeout=60)[0].strip() for process in both}
+    assert len(said) == 1
+    assert Path(said.pop()).read_bytes() == OWN
+    assert server.weights() == [f"/lab/{OWN_PATH}"]
+
+
+# -- a mirror that is a folder
+
+
+@pytest.fixture
+def stick(official: str, tmp_path: Path) -> Path:
+    """Lay out a folder, such as one on a memory stick, that holds a file under OpenMMLab's path."""
+    folder = tmp_path / "memory stick #1"
+    (folder / "mmpose" / "v1").mkdir(parents=True)
+    (folder / OWN_PATH).write_bytes(GOOD)
+    return folder
+
+
+@pytest.mark.parametrize("how", ["path", "address"])
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_folder_can_be_a_mirror_with_and_without_network(
+    official: str, stick: Path, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, how: str, offline: bool
+) -> None:
+    monkeypatch.setenv("LIMN_MIRRORS", str(stick) if how == "path" else stick.as_uri())
+    assert zoo.ensure(f"{official}{OWN_PATH}", offline=offline) == home / "weights" / NAME
+    shutil.rmtree(stick)
+    assert zoo.ensure(f"{official}{OWN_PATH}", offline=offline).read_bytes() == GOOD
+    assert server.asked == []
+
+
+def test_a_folder_can_list_files_of_its_own_and_be_pulled_out(
+    official: str, stick: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (stick / OWN_PATH).write_bytes(OWN)
+    (stick / "SHA256SUMS").write_bytes(sums(**{OWN_PATH: OWN}))
+    monkeypatch.setenv("LIMN_MIRRORS", str(stick))
+    found = zoo.ensure(f"{official}{OWN_PATH}")
+    assert found.read_bytes() == OWN
+    shutil.rmtree(stick)
+    assert zoo.ensure(f"{official}{OWN_PATH}") == found
+    assert caplog.text == ""
+    found.unlink()
+    with pytest.raises(DownloadError, match="there is no such file"):
+        zoo.ensure(f"{official}{OWN_PATH}")
+    assert "there is no such folder" in caplog.text
+
+
+def test_a_relative_folder_and_one_at_home_are_mirrors(
+    official: str, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stick.parent)
+    monkeypatch.setenv("LIMN_MIRRORS", stick.name)
+    assert zoo.ensure(f"{official}{OWN_PATH}", offline=True).read_bytes() == GOOD
+    monkeypatch.setenv("LIMN_MIRRORS", f"~nobody-of-that-name/x,{stick.name}")
+    monkeypatch.setenv("LIMN_HOME", str(stick.parent / "another"))
+    assert zoo.ensure(f"{official}{OWN_PATH}", offline=True).read_bytes() == GOOD
+    monkeypatch.setenv("HOME", str(stick.parent))
+    monkeypatch.setenv("LIMN_MIRRORS", f"~/{stick.name}/")
+    monkeypatch.setenv("LIMN_HOME", str(stick.parent / "elsewhere"))
+    assert zoo.ensure(f"{official}{OWN_PATH}", offline=True).read_bytes() == GOOD
+
+
+def test_a_folder_that_lacks_the_file_or_is_not_there_says_so(
+    official: str, stick: Path, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LIMN_MIRRORS", f"{stick},{stick}-that-is-not-there")
+    with pytest.raises(DownloadError) as caught:
+        zoo.ensure(f"{official}mmpose/other-01234567_20230101.pth", offline=True)
+    assert f"{stick}/mmpose/other-01234567_20230101.pth: there is no such file" in str(caught.value)
+    assert "offline" in str(caught.value)
+    assert server.asked == []
+    assert f"{stick}-that-is-not-there gave no SHA256SUMS (there is no such folder" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_no_file(official: str, stick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stick / OWN_PATH).unlink()
+    os.mkfifo(stick / OWN_PATH)  # reading it would wait for ever
+    monkeypatch.setenv("LIMN_MIRRORS", str(stick))
+    with pytest.raises(DownloadError, match="there is no such file"):
+        zoo.ensure(f"{official}{OWN_PATH}", offline=True)
+
+
+@pytest.mark.parametrize("address", ["file:///etc/hostname", "ftp://example.org/SHA256SUMS"])
+def test_only_mirrors_can_be_files(address: str) -> None:
+    with pytest.raises(DownloadError, match="not an http or https address"):
+        zoo.ensure(address)
 
 
 # -- what is already here

@@ -12,7 +12,7 @@ import pytest
 
 from limn import config, keypoints, zoo
 from limn.errors import DownloadError, ModelError
-from limn.zoo import commands, store
+from limn.zoo import commands, download, store
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 ALIASES = {  # what MMPose 1.3.2's Inferencer runs: pose config, detector's config, classes of the detector
@@ -264,6 +264,43 @@ def test_verify_finds_a_damaged_file_and_passes_a_good_one(home: Path) -> None:
 
 def test_verify_of_what_is_not_here_is_an_error() -> None:
     with pytest.raises(DownloadError, match="limn models pull hand"):
+        commands.verify(["hand"])
+
+
+def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def own(path: str, content: bytes) -> str:
+        (tmp_path / "lab" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lab" / path).write_bytes(content)
+        return f"{hashlib.sha256(content).hexdigest()}  {path}\n"
+
+    hand = zoo.get("hand")
+    models = [hand, zoo.detector_for(hand)]
+    paths = [str(model.weights).removeprefix(download.OPENMMLAB) for model in models]
+    listed = "".join(own(path, b"\x80\x02 weights of our own") for path in paths)
+    (tmp_path / "lab" / "SHA256SUMS").write_text(listed)
+    monkeypatch.setenv("LIMN_MIRRORS", str(tmp_path / "lab"))
+    assert zoo.state("hand") == "fetch"
+    pulled = commands.pull(["hand"])
+    assert [model for model, _ in pulled] == models
+    assert [
+        file.relative_to(file.parents[len(Path(path).parts) - 1]).as_posix()
+        for (_, file), path in zip(pulled, paths, strict=True)
+    ] == paths
+    assert zoo.state("hand") == "here"
+    shown = commands.show("hand")
+    assert f"SHA256SUMS of {tmp_path / 'lab'}" in shown
+    assert listed[:12] in shown
+    assert str(pulled[0][1]) in shown
+    verdicts = [verdict for verdict in commands.verify() if not zoo.get(verdict.model).bundled]
+    assert {verdict.file for verdict in verdicts} == {file for _, file in pulled}
+    assert all(not verdict.problem for verdict in verdicts)
+    pulled[0][1].write_bytes(b"\x80\x02 weights of somebody")
+    assert "where SHA256SUMS of" in commands.verify(["hand"])[0].problem
+    monkeypatch.delenv("LIMN_MIRRORS")
+    assert zoo.state("hand") == "fetch"
+    with pytest.raises(DownloadError, match="not here"):
         commands.verify(["hand"])
 
 

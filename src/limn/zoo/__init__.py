@@ -183,12 +183,15 @@ def detector_for(model: Model | str) -> Model:
     return get(model.detector)
 
 
-def ensure(model_or_url: Model | str, *, offline: bool = False, progress: Progress | None = None) -> Path:
+def ensure(
+    model_or_url: Model | str, *, offline: bool = False, renew: bool = False, progress: Progress | None = None
+) -> Path:
     """Return the weights of a model, or of an address, as a verified file; fetch them where they are not here.
 
     Args:
         model_or_url: A model, its name, an http or https address, or a file, which is returned as it is.
         offline: Touch no network, as with ``LIMN_OFFLINE=1``.
+        renew: Ask the mirrors of ``LIMN_MIRRORS`` again which weights of their own they list.
         progress: Called with the file's name, the bytes that are here and the bytes in all (None: unknown).
 
     Raises:
@@ -197,7 +200,7 @@ def ensure(model_or_url: Model | str, *, offline: bool = False, progress: Progre
     """
     if isinstance(model_or_url, str):
         if "://" in model_or_url:
-            return fetch(model_or_url, forbidden=offline, progress=progress)
+            return fetch(model_or_url, forbidden=offline, renew=renew, progress=progress)
         file = Path(model_or_url).expanduser()
         if file.is_file():
             return file
@@ -211,7 +214,7 @@ def ensure(model_or_url: Model | str, *, offline: bool = False, progress: Progre
         return own
     if model_or_url.weights is None:
         raise ModelError(f"no weights of {model_or_url.name} are published")
-    return fetch(model_or_url.weights, forbidden=offline, progress=progress)
+    return fetch(model_or_url.weights, forbidden=offline, renew=renew, progress=progress)
 
 
 def state(model: Model | str) -> str:

@@ -101,7 +101,7 @@ def _facts(model: Model) -> Iterable[str]:
     yield f"  config        {model.config}{'' if model.has_config else ' (MMPose has it, limn has no copy)'}"
     yield f"  weights       {model.weights or model.file}"
     yield f"  here          {_STATES[state(model)]}{_where(model)}"
-    yield f"  verified by   {f'SHA-256 that begins with {model.sha256}' if model.sha256 else _unhashed(model)}"
+    yield f"  verified by   {_proof(model)}"
     if model.detector:
         yield f"  detector      {detector_for(model).shortest}"
     for result in model.results:
@@ -122,8 +122,15 @@ def _where(model: Model) -> str:
     return f", {found}" if found else ""
 
 
-def _unhashed(model: Model) -> str:
-    return "nothing: it ships with limn" if model.bundled else "the SHA-256 that it had when it was first fetched"
+def _proof(model: Model) -> str:
+    if not model.weights:
+        return "nothing: it ships with limn"
+    pin = download.place(model.weights).pin
+    if pin:
+        return f"SHA-256 that begins with {pin.sha256[:12]}, by {pin.says}"
+    if model.sha256:
+        return f"SHA-256 that begins with {model.sha256}"
+    return "the SHA-256 that it had when it was first fetched"
 
 
 def pull(
@@ -144,7 +151,7 @@ def pull(
         wanted[model.name] = model
         if detectors and model.detector:
             wanted[model.detector] = detector_for(model)
-    return [(model, ensure(model, offline=offline, progress=progress)) for model in wanted.values()]
+    return [(model, ensure(model, offline=offline, renew=True, progress=progress)) for model in wanted.values()]
 
 
 def verify(names: Sequence[str] = ()) -> list[Verdict]:
@@ -163,4 +170,5 @@ def _verdict(model: Model) -> Verdict:
     file = download.at_hand(model.weights)
     if not file:
         raise DownloadError(f"the weights of {model.name} are not here: limn models pull {model.shortest}")
-    return Verdict(model.name, file, store.check(file, download.key(model.weights), fresh=True))
+    place = download.place(model.weights)
+    return Verdict(model.name, file, store.check(file, place.key, place.pin, fresh=True))

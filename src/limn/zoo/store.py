@@ -3,6 +3,8 @@
 A file is good where its SHA-256 begins as its name says, as OpenMMLab's names do (``...-72a37400_20230529.pth``),
 and equals what was recorded when it was first seen. The prefix guards against damage, not against an attacker who
 can choose the file; limn reads checkpoints without running anything in them.
+
+A file of a user's own mirror is good where its whole SHA-256 is the one that the mirror lists (a `Pin`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
@@ -24,6 +27,14 @@ from ..errors import DownloadError
 BLOCK = 1 << 20
 _PREFIX = re.compile(r"[-_]([0-9a-f]{7,64})([-_]\d{8})?(?:\.[a-z]+)+$")
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The SHA-256 that a file must have whatever its name says."""
+
+    sha256: str  # whole, lower case
+    says: str  # what gives it, for a message
 
 
 def home() -> Path:
@@ -44,6 +55,11 @@ def sha256_prefix(name: str) -> str:
     return found[1]
 
 
+def is_plain(name: str) -> bool:
+    """Whether a file or folder may have that name: on any system, and within its folder."""
+    return bool(_NAME.fullmatch(name)) and name not in (".", "..") and len(name) <= 200
+
+
 def file_name(address: str) -> str:
     """Return the name of the file that an address ends with.
 
@@ -51,7 +67,7 @@ def file_name(address: str) -> str:
         DownloadError: It ends with none, or with one that no file should have.
     """
     name = PurePosixPath(unquote(urlsplit(address).path)).name
-    if not _NAME.fullmatch(name) or name in (".", "..") or len(name) > 200:
+    if not is_plain(name):
         raise DownloadError(f"the address {shown(address)} does not end with the name of a file")
     return name
 
@@ -77,22 +93,37 @@ def torch_hub(name: str) -> Path:
 
 
 def shown(address: str) -> str:
-    """Return an address as it may be printed: without a user's name, password and query."""
+    """Return an address as it may be printed: without a user's name, password and query; a local one as a path."""
+    if is_local(address):
+        return str(local_path(address))
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"
 
 
+def is_local(address: str) -> bool:
+    """Whether an address is one of a file or folder on this machine."""
+    return address.lower().startswith("file:")
+
+
+def local_path(address: str) -> Path:
+    """Return the path that a file address means."""
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(address).path))
+
+
 # -- verification
 
 
-def check(file: Path, key: str, *, fresh: bool = False) -> str:
-    """Return "" where a file is what its name and the record say, else what is wrong with it.
+def check(file: Path, key: str, pin: Pin | None = None, *, fresh: bool = False) -> str:
+    """Return "" where a file is what its pin, or else its name and the record, say; else what is wrong with it.
 
-    The hash of a good file is recorded where it is not known yet, and later copies are held to it.
+    The hash of a good file without a pin is recorded where it is not known yet, and later copies are held to it.
 
     Args:
         key: What the file is called in the record: the same for all copies of one file.
+        pin: The hash that it must have in place of what its name and the record say.
         fresh: Read the file even where it has not changed since it was last found good.
 
     Raises:
@@ -102,21 +133,27 @@ def check(file: Path, key: str, *, fresh: bool = False) -> str:
         stamp = _stamp(file)
         record = _read_record()
         seen = record["checked"].get(str(file))
-        if not fresh and seen and seen[:2] == stamp and record["hashes"].get(key) == seen[2]:
+        known = pin.sha256 if pin else record["hashes"].get(key)
+        if not fresh and seen and seen[:2] == stamp and known == seen[2]:
             return ""
-        problem, digest = examine(file, key)
+        problem, digest = examine(file, key, pin)
     except OSError as error:
         raise DownloadError(f"{file} cannot be read: {error.strerror or error}") from error
     if not problem:
         with suppress(OSError):  # a folder that cannot be written still serves what is in it
-            _remember(file, key, [*stamp, digest])
+            _remember(file, "" if pin else key, [*stamp, digest])
     return problem
 
 
-def examine(file: Path, key: str) -> tuple[str, str]:
+def examine(file: Path, key: str, pin: Pin | None = None) -> tuple[str, str]:
     """Return what is wrong with a file, or "", and its SHA-256; nothing is recorded."""
     name = key.rpartition("/")[2]
     digest = _digest(file)
+    if pin:
+        if digest == pin.sha256:
+            return "", digest
+        why = f"its SHA-256 begins with {digest[:12]} where {pin.says} says {pin.sha256[:12]}"
+        return "; ".join(filter(None, (why, _kind(file, name)))), digest
     known = _read_record()["hashes"].get(key)
     prefix = sha256_prefix(name)
     if prefix and not digest.startswith(prefix):
@@ -151,15 +188,20 @@ def shows_its_end(file: Path) -> bool:
     return zipfile.is_zipfile(file)
 
 
-def adopt(part: Path, target: Path, key: str, digest: str) -> None:
+def adopt(part: Path, target: Path, key: str, digest: str, pin: Pin | None = None) -> None:
     """Put a downloaded file that was found good in its place, in one step, and record its hash.
+
+    Args:
+        key, pin: As of `check`.
 
     Raises:
         OSError: The cache folder cannot be written.
     """
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
-    _remember(target, key, [*_stamp(part), digest])  # first: a file without a record would be trusted blindly
+    _remember(
+        target, "" if pin else key, [*_stamp(part), digest]
+    )  # first: a file without a record would be trusted blindly
     os.replace(part, target)
 
 
@@ -198,17 +240,27 @@ def _read_record() -> dict[str, dict[str, Any]]:
 
 
 def _remember(file: Path, key: str, seen: list[Any]) -> None:
+    """Note that a file was found good, and its hash under ``key`` unless that is "" or noted already."""
     with locked("record"):
         record = _read_record()
-        record["hashes"].setdefault(key, seen[2])
+        if key:
+            record["hashes"].setdefault(key, seen[2])
         record["checked"][str(file)] = seen
-        target = _record_file()
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(_record_file(), json.dumps(record, indent=1, sort_keys=True))
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write a text file in one step: whoever reads it sees the old one or the new one.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(text.encode("utf-8"))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 # -- the lock
