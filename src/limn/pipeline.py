@@ -25,6 +25,7 @@ from .runtimes import Runtime
 from .types import Boxes, Frame, Poses, Result
 
 BATCH = 16  # crops in one call of the pose network; more gains nothing on a CPU and costs memory
+DETECTOR_BATCH = 4  # pictures in one call of the detector, likewise
 BBOX_THR = NMS_THR = 0.3  # of MMPose, for models that have no threshold of their own
 
 Heat = Literal["", "all", "strongest"]  # no heatmaps, those of each keypoint, or one of the strongest to look at
@@ -57,10 +58,25 @@ class Detector:
 
     def __call__(self, image: np.ndarray) -> Boxes:
         """Return the boxes of a BGR picture ``[H, W, 3]``, best first."""
+        return self.many([image])[0]
+
+    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+        """Return the boxes of each of several BGR pictures; those of one shape share the calls of the network."""
         spec = self.spec
-        canvas, factor = letterbox(image, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor)
-        outputs = [o[0] for o in self.runtime(canvas[None])]
-        n = len(spec.strides)
+        fitted = [letterbox(i, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor) for i in images]
+        found = [Boxes.empty()] * len(images)
+        for shape in dict.fromkeys(canvas.shape for canvas, _ in fitted):
+            alike = [i for i, (canvas, _) in enumerate(fitted) if canvas.shape == shape]
+            for start in range(0, len(alike), DETECTOR_BATCH):
+                rows = alike[start : start + DETECTOR_BATCH]
+                outputs = self.runtime(np.stack([fitted[i][0] for i in rows]))
+                for row, i in enumerate(rows):
+                    found[i] = self._boxes([o[row] for o in outputs], shape, fitted[i][1])
+        return found
+
+    def _boxes(self, outputs: list[np.ndarray], shape: tuple[int, ...], factor: tuple[float, float]) -> Boxes:
+        """Return the boxes that the network's outputs for one picture mean."""
+        spec, n = self.spec, len(self.spec.strides)
         levels = [outputs[i : i + n] for i in range(0, len(outputs), n)]
         settings: dict[str, Any] = {
             "strides": spec.strides,
@@ -73,7 +89,7 @@ class Detector:
         if spec.head == "YOLOXHead":
             boxes = decode.grid_offsets(*levels, **settings)
         else:
-            limit = (canvas.shape[1], canvas.shape[0])
+            limit = (shape[1], shape[0])
             pre = 1000 if spec.nms_pre is None else spec.nms_pre
             boxes = decode.grid_distances(*levels, **settings, limit=limit, nms_pre=pre, min_size=spec.min_size)
         boxes = boxes[boxes.scores > self.bbox_thr]
@@ -90,6 +106,10 @@ class WholeImage:
     def __call__(self, image: np.ndarray) -> Boxes:
         height, width = image.shape[:2]
         return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+
+    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+        """Return the box of each of several pictures."""
+        return [self(image) for image in images]
 
 
 class PoseEstimator:
@@ -221,7 +241,7 @@ class Pipeline:
             heat: heatmaps that the poses shall have.
         """
         images = [frame.image for frame in frames]
-        found = [self.detector(image) for image in images] if boxes is None else boxes
+        found = self.detector.many(images) if boxes is None else boxes
         poses = self.pose.many(images, [of_one.xyxy for of_one in found], heat=heat)
         return [self._result(*parts) for parts in zip(frames, found, poses, strict=True)]
 
@@ -383,7 +403,7 @@ def _open(
     from .runtimes.torch import TorchRuntime, find_device
 
     find_device(device)
-    network = build.network(cfg["model"])
+    network = build.network(cfg["model"], empty=weights is not None)
     meta: Mapping[str, Any] = {}
     if weights is None:
         _log.warning("no checkpoint is given: the network has random weights, and what it finds means nothing")

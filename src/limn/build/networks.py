@@ -5,6 +5,7 @@ torch is imported inside the functions, so that reading a config needs none.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,7 @@ def layer(cfg: Mapping[str, Any]) -> nn.Module:
         raise ConfigError(f"the config of {name} does not fit it: {error}") from error
 
 
-def network(model: Mapping[str, Any]) -> nn.Module:
+def network(model: Mapping[str, Any], *, empty: bool = False) -> nn.Module:
     """Build the network of a config's ``model``: backbone, optional neck, head.
 
     The attribute names equal OpenMMLab's (``backbone``, ``neck``, ``head`` or ``bbox_head``), so a
@@ -184,8 +185,13 @@ def network(model: Mapping[str, Any]) -> nn.Module:
     for part in ("backbone", head):
         if not model.get(part):
             raise ConfigError(f"the config's model has no '{part}'")
-    parts = {part: layer(model[part]) for part in ("backbone", "neck", head) if model.get(part)}
-    return Network(parts)
+    with contextlib.ExitStack() as stack:
+        if empty:
+            import torch
+
+            stack.enter_context(torch.device("meta"))
+        parts = {part: layer(model[part]) for part in ("backbone", "neck", head) if model.get(part)}
+        return Network(parts)
 
 
 def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, name: str = "the checkpoint") -> None:
@@ -210,8 +216,15 @@ def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, na
         key: torch.from_numpy(value if value.flags.writeable and value.flags.c_contiguous else np.array(value))
         for key, value in weights.items()
     }
-    missing, unexpected = network.load_state_dict(tensors, strict=False)
+    # the arrays become the weights, so that a large model is in memory once
+    tensors = {key: value.to(own[key].dtype) if key in own else value for key, value in tensors.items()}
+    missing, unexpected = network.load_state_dict(tensors, strict=False, assign=True)
+    for part in network.modules():  # old checkpoints have no counters of batch norms
+        for key, value in part.named_buffers(recurse=False):
+            if value.is_meta and key == "num_batches_tracked":
+                part.register_buffer(key, torch.zeros_like(value, device="cpu"))
     left = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
+    left += [name for name, value in network.state_dict().items() if value.is_meta]
     if left:  # `fit` has said more; this guards against the two disagreeing
         raise RuntimeError(f"{name}: {left[:5]}")
 

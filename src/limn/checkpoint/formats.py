@@ -11,9 +11,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Storages:
         return self.made[storage.key, dtype]
 
 
-def open_checkpoint(path: Path, file: BinaryIO) -> tuple[Any, Storages]:
+def open_checkpoint(path: Path, file: BufferedReader) -> tuple[Any, Storages]:
     """Return what the pickle of a checkpoint holds, and its storages, valid while ``file`` is open.
 
     Raises:
@@ -88,7 +88,7 @@ def open_checkpoint(path: Path, file: BinaryIO) -> tuple[Any, Storages]:
         ) from None
 
 
-def _open_zip(path: Path, file: BinaryIO, mapped: mmap.mmap) -> tuple[Any, Storages]:
+def _open_zip(path: Path, file: BufferedReader, mapped: mmap.mmap) -> tuple[Any, Storages]:
     archive = zipfile.ZipFile(file)
     members = {info.filename: info for info in archive.infolist()}
     table = min((name for name in members if name.rpartition("/")[2] == "data.pkl"), key=len, default=None)
@@ -105,7 +105,7 @@ def _open_zip(path: Path, file: BinaryIO, mapped: mmap.mmap) -> tuple[Any, Stora
         if name not in members:
             raise CheckpointError(f"{path} is damaged: its part {name!r} is missing")
         if members[name].compress_type == zipfile.ZIP_STORED:
-            return _stored(path, mapped, members[name])
+            return _stored(path, file, members[name])
         try:
             return bytearray(archive.read(name))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
@@ -116,15 +116,18 @@ def _open_zip(path: Path, file: BinaryIO, mapped: mmap.mmap) -> tuple[Any, Stora
     return root, Storages(lambda storage: member(f"{folder}data/{storage.key}"), ">" if order == b"big" else "<")
 
 
-def _stored(path: Path, mapped: mmap.mmap, info: zipfile.ZipInfo) -> memoryview:
-    """Return the bytes of an uncompressed member where they lie in the file."""
-    name_length, extra_length = struct.unpack_from("<HH", mapped, info.header_offset + 26)
-    start = info.header_offset + 30 + name_length + extra_length
-    view = memoryview(mapped)[start : start + info.file_size]
+def _stored(path: Path, file: BufferedReader, info: zipfile.ZipInfo) -> bytearray:
+    """Read an uncompressed member, into memory of its own that a network can keep."""
+    file.seek(info.header_offset + 26)
+    name_length, extra_length = struct.unpack("<HH", file.read(4))
+    start = file.seek(name_length + extra_length, 1)
+    size = info.file_size if start + info.file_size <= file.seek(0, 2) else 0
+    file.seek(start)
+    data = bytearray(size)
     # torch can be told to write no checksums; these are 0 then
-    if len(view) != info.file_size or info.flag_bits & 1 or (info.CRC and zlib.crc32(view) != info.CRC):
+    if file.readinto(data) != info.file_size or info.flag_bits & 1 or (info.CRC and zlib.crc32(data) != info.CRC):
         raise CheckpointError(f"{path} is damaged: its part {info.filename!r} is not what was written")
-    return view
+    return data
 
 
 def _open_legacy(path: Path, mapped: mmap.mmap) -> tuple[Any, Storages]:

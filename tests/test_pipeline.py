@@ -1,0 +1,72 @@
+"""Stages alone and several pictures at once."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from limn import pipeline
+from limn.pipeline import DETECTOR_BATCH, Pipeline
+from limn.types import Boxes, Frame
+
+
+@pytest.fixture(scope="module")
+def faces() -> Pipeline:
+    return pipeline.load("face-lite")
+
+
+@pytest.fixture(scope="module")
+def pictures(portrait: np.ndarray) -> list[np.ndarray]:
+    """More than a batch, in three shapes."""
+    wall = np.full((100, 300, 3), 128, np.uint8)
+    views = [
+        portrait,
+        np.ascontiguousarray(portrait[:400]),
+        portrait[:, ::-1].copy(),
+        wall,
+        cv2.resize(portrait, (200, 200)),
+    ]
+    return views * 2
+
+
+def same(a: Boxes, b: Boxes) -> bool:
+    near = {"atol": 1e-3}
+    return np.allclose(a.xyxy, b.xyxy, atol=0.05) and np.allclose(a.scores, b.scores, **near) and len(a) == len(b)
+
+
+def test_several_pictures_share_the_calls_of_the_detector(faces: Pipeline, pictures: list[np.ndarray]) -> None:
+    alone = [faces.detector(picture) for picture in pictures]
+    calls: list[int] = []
+    runtime = faces.detector.runtime
+
+    class Counting:
+        device = runtime.device
+
+        def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+            calls.append(len(batch))
+            return runtime(batch)
+
+    faces.detector.runtime = Counting()  # type: ignore[assignment]
+    try:
+        together = faces.detector.many(pictures)
+    finally:
+        faces.detector.runtime = runtime
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    assert sum(calls) == len(pictures)
+    assert len(calls) < len(pictures)
+    assert max(calls) <= DETECTOR_BATCH
+    assert [len(boxes) for boxes in together] == [1, 1, 1, 0, 1] * 2
+
+
+def test_results_of_several_frames_are_those_of_each(faces: Pipeline, pictures: list[np.ndarray]) -> None:
+    frames = [Frame(picture, index=i) for i, picture in enumerate(pictures)]
+    for frame, result in zip(frames, faces.many(frames), strict=True):
+        alone = faces.one(frame)
+        assert result.index == frame.index
+        np.testing.assert_allclose(result.keypoints, alone.keypoints, atol=0.1)
+
+
+def test_no_pictures_are_no_results(faces: Pipeline) -> None:
+    assert faces.detector.many([]) == []
+    assert faces.many([]) == []
