@@ -147,6 +147,24 @@ def test_inferencer_demo_writes_what_mmpose_writes(shared: Path, drawn_weights: 
         assert (tmp_path / "vis" / f"{sheet.stem}.jpg").exists()
 
 
+def test_topdown_demo_writes_of_a_video_what_mmpose_writes(shared: Path, drawn_weights: Any, tmp_path: Path) -> None:
+    film = shared / "data" / "mmpose" / "demo" / "resources" / "demo.mp4"
+    words = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", BODY, drawn_weights("human-rtmpose-m")]
+    words += ["--input", film, "--output-root", tmp_path, "--save-predictions", "--device", "cpu"]
+    assert demos.topdown([str(word) for word in words]) == 0
+    theirs = json.loads((shared / "parity" / "e2e" / "video" / "results_demo.json").read_text())
+    ours = json.loads((tmp_path / "results_demo.json").read_text())
+    assert ours["meta_info"] == theirs["meta_info"]
+    assert [entry["frame_id"] for entry in ours["instance_info"]] == [1, 2, 3, 4, 5]
+    apart = []
+    for a, b in zip(ours["instance_info"], theirs["instance_info"], strict=True):
+        for one, other in zip(a["instances"], b["instances"], strict=True):
+            assert set(one) == {*other, "track_id"}
+            assert np.allclose(one["bbox"], other["bbox"], atol=0.1)
+            apart.append(np.linalg.norm(np.array(one["keypoints"]) - other["keypoints"], axis=1))
+    assert (np.concatenate(apart) <= 0.1).mean() >= 0.99
+
+
 # -- the commands, with small networks
 
 
@@ -250,10 +268,10 @@ def test_the_input_is_never_overwritten(small: list[str], photo: Path, capsys: p
         (["--save-predictions", "--output-root", ""], "--output-root"),
         (["--output-root", ""], "--output-root"),
         (["--input", ""], "--input"),
-        (["--input", "webcam"], "camera"),
-        (["--input", "webcam:1"], "camera"),
-        (["--input", "clip.mp4"], "video"),
-        (["--input", "https://example.org/a.jpg"], "address"),
+        (["--input", "webcam:98"], "camera"),
+        (["--input", "clip.mp4"], "0 bytes"),
+        (["--input", "http://127.0.0.1:9/a.jpg"], "http://127.0.0.1:9/a.jpg"),
+        (["--input", "http://127.0.0.1:9/a.mp4"], "http://127.0.0.1:9/a.mp4"),
         (["--input", "nowhere.jpg"], "nowhere.jpg"),
         (["more"], "'more'"),
     ],

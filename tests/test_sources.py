@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import socket
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from limn import sources
+from limn import pictures, sources
 from limn.errors import InputError
-from limn.sources import Item, decode_picture, expand, read
+from limn.pictures import decode_picture
+from limn.sources import Item, expand, open_moving, read
 from limn.types import Frame
+from limn.video import VideoSink
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -206,16 +212,16 @@ def test_a_pattern_without_a_match(photos: Path) -> None:
 
 def test_a_pattern_that_matches_only_other_files(photos: Path) -> None:
     (photos / "notes.txt").write_text("words")
-    assert "no picture, only notes.txt" in only_error(f"{photos}/*.txt")
+    assert "no picture or video, only notes.txt" in only_error(f"{photos}/*.txt")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    assert only_error(tmp_path) == f"the folder '{tmp_path}' is empty; give a folder of pictures"
+    assert only_error(tmp_path) == f"the folder '{tmp_path}' is empty; give a folder of pictures or videos"
 
 
 def test_a_folder_without_pictures_shows_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("words")
-    assert "holds no picture, only notes.txt" in only_error(tmp_path)
+    assert "holds no picture or video, only notes.txt" in only_error(tmp_path)
 
 
 def test_a_folder_of_folders_tells_how_to_search_deeper(tmp_path: Path) -> None:
@@ -231,7 +237,7 @@ def test_other_files_in_a_folder_are_a_notice_and_no_failure(photos: Path) -> No
     items, errors, notices = expand(photos)
     assert len(items) == 4
     assert errors == []
-    assert notices == [f"skipped what is no picture in '{photos}': notes.txt"]
+    assert notices == [f"skipped what is no picture or video in '{photos}': notes.txt"]
 
 
 def test_many_other_files_are_one_short_notice(photos: Path) -> None:
@@ -242,22 +248,95 @@ def test_many_other_files_are_one_short_notice(photos: Path) -> None:
     assert notices[0].endswith("0.json, 1.json, 2.json, 3.json, 4.json and 7 more")
 
 
-def test_a_video_is_an_error_that_tells_the_way(photos: Path) -> None:
+def test_videos_are_inputs_too(photos: Path) -> None:
     (photos / "clip.MP4").write_bytes(b"\0\0\0\x18ftypmp42")
-    assert "is a video, which this version cannot read" in only_error(photos / "clip.MP4")
     items, errors, notices = expand(photos)
-    assert len(items) == 4
-    assert "clip.MP4" in str(errors[0])
-    assert "ffmpeg" in str(errors[0])
-    assert notices == []
+    assert [item.name for item in items if item.moving] == ["clip.MP4"]
+    assert len(items) == 5
+    assert errors == notices == []
+    with pytest.raises(InputError, match="is no picture"):
+        read(next(item for item in items if item.moving))
+
+
+@pytest.mark.parametrize(
+    ("named", "name", "moving"),
+    [
+        ("webcam", "webcam.mp4", True),
+        ("webcam:1", "webcam_1.mp4", True),
+        ("/dev/video7", "webcam_7.mp4", True),
+        ("https://example.org/a/b%20c.mp4?key=1", "b c.mp4", True),
+        ("https://example.org/a.jpg", "a.jpg", False),
+        ("rtsp://user:secret@example.org/stream", "stream", True),
+        ("http://example.org:8080/", "example.org", True),
+    ],
+)
+def test_cameras_and_addresses_are_listed_without_opening_them(named: str, name: str, moving: bool) -> None:
+    (found,), errors, notices = expand(named)
+    assert (found.name, found.moving, found.address) == (name, moving, named)
+    assert errors == notices == []
+
+
+def test_a_file_whose_name_tells_nothing_is_told_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "still").write_bytes(encoded(".png"))
+    with VideoSink(tmp_path / "clip.mp4") as video:
+        for _ in range(3):
+            video.write(scene())
+    (tmp_path / "clip.mp4").rename(tmp_path / "film")
+    (still, film), _, _ = expand([tmp_path / "still", tmp_path / "film"])
+    assert not still.moving
+    assert film.moving
+    with open_moving(film) as source:
+        assert len(list(source)) == 3
+
+
+def test_an_address_of_a_file_is_its_path(tmp_path: Path) -> None:
+    (tmp_path / "a b.png").write_bytes(encoded(".png"))
+    (found,), _, _ = expand((tmp_path / "a b.png").as_uri())
+    assert read(found).image.shape == (40, 60, 3)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """A web server that has one picture."""
+    (tmp_path / "a.png").write_bytes(encoded(".png"))
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(5)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_picture_on_a_web_server(web: str) -> None:
+    (found,), _, _ = expand(f"{web}/a.png")
+    np.testing.assert_array_equal(read(found).image, scene())
+
+
+def test_a_picture_that_a_web_server_does_not_have(web: str) -> None:
+    (found,), _, _ = expand(f"{web}/b.png")
+    with pytest.raises(InputError, match="answers 404"):
+        read(found)
+
+
+def test_a_picture_from_a_server_that_is_not_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (found,), _, _ = expand(f"http://127.0.0.1:{port}/a.png")
+    with pytest.raises(InputError, match="check the address") as caught:
+        read(found)
+    assert one_sentence(str(caught.value))
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("https://example.org/a.jpg", "https://example.org/a.jpg is an address"),
-        ("webcam", "the camera 'webcam'"),
-        ("webcam:1", "the camera 'webcam:1'"),
         ("", "empty"),
         ("  ", "empty"),
         ("a\0b.jpg", "is not a path"),
@@ -445,7 +524,7 @@ def test_harmless_flaws_are_read_in_silence(tmp_path: Path, capfd: pytest.Captur
 
 @pytest.mark.skipif(os.name == "nt", reason="stderr is left alone on Windows")
 def test_messages_of_other_threads_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
-    with sources._stderr_kept() as printed:
+    with pictures._stderr_kept() as printed:
         other = threading.Thread(target=lambda: os.write(2, b"saved a.jpg\nlibpng warning: odd\n50 %\r"))
         other.start()
         other.join()
@@ -513,9 +592,9 @@ def test_a_jpeg_without_its_end_or_its_middle(tmp_path: Path, capfd: pytest.Capt
 def test_the_end_of_a_jpeg_is_looked_for_whatever_opencv_does() -> None:
     """Some releases of OpenCV fill the missing part with what an earlier picture left in memory."""
     jpeg = encoded(".jpg")
-    assert sources._jpeg_header(jpeg) == ((60, 40), True)
-    assert sources._jpeg_header(jpeg[:-2]) == ((60, 40), False)
-    assert sources._jpeg_header(jpeg[:100]) == (None, False)
+    assert pictures._jpeg_header(jpeg) == ((60, 40), True)
+    assert pictures._jpeg_header(jpeg[:-2]) == ((60, 40), False)
+    assert pictures._jpeg_header(jpeg[:100]) == (None, False)
 
 
 def test_a_progressive_jpeg_is_read_and_its_cut_is_seen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -587,7 +666,7 @@ def test_a_missing_file_or_a_folder_as_an_item(tmp_path: Path) -> None:
 
 
 def test_an_item_of_nothing() -> None:
-    with pytest.raises(InputError, match="make items with expand"):
+    with pytest.raises(InputError, match="is no picture"):
         read(Item("a.jpg"))
 
 

@@ -1178,11 +1178,12 @@ def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:
 def test_the_text_is_that_of_mmpose_itself(tmp_path: Path, shared: Path) -> None:
     text = (shared / "parity/e2e/video/results_demo.json").read_text()
     theirs = json.loads(text)
+    short = {**theirs, "instance_info": json.loads(text, parse_float=shortest)["instance_info"]}
     with VideoJson(tmp_path / "out.json", first=1, meta=theirs["meta_info"]) as sheet:
         for entry in theirs["instance_info"]:
             sheet.write(entry["instances"])
     ours = (tmp_path / "out.json").read_text()
-    assert ours == json.dumps(json.loads(text, parse_float=shortest), indent="\t")
+    assert ours == json.dumps(short, indent="\t")
     assert [line.lstrip("\t-0123456789.,e") for line in ours.splitlines()] == [
         line.lstrip("\t-0123456789.,e") for line in text.splitlines()
     ]

@@ -2,9 +2,11 @@
 
 limn's own:
 
-    found = limn.load("face-lite")("portrait.jpg")
+    find = limn.load("face-lite")
+    found = find("portrait.jpg")
     found.keypoints, found.scores, found.boxes.xyxy, found.names
     found.save("drawn.jpg")
+    for found in find.watch("webcam"): ...
 
 MMPose's: `init_model`, `inference_topdown`, `init_detector`, `inference_detector`, `visualize`, and the
 helpers that its demo scripts use between them.
@@ -13,7 +15,7 @@ helpers that its demo scripts use between them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from . import keypoints as keypoint_sets
 from .draw import draw
 from .errors import ArgumentError, suggest
 from .keypoints import KeypointSet
+from .motion import Motion
 from .render import Look, render
 from .samples import Instances, Sample, dataset_meta, pose_instances
 from .sinks import JsonSink, PictureSink
@@ -103,7 +106,39 @@ class Finder:
             InputError: the picture cannot be read.
         """
         frame = read(picture)
-        result = self.pipeline.one(frame)
+        return self._found(frame, self.pipeline.one(frame))
+
+    def watch(self, source: str | Path, **motion: Any) -> Iterator[Found]:
+        """Yield what is found in each frame of a video, or in the newest frames of a stream or camera.
+
+        The same person has the same number in ``track_ids`` from frame to frame. Reading and finding overlap
+        with what the caller does; leaving the loop closes the source.
+
+        Args:
+            source: a path, an address, "webcam" or "webcam:1".
+            motion: fields of `limn.motion.Motion`: ``det_interval``, ``smooth``, ``follow``, ``max_persons``, ...
+
+        Raises:
+            ArgumentError: an unknown field, or a picture.
+            InputError: the source cannot be opened, or is lost.
+        """
+        check_names("watch", motion, [f.name for f in fields(Motion)])
+        wanted = Motion(**{"det_interval": None, "smooth": None, **motion})
+        items, errors, _ = sources.expand(source)
+        if errors:
+            raise errors[0]
+        if len(items) != 1 or not items[0].moving:
+            raise ArgumentError(f"'{source}' is not one video or camera: call the finder itself with a picture")
+        return self._watch(items[0], wanted)
+
+    def _watch(self, item: sources.Item, motion: Motion) -> Iterator[Found]:
+        from .moving import Film, View  # loads PyAV, which pictures do without
+
+        with Film(sources.open_moving(item), self.pipeline, motion, View(), draws=False) as film:
+            for shot in film.shots():
+                yield self._found(shot.frame, shot.result)
+
+    def _found(self, frame: Frame, result: Result) -> Found:
         inherited = {f.name: getattr(result, f.name) for f in fields(Result)}
         return Found(**inherited, image=frame.image, pose=self.pipeline.pose)
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from . import __version__
-from .errors import LimnError
+from .errors import ArgumentError, LimnError
+
+STOPPED = "stopped; what was written so far is complete"
 
 app = typer.Typer(
     name="limn",
-    help="""Find keypoints of faces, bodies and hands in pictures.
+    help="""Find keypoints of faces, bodies and hands in pictures, videos and cameras.
 
     \b
     limn run photo.jpg                    outline the faces -> limn-out/photo.jpg
-    limn run photos/ --model human --json points
+    limn run webcam                       live, in a window
+    limn run clip.mp4 --model human --json points
     limn models list
     """,
     no_args_is_help=True,
@@ -42,54 +47,116 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Find keypoints of faces, bodies and hands in pictures."""
+    """Find keypoints of faces, bodies and hands in pictures, videos and cameras."""
+
+
+def _all_help(ctx: typer.Context, wanted: bool) -> None:
+    """Print the help with the options that it leaves out for brevity."""
+    if wanted:
+        for option in ctx.command.params:
+            option.hidden = False  # type: ignore[attr-defined]
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
+def _option(help_text: str, metavar: str | None = None, **more: Any) -> Any:
+    return typer.Option(help=help_text, metavar=metavar, show_default=False, **more)
 
 
 @app.command()
 def run(
-    inputs: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns such as 'photos/*.jpg'.")],
-    model: Annotated[str, typer.Option(help="A model's name: see `limn models list`.")] = "face-lite",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the drawn pictures [default: limn-out, none with --json alone].")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Folder for the keypoints, one STEM.json a picture.")] = None,
-    kpt_thr: Annotated[float, typer.Option(min=0, max=1, help="Draw keypoints that score above it.")] = 0.3,
-    bbox_thr: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Keep boxes that score above it [default: the model's own].")
-    ] = None,
-    radius: Annotated[int | None, typer.Option(min=0, help="Of the dots, in pixels [default: fits].")] = None,
-    thickness: Annotated[int | None, typer.Option(min=0, help="Of the lines, in pixels [default: fits].")] = None,
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Picture, video, folder, pattern, address, webcam[:N].")
+    ],
+    model: Annotated[str, _option("See `limn models list` [face-lite].", "NAME")] = "face-lite",
+    out: Annotated[Path | None, _option("Folder for what is drawn [limn-out].", "DIR")] = None,
+    json: Annotated[Path | None, _option("Folder for the keypoints, one STEM.json an input.", "DIR")] = None,
+    jsonl: Annotated[str | None, _option("File for keypoints as JSON Lines; - prints.", "FILE")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Watch in a window [cameras, streams].")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="No window; tell the speed.")] = False,
+    det_interval: Annotated[int | None, _option("Detect each Nth frame [files 1, live 5].", "N", min=1)] = None,
+    smooth: Annotated[str | None, _option("off, live or file [files off, live live].", "HOW")] = None,
+    follow: Annotated[str | None, _option("One person: largest, center, X,Y, id:N.", "WHOM")] = None,
+    max_persons: Annotated[int | None, _option("Not more people than that.", "N", min=1)] = None,
+    max_frames: Annotated[int | None, _option("End after so many frames.", "N", min=1)] = None,
+    track: Annotated[bool, typer.Option(hidden=True, help="Number the people of a video.")] = True,
+    keep_audio: Annotated[bool, typer.Option("--keep-audio", help="Keep a video's sound.")] = False,
+    camera_size: Annotated[str | None, _option("Of a camera, such as 1280x720.", "WxH", hidden=True)] = None,
+    camera_fps: Annotated[float | None, _option("Of a camera.", "RATE", min=1, hidden=True)] = None,
+    patience: Annotated[
+        float, _option("For how long a lost camera or stream is tried again [60].", "SECONDS", min=0, hidden=True)
+    ] = 60.0,
+    kpt_thr: Annotated[float, _option("Draw keypoints above this score [0.3].", "SCORE", min=0, max=1)] = 0.3,
+    bbox_thr: Annotated[float | None, _option("Keep boxes above it [the model's].", "SCORE", min=0, max=1)] = None,
+    radius: Annotated[int | None, _option("Of the dots [fits].", "PIXELS", min=0, hidden=True)] = None,
+    thickness: Annotated[int | None, _option("Of the lines [fits].", "PIXELS", min=0, hidden=True)] = None,
     draw_bbox: Annotated[bool, typer.Option("--draw-bbox", help="Draw the boxes and their scores.")] = False,
     draw_heatmap: Annotated[bool, typer.Option("--draw-heatmap", help="Show below where points were seen.")] = False,
-    show_kpt_idx: Annotated[bool, typer.Option("--show-kpt-idx", help="Write each keypoint's number.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ... [default: a GPU if there is one].")] = None,
+    show_kpt_idx: Annotated[
+        bool, typer.Option("--show-kpt-idx", hidden=True, help="Draw each point's number.")
+    ] = False,
+    device: Annotated[str | None, _option("cpu, cuda:0 ... [a GPU if there is one].", "NAME")] = None,
+    _all: Annotated[
+        bool, typer.Option("--help-all", callback=_all_help, is_eager=True, help="Show rarer options too.")
+    ] = False,
 ) -> None:
-    """Find keypoints in pictures; draw and save them.
+    """Find keypoints in pictures, videos and cameras; draw, save and show them.
 
     \b
-    limn run photo.jpg                          -> limn-out/photo.jpg
+    limn run photo.jpg                           -> limn-out/photo.jpg
+    limn run clip.mp4 --det-interval 5           -> limn-out/clip.mp4
+    limn run webcam                              in a window; ESC closes it
     limn run photos/ --model human --json points
-    limn run 'photos/*.png' --out drawn --draw-bbox
+    limn run rtsp://camera/1 --headless --jsonl - | your-program
     """
     from . import job, pipeline
+    from .motion import Motion, Wishes, parse_size
     from .render import Look
     from .sinks import JsonSink
 
-    wanted = job.Job(
-        inputs=tuple(inputs),
-        open=lambda: pipeline.load(model, bbox_thr=bbox_thr, device=device, progress=job.show_download),
-        look=Look(
-            kpt_thr=kpt_thr,
-            radius=radius,
-            thickness=thickness,
-            boxes=draw_bbox,
-            indices=show_kpt_idx,
-            heatmap=draw_heatmap,
-        ),
-        out=out if out is not None or json is not None else Path("limn-out"),
-        sheets=JsonSink(json) if json is not None else None,
+    if show and headless:
+        raise ArgumentError("--show and --headless contradict each other: give one")
+    live = any(re.match(r"webcam(:\d+)?$|/dev/|(?!https?:|file:)\w+://", entry, re.IGNORECASE) for entry in inputs)
+    shows = show or (live and not headless)
+    if live and headless and out is None and json is None and jsonl is None:
+        raise ArgumentError("--headless without --out, --json or --jsonl, so nothing would come of it: give one")
+    wishes = Wishes(
+        Motion(det_interval, track, max_persons, follow, smooth),
+        keep_audio=keep_audio,
+        camera_size=parse_size(camera_size),
+        camera_fps=camera_fps,
+        max_frames=max_frames,
+        patience=patience,
     )
-    failed = job.run(wanted, say=typer.echo, complain=_complain)
+    say = _remark if jsonl == "-" else typer.echo  # stdout is for the lines then
+    with ExitStack() as stack:
+        lines = (stack.enter_context(job.lines_to(jsonl)),) if jsonl is not None else ()
+        wanted = job.Job(
+            inputs=tuple(inputs),
+            open=lambda: pipeline.load(model, bbox_thr=bbox_thr, device=device, progress=job.show_download),
+            look=Look(
+                kpt_thr=kpt_thr,
+                radius=radius,
+                thickness=thickness,
+                boxes=draw_bbox,
+                indices=show_kpt_idx,
+                heatmap=draw_heatmap,
+            ),
+            out=out if out is not None or json is not None or lines or shows else Path("limn-out"),
+            sheets=JsonSink(json) if json is not None else None,
+            lines=lines,
+            show=shows,
+            wishes=wishes,
+            summary=headless or live,
+            instead="leave --show out and give --out, the folder for what is drawn"
+            if not live
+            else "use --headless with --out, --json or --jsonl",
+        )
+        try:
+            failed = job.run(wanted, say=say, complain=_complain)
+        except KeyboardInterrupt:  # typer would say nothing
+            _complain(STOPPED)
+            raise typer.Exit(130) from None
     if failed:
         raise typer.Exit(1)
 
@@ -175,6 +242,10 @@ def models_verify(
         raise typer.Exit(1)
 
 
+def _remark(sentence: str) -> None:
+    typer.echo(sentence, err=True)
+
+
 def _complain(sentence: str) -> None:
     typer.echo(f"limn: {sentence}", err=True)
 
@@ -195,7 +266,7 @@ def main() -> None:
     except BrokenPipeError:
         _stop(1)
     except KeyboardInterrupt:
-        _complain("stopped; what was written so far is complete")
+        _complain(STOPPED)
         raise SystemExit(130) from None
 
 

@@ -7,30 +7,20 @@ sub-commands of `limn` are these functions. What needs numpy is imported inside 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from .errors import ArgumentError, LimnError, suggest
+from .errors import ArgumentError, LimnError
+from .words import FOR_3D, image_words, inferencer_words, read_words, topdown_words
 
 if TYPE_CHECKING:
+    from .motion import Wishes
     from .pipeline import Pipeline
     from .render import Look
 
 NO_3D = "belongs to 3D models, and limn finds 2D keypoints: leave it out"
-
-
-FOR_3D = (
-    "pose3d",
-    "pose3d-weights",
-    "tracking-thr",
-    "num-instances",
-    "use-oks-tracking",
-    "disable-norm-pose-2d",
-    "disable-rebase-keypoint",
-)
 
 
 def main(demo: Callable[[Sequence[str]], int]) -> NoReturn:
@@ -60,9 +50,9 @@ def topdown(words: Sequence[str], prog: str | None = None) -> int:
     Raises:
         LimnError: nothing can be done at all.
     """
-    args = _read(_topdown_words(prog), words)
+    args = read_words(topdown_words(prog), words)
     if not args.input:
-        raise ArgumentError("no --input is given: name a picture, a folder or a pattern")
+        raise ArgumentError("no --input is given: name a picture, a video, a folder, a pattern, an address or webcam")
     if not args.show and not args.output_root:
         raise ArgumentError("neither --show nor --output-root is given, so nothing would come of it: give one")
     if args.save_predictions and not args.output_root:
@@ -101,6 +91,8 @@ def topdown(words: Sequence[str], prog: str | None = None) -> int:
         sheets=sheets,
         show=args.show,
         wait=args.show_interval,
+        wishes=_wishes(args),
+        summary=args.headless,
         instead="leave --show out and give --output-root, the folder for the drawn pictures",
     )
     return 1 if job.run(wanted, say=print, complain=complain) else 0
@@ -112,19 +104,19 @@ def inferencer(words: Sequence[str], prog: str | None = None) -> int:
     Raises:
         LimnError: nothing can be done at all.
     """
-    args = _read(_inferencer_words(prog), words)
+    args = read_words(inferencer_words(prog), words)
     for flag in FOR_3D:
         if getattr(args, flag.replace("-", "_")) not in (None, False):
             raise ArgumentError(f"--{flag} {NO_3D}")
     if args.show_alias:
         return _show_aliases()
     if args.inputs is None:
-        raise ArgumentError("no input is given: name a picture, a folder or a pattern")
+        raise ArgumentError("no input is given: name a picture, a video, a folder, a pattern, an address or webcam")
     if args.pose2d is None:
         raise ArgumentError("no --pose2d is given: name a model, such as --pose2d human; --show-alias lists them")
     if args.scope != "mmpose":
         raise ArgumentError(f"--scope is '{args.scope}', and limn knows the models of 'mmpose' only")
-    show = args.show or args.inputs.startswith("webcam")
+    show = args.show or (args.inputs.startswith("webcam") and not args.headless)
     if not (show or args.vis_out_dir or args.pred_out_dir):
         raise ArgumentError(
             "none of --show, --vis-out-dir and --pred-out-dir is given, so nothing would come of it: give one"
@@ -156,6 +148,8 @@ def inferencer(words: Sequence[str], prog: str | None = None) -> int:
         out=Path(args.vis_out_dir) if args.vis_out_dir else None,
         sheets=JsonSink(args.pred_out_dir) if args.pred_out_dir else None,
         show=show,
+        wishes=_wishes(args),
+        summary=args.headless,
         instead="leave --show out and give --vis-out-dir, the folder for the drawn pictures",
         bar=args.show_progress,
     )
@@ -168,7 +162,7 @@ def image(words: Sequence[str], prog: str | None = None) -> int:
     Raises:
         LimnError: nothing can be done at all.
     """
-    args = _read(_image_words(prog), words)
+    args = read_words(image_words(prog), words)
     if not args.show and args.out_file is None:
         raise ArgumentError("neither --show nor --out-file is given, so nothing would come of it: give one")
     from . import api, choice, job
@@ -223,6 +217,18 @@ def _look(args: argparse.Namespace, *, boxes: bool) -> Look:
     )
 
 
+def _wishes(args: argparse.Namespace) -> Wishes:
+    from .motion import Motion, Wishes, parse_size
+
+    return Wishes(
+        Motion(args.det_interval, not args.no_track, args.max_persons, args.follow, args.smooth),
+        keep_audio=args.keep_audio,
+        camera_size=parse_size(args.camera_size),
+        camera_fps=args.camera_fps,
+        max_frames=args.max_frames,
+    )
+
+
 def _options(args: argparse.Namespace) -> dict[str, object] | None:
     from .config import parse_options
 
@@ -238,149 +244,3 @@ def _show_aliases() -> int:
     for alias, name in pairs:
         print(alias.ljust(width) + name)
     return 0
-
-
-# -- their words
-
-
-class _Words(argparse.ArgumentParser):
-    """Turns what argparse has to complain about into an ArgumentError."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ArgumentError(f"{message}; --help shows the arguments")
-
-
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults that say something."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False, "") else super()._get_help_string(action)
-
-
-def _read(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
-    """Read the words of a command line.
-
-    Raises:
-        ArgumentError: a word is unknown, missing or has a bad value; an unknown flag names the nearest one.
-    """
-    known = [flag for action in parser._actions for flag in action.option_strings]
-    for word in words:
-        flag = word.partition("=")[0]
-        if flag.startswith("--") and flag != "--" and not any(k.startswith(flag) for k in known):
-            raise ArgumentError(f"there is no flag {flag}.{suggest(flag, known)} --help shows the arguments")
-    args, extra = parser.parse_known_args(list(words))
-    if extra:
-        raise ArgumentError(f"there is no place for the word '{extra[0]}'; --help shows the arguments")
-    return args
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} where a number from 0 to 1 is needed")
-    return value
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} where a whole number from 0 on is needed")
-    return value
-
-
-def _truth(text: str) -> bool:
-    return text.lower() in ("true", "yes", "t", "y", "1")
-
-
-_number.__name__ = _share.__name__ = "number"
-_natural.__name__ = "whole number"
-
-
-def _parser(prog: str | None, about: str) -> _Words:
-    return _Words(prog=prog, description=about, formatter_class=_Help)
-
-
-def _shared_words(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--device", default=None, help="cpu, cuda:0 ...; left out, the first GPU if there is one, else the CPU")
-    add("--show", action="store_true", help="show the drawn pictures in a window; ESC or q closes it")
-    add("--draw-heatmap", action="store_true", help="draw below each picture where the keypoints were seen")
-    add("--kpt-thr", type=_number, default=0.3, help="keypoints that score less are not drawn")
-    add("--radius", type=_natural, default=3, help="of the dots, pixels")
-    add("--thickness", type=_natural, default=1, help="of the lines, pixels")
-    add("--skeleton-style", default="mmpose", choices=("mmpose", "openpose"), help="how keypoints are drawn")
-    add(
-        "--no-flip",
-        action="store_true",
-        help="leave out the mirrored second look, as flip_test=False does",
-    )
-    add("--cfg-options", nargs="+", metavar="KEY=VALUE", help="changes of the pose config, such as model.x.y=1")
-
-
-def _topdown_words(prog: str | None) -> _Words:
-    parser = _parser(prog, "Find boxes with a detector and keypoints in them with a pose model; draw and save them.")
-    add = parser.add_argument
-    add("det_config", help="config of the detector")
-    add("det_checkpoint", help="its weights: a path or an address")
-    add("pose_config", help="config of the pose model")
-    add("pose_checkpoint", help="its weights: a path or an address")
-    add("--input", default="", help="a picture, a folder or a pattern")
-    add("--output-root", default="", help="folder for the drawn pictures and the predictions")
-    add("--save-predictions", action="store_true", help="write results_STEM.json into --output-root too")
-    add("--det-cat-id", type=_natural, default=0, help="class of the detector that is looked for")
-    add("--bbox-thr", type=_share, default=0.3, help="boxes that do not score above it are left out")
-    add("--nms-thr", type=_share, default=0.3, help="boxes that overlap a better one by more are left out")
-    add("--show-kpt-idx", action="store_true", help="write each keypoint's number")
-    add("--show-interval", type=_natural, default=0, help="seconds that --show waits; 0 waits for a key")
-    add("--alpha", type=_share, default=0.8, help="opacity of the lines")
-    add("--draw-bbox", action="store_true", help="draw the boxes and their scores")
-    _shared_words(parser)
-    return parser
-
-
-def _inferencer_words(prog: str | None) -> _Words:
-    parser = _parser(prog, "Find keypoints with a model that is named by its alias; draw and save them.")
-    add = parser.add_argument
-    add("inputs", nargs="?", help="a picture, a folder or a pattern")
-    add("--pose2d", help="alias such as human, name of a config, or its path")
-    add("--pose2d-weights", help="a path or an address; left out, the published ones")
-    add("--det-model", help="detector: alias, name or path of a config, or whole_image; left out, the usual one")
-    add("--det-weights", help="a path or an address; left out, the published ones")
-    add("--det-cat-ids", type=_natural, nargs="+", metavar="ID", help="classes of the detector; left out, the usual")
-    add("--scope", default="mmpose", help="only mmpose")
-    add("--show-progress", action="store_true", help="show a bar for a single picture too")
-    add("--draw-bbox", action="store_true", help="draw the boxes and their scores")
-    add("--bbox-thr", type=_share, help="boxes that do not score above it are left out; left out, 0.3")
-    add("--nms-thr", type=_share, help="boxes that overlap a better one by more are left out; left out, 0.3")
-    add("--pose-based-nms", type=_truth, default=False, metavar="BOOL", help="drop poses that share their points")
-    add("--black-background", action="store_true", help="draw on black")
-    add("--vis-out-dir", default="", help="folder for the drawn pictures")
-    add("--pred-out-dir", default="", help="folder for the predictions, STEM.json")
-    add("--show-alias", action="store_true", help="list the aliases")
-    _shared_words(parser)
-    for flag in FOR_3D:
-        if flag.startswith(("use", "disable")):
-            add(f"--{flag}", action="store_true", help=argparse.SUPPRESS)
-        else:
-            add(f"--{flag}", help=argparse.SUPPRESS)
-    return parser
-
-
-def _image_words(prog: str | None) -> _Words:
-    parser = _parser(prog, "Find the keypoints of the one object that a whole picture shows; draw them.")
-    add = parser.add_argument
-    add("img", help="a picture")
-    add("config", help="config of the pose model")
-    add("checkpoint", help="its weights: a path or an address")
-    add("--out-file", help="the drawn picture")
-    add("--show-kpt-idx", action="store_true", help="write each keypoint's number")
-    add("--alpha", type=_share, default=0.8, help="opacity of the lines")
-    _shared_words(parser)
-    return parser

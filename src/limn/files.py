@@ -20,6 +20,11 @@ PICTURE_SUFFIXES = frozenset((
     ".pbm", ".pgm", ".ppm", ".pnm",
     ".heic", ".heif",  # cannot be decoded: listed so that a phone's pictures are an error with advice, not a notice
 ))
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".asf",
+    ".ts", ".mts", ".m2ts", ".vob", ".mxf", ".f4v", ".m3u8", ".mjpg", ".mjpeg", ".y4m", ".h264", ".264", ".hevc",
+    ".265",
+))
 # fmt: on
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -7,9 +7,9 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .api import check_names, given_boxes
 from .choice import Choice, adjusted, open_choice
 from .errors import ArgumentError, InputError
 from .files import PICTURE_SUFFIXES
+from .motion import Motion, Wishes
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import Sample, pose_instances
@@ -25,6 +26,11 @@ from .sinks import JsonSink, Namer, PictureSink
 from .sources import Item
 from .types import Boxes, Frame, Result
 from .window import Window
+
+if TYPE_CHECKING:
+    from .films import Files
+    from .moving import Film, Shot, View
+    from .screen import Screen
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +70,7 @@ class Call:
     pose_based_nms: bool = False
     merge_results: bool = True
     return_datasample: bool | None = None  # an older name of return_datasamples
+    motion: Motion = field(default_factory=Motion)  # limn's own: how people are followed in videos
 
     @property
     def look(self) -> Look:
@@ -97,7 +104,7 @@ class Call:
 
 
 class MMPoseInferencer:
-    """Finds 2D keypoints in pictures, with the arguments and results of MMPose's class of that name.
+    """Finds 2D keypoints in pictures, videos and cameras, as MMPose's class of that name does.
 
     Args:
         pose2d: an alias such as "human", a config's name, or its path.
@@ -164,12 +171,13 @@ class MMPoseInferencer:
         out_dir: str | Path | None = None,
         **arguments: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Find keypoints in pictures, a batch with each step of the generator.
+        """Find keypoints in pictures, videos and cameras, a batch with each step of the generator.
 
         Args:
-            inputs: a path, a folder, a pattern, an array (uint8 ``[H, W, 3]`` BGR), or a list of them.
+            inputs: a path, a folder, a pattern, an address, "webcam", an array (uint8 ``[H, W, 3]`` BGR), or a
+                list of them.
             return_datasamples: give samples (``.pred_instances.keypoints``) in place of plain dicts.
-            batch_size: pictures whose crops go through the network together.
+            batch_size: pictures whose crops go through the network together; of a video, frames in a step.
             out_dir: writes into ``visualizations`` and ``predictions`` below it.
             arguments: the fields of `Call`, with MMPose's names and defaults: ``return_vis``, ``vis_out_dir``,
                 ``pred_out_dir``, ``bboxes``, ``bbox_thr``, ``kpt_thr``, ``draw_heatmap``, ...
@@ -236,6 +244,24 @@ class _Outputs:
             job.guard(item, self._pictures.path(*named))
         return named
 
+    def film(self, item: Item, stem: str, film: Film, view: View) -> tuple[Files, Screen | None]:
+        """Return the open files of a video, and where it is shown."""
+        from . import films
+        from .hud import Meter
+        from .screen import Screen
+
+        if self._single is not None:
+            raise ArgumentError(
+                f"vis_out_dir is the file '{self._single}', and '{item.source}' is a video: give a folder"
+            )
+        files = films.Files(item, stem, film, pictures=self._pictures, sheets=self._sheets, say=_log.warning)
+        if self._window is None:
+            return files, None
+        paced = self._pictures is None and self._sheets is None
+        folder = Path() if self._pictures is None else self._pictures.folder
+        meter = Meter(live=film.live)
+        return files, Screen(self._window, film, view, meter, snapshots=folder, stem=stem, paced=paced, wait=self._wait)
+
     def put(self, named: tuple[str, str], stem: str, result: Result, drawn: np.ndarray | None) -> None:
         """Write and show one result."""
         if self._pictures is not None and drawn is not None:
@@ -264,8 +290,19 @@ def _generate(
     with ExitStack() as stack:
         outputs = _Outputs(call, len(items), stack)
         batch: list[_Entry] = []
-        for number, item in enumerate(job.bar(items) if shows_bar else items):
+        bars = stack.enter_context(job.Bars(shows_bar))
+        for number, item in enumerate(bars.over(items)):
             stem, _ = namer.name(item.stem)
+            if item.moving:
+                try:
+                    yield from _film(stages, call, item, stem, outputs, bars)
+                except InputError as error:
+                    if not skips:
+                        raise
+                    _log.error("%s", error)
+                if outputs.closed:
+                    return
+                continue
             own = None if boxes is None else boxes[number]
             try:
                 batch.append(_Entry(sources.read(item), stem, outputs.name(item, stem), own))
@@ -273,11 +310,50 @@ def _generate(
                 if not skips:
                     raise
                 _log.error("%s", error)
-            if batch and (len(batch) == call.batch_size or number + 1 == len(items)):
+            last = number + 1 == len(items) or items[number + 1].moving
+            if batch and (len(batch) == call.batch_size or last):
                 yield _finish(stages, call, batch, outputs)
                 batch = []
                 if outputs.closed:
                     return
+
+
+def _film(
+    stages: Pipeline, call: Call, item: Item, stem: str, outputs: _Outputs, bars: job.Bars
+) -> Iterator[dict[str, Any]]:
+    """Yield what is found in the frames of a video or camera, and write and show what is asked for."""
+    from . import films  # loads PyAV, which pictures do without
+    from .moving import View
+
+    if call.bboxes is not None and len(call.bboxes):
+        raise ArgumentError(f"bboxes are given for pictures, and '{item.source}' is a video: leave them out")
+    view, wishes = View(call.look), Wishes(call.motion)
+    with films.opened(item, stages, wishes, view, draws=call.draws, say=_log.warning) as film:
+        files, screen = outputs.film(item, stem, film, view)
+        shots: list[Shot] = []
+        with files, bars.film(item.name, film.count) as tick:
+            for shot in film.shots():
+                files.write(shot)
+                shots.append(shot)
+                tick()
+                outputs.closed = screen is not None and not screen.show(shot)
+                if len(shots) == call.batch_size or outputs.closed:
+                    yield _shown(call, shots)
+                    shots = []
+                if outputs.closed:
+                    return
+        if shots:
+            yield _shown(call, shots)
+
+
+def _shown(call: Call, shots: list[Shot]) -> dict[str, Any]:
+    """Return what the generator yields of some frames."""
+    found: dict[str, Any] = {"visualization": [], "predictions": []}
+    for shot in shots:
+        if call.return_vis and shot.drawn is not None:
+            found["visualization"].append(np.ascontiguousarray(shot.drawn[..., ::-1]))
+        found["predictions"].append(_sample(shot.result) if call.samples else shot.result.instances())
+    return found
 
 
 def _finish(stages: Pipeline, call: Call, batch: list[_Entry], outputs: _Outputs) -> dict[str, Any]:
@@ -305,7 +381,9 @@ def _sample(result: Result) -> Sample:
 
 def _is_folder(inputs: Any) -> bool:
     """Whether a single word names several pictures, of which a damaged one shall not stop the others."""
-    return isinstance(inputs, (str, os.PathLike)) and not os.path.isfile(inputs)
+    if not isinstance(inputs, (str, os.PathLike)) or os.path.isfile(inputs):
+        return False
+    return os.path.isdir(inputs) or ("://" not in str(inputs) and any(c in str(inputs) for c in "*?["))
 
 
 def _boxes_of(given: Any, count: int) -> list[Boxes] | None:
@@ -332,4 +410,4 @@ def _text(value: str | Path | None) -> str | None:
 
 
 INIT_NAMES = [name for name in inspect.signature(MMPoseInferencer).parameters if name != "unknown"]
-CALL_NAMES = [field.name for field in fields(Call)] + list(FOR_3D)
+CALL_NAMES = [entry.name for entry in fields(Call)] + list(FOR_3D)

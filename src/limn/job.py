@@ -1,20 +1,21 @@
-"""One run over pictures: read, find, draw, write, show. What fails is reported and the rest goes on."""
+"""One run over pictures and videos: read, find, draw, write, show. What fails is reported and the rest goes on."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import sources
 from .errors import LimnError, MissingExtraError, OutputError
 from .files import plain_json, write_whole
+from .motion import Wishes
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import plain
@@ -22,6 +23,10 @@ from .sinks import JsonSink, Namer, PictureSink
 from .sources import Item
 from .types import Boxes, Poses, Result
 from .window import Window
+
+if TYPE_CHECKING:
+    from .films import Sheet
+    from .video import VideoJson
 
 Say = Callable[[str], None]
 
@@ -39,6 +44,9 @@ class Job:
     wait: float = 0.0  # seconds that a picture is shown; 0 waits for a key
     instead: str = "leave --show out and give a folder for the pictures"  # where no window can be opened
     bar: bool = False  # show a progress bar for a single picture too
+    lines: tuple[Sheet, ...] = ()  # take the results of all inputs
+    wishes: Wishes = field(default_factory=Wishes)  # for videos and cameras
+    summary: bool = False  # say of each video how fast it went
 
 
 class MetaSheets(JsonSink):
@@ -61,21 +69,31 @@ class MetaSheets(JsonSink):
         write_whole(path, json.dumps(found, indent="\t", allow_nan=False).encode("ascii"))
         return path
 
+    def film(self, stem: str) -> VideoJson:
+        """Return an open ``results_STEM.json`` that takes the results of a video, frames counted from 1.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from .video import VideoJson
+
+        return VideoJson(self.path(stem), first=1, meta=plain(self.dataset_meta))
+
 
 def run(job: Job, *, say: Say, complain: Say) -> int:
     """Do the job; return how many inputs failed.
 
     Raises:
         LimnError: nothing can be done at all: an unknown model, an output folder that cannot be written.
+        KeyboardInterrupt: the user wants no more; what was written is complete.
     """
     items, errors, notices = sources.expand(list(job.inputs))
     for notice in notices:
         say(notice)
     for error in errors:
         complain(str(error))
-    failed = len(errors)
     if not items:
-        return failed
+        return len(errors)
     with ExitStack() as stack:
         pictures = stack.enter_context(PictureSink(job.out)) if job.out is not None else None
         window = _open_window(job, complain)
@@ -83,28 +101,134 @@ def run(job: Job, *, say: Say, complain: Say) -> int:
             stack.enter_context(window)
         found = job.open()
         check_look(found, job.look)
-        instances = 0
+        work = _Work(job, found, pictures, window, Tally(), say, complain)
         namer = Namer(item.stem for item in items)
-        for item in bar(items) if job.bar or len(items) > 1 else items:
+        watched = items[0].moving and sys.stderr.isatty()
+        work.bars = stack.enter_context(Bars(shown=job.bar or len(items) > 1 or watched))
+        for item in work.bars.over(items):
             stem, renamed = namer.name(item.stem)
             if renamed:
-                say(f"{item.source}: '{item.stem}' is taken by an earlier picture, so its files are named '{stem}'")
+                say(f"{item.source}: '{item.stem}' is taken by an earlier input, so its files are named '{stem}'")
             try:
-                result, drawn = _one(job, item, stem, found, pictures, draws=window is not None)
+                goes_on = work.film(item, stem) if item.moving else work.picture(item, stem)
             except LimnError as error:
                 complain(str(error))
-                failed += 1
+                work.tally.failed += 1
                 continue
-            instances += len(result)
-            if window is not None and drawn is not None and not window.show(drawn, job.wait):
-                say("the window was closed, so no more pictures are looked at")
+            if not goes_on:
                 break
-    done = len(items) + len(errors) - failed
+    work.tally.failed += len(errors)
+    _sum_up(job, work.tally, pictures, say)
+    if work.tally.interrupted:
+        raise KeyboardInterrupt
+    return work.tally.failed
+
+
+@dataclass
+class Tally:
+    """What came of a job so far."""
+
+    pictures: int = 0
+    films: int = 0
+    frames: int = 0
+    instances: int = 0
+    failed: int = 0
+    interrupted: bool = False
+
+
+@dataclass
+class _Work:
+    """What is open while a job runs."""
+
+    job: Job
+    found: Pipeline
+    pictures: PictureSink | None
+    window: Window | None
+    tally: Tally
+    say: Say
+    complain: Say
+    bars: Bars = field(init=False)
+
+    def picture(self, item: Item, stem: str) -> bool:
+        """Process one picture; return whether more are wanted."""
+        job, pictures = self.job, self.pictures
+        if pictures is not None:
+            guard(item, pictures.path(stem, item.suffix))
+        frame = sources.read(item)
+        draws = pictures is not None or self.window is not None
+        result = self.found.one(frame, heat=job.look.heat if draws else "")
+        for sheet in job.lines:
+            sheet.write(result)
+        if job.sheets is not None:
+            job.sheets.write(stem, result)
+        drawn = render(frame.image, result, self.found.pose, job.look) if draws else frame.image
+        if pictures is not None:
+            pictures.write(stem, drawn, item.suffix)
+        self.tally.pictures += 1
+        self.tally.instances += len(result)
+        if self.window is None or self.window.show(drawn, job.wait):
+            return True
+        self.say("the window was closed, so no more pictures are looked at")
+        return False
+
+    def film(self, item: Item, stem: str) -> bool:
+        """Process one video or camera; return whether more are wanted."""
+        from . import films  # loads PyAV, which pictures do without
+        from .hud import Meter
+        from .moving import View
+        from .screen import Screen
+
+        job, wishes = self.job, self.job.wishes
+        view = View(job.look)
+        draws = self.pictures is not None or self.window is not None
+        with films.opened(item, self.found, wishes, view, draws=draws, say=self.say) as film:
+            files = films.Files(
+                item,
+                stem,
+                film,
+                pictures=self.pictures,
+                sheets=job.sheets,
+                more=job.lines,
+                keep_audio=wishes.keep_audio,
+                say=self.say,
+            )
+            meter = Meter(live=film.live)
+            device = " and ".join(self.found.devices)
+            screen = None
+            if self.window is not None:
+                screen = Screen(
+                    self.window,
+                    film,
+                    view,
+                    meter,
+                    snapshots=job.out or Path(),
+                    stem=stem,
+                    device=device,
+                    paced=self.pictures is None and job.sheets is None and not job.lines,
+                    wait=job.wait,
+                    say=self.say,
+                )
+            with files, self.bars.film(item.name, film.count) as tick:
+                played = films.play(film, files, meter, screen, max_frames=wishes.max_frames, tick=tick)
+        self.tally.films += 1
+        self.tally.frames += played.frames
+        self.tally.instances += played.instances
+        if job.summary:
+            self.say(f"{item.source}: {meter.summary(device)}")
+        # a camera has no end of its own, so Ctrl-C is its end; a file is cut off by it
+        self.tally.interrupted = played.interrupted and not film.live
+        return not played.stopped
+
+
+def _sum_up(job: Job, tally: Tally, pictures: PictureSink | None, say: Say) -> None:
+    if not tally.pictures and not tally.films:
+        return
     places = " and ".join(dict.fromkeys(f"'{s.folder}'" for s in (pictures, job.sheets) if s is not None))
-    if done:
-        where = f", written to {places}" if places else ""
-        say(f"{_count(instances, 'instance')} in {_count(done, 'picture')}{where}")
-    return failed
+    parts = [_count(tally.pictures, "picture")] if tally.pictures else []
+    if tally.films:
+        parts.append(f"{_count(tally.frames, 'frame')} of {_count(tally.films, 'video')}")
+    where = f", written to {places}" if places else ""
+    say(f"{_count(tally.instances, 'instance')} in {' and '.join(parts)}{where}")
 
 
 def _open_window(job: Job, complain: Say) -> Window | None:
@@ -118,24 +242,6 @@ def _open_window(job: Job, complain: Say) -> Window | None:
             raise
         complain(str(error))
         return None
-
-
-def _one(
-    job: Job, item: Item, stem: str, found: Pipeline, pictures: PictureSink | None, draws: bool
-) -> tuple[Result, np.ndarray | None]:
-    """Process one picture; return what was found and the drawn picture, if one is needed."""
-    if pictures is not None:
-        guard(item, pictures.path(stem, item.suffix))
-    frame = sources.read(item)
-    result = found.one(frame, heat=job.look.heat if pictures is not None or draws else "")
-    if job.sheets is not None:
-        job.sheets.write(stem, result)
-    if pictures is None and not draws:
-        return result, None
-    drawn = render(frame.image, result, found.pose, job.look)
-    if pictures is not None:
-        pictures.write(stem, drawn, item.suffix)
-    return result, drawn
 
 
 def guard(item: Item, target: Path) -> None:
@@ -161,14 +267,74 @@ def check_look(found: Pipeline, look: Look) -> None:
     )
 
 
-def bar(items: list[Item]) -> Iterator[Item]:
-    """Show a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+class Bars:
+    """Progress on stderr: one bar for the inputs where there are several, one for the frames of a video.
 
-    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        yield from shown.track(items)
+    Args:
+        shown: False shows nothing.
+    """
+
+    def __init__(self, shown: bool) -> None:
+        self._progress: Any = None
+        self._shown = shown
+
+    def __enter__(self) -> Bars:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def over(self, items: list[Item]) -> Iterator[Item]:
+        """Yield the items, and show how many are done where there are several or one picture."""
+        if self._progress is None or (len(items) == 1 and items[0].moving):
+            yield from items
+        else:
+            yield from self._progress.track(items, description="inputs")
+
+    @contextmanager
+    def film(self, name: str, count: int | None) -> Iterator[Callable[[], None]]:
+        """Show a bar for the frames of a video; yield what is to be called after each."""
+        if self._progress is None or not self._progress.console.is_terminal:
+            yield lambda: None
+            return
+        task = self._progress.add_task(name, total=count)
+        try:
+            yield lambda: self._progress.advance(task)
+        finally:
+            self._progress.remove_task(task)
+
+
+@contextmanager
+def lines_to(path: str) -> Iterator[Sheet]:
+    """Open a file for JSON Lines; "-" is standard output, where each line is seen at once.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from .video import JsonLines
+
+    if path == "-":
+        yield _Printed()
+        return
+    with JsonLines(path) as lines:
+        yield lines
+
+
+class _Printed:
+    """JSON Lines on standard output."""
+
+    def write(self, found: Result) -> None:
+        from .video import json_line
+
+        print(json_line(found), flush=True)
 
 
 def show_download(name: str, done: int, total: int | None) -> None:

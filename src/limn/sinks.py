@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,9 @@ import numpy as np
 from .errors import ArgumentError, OutputError
 from .files import open_folder, plain_json, write_whole
 from .types import Result
+
+if TYPE_CHECKING:
+    from .video import VideoJson, VideoSink
 
 _Sink = TypeVar("_Sink", bound="_FolderSink")
 
@@ -101,9 +105,31 @@ class PictureSink(_FolderSink):
         write_whole(path, _encode(image, path))
         return path
 
+    def film_path(self, stem: str, suffix: str = ".mp4") -> Path:
+        """Return where `film` puts the video with this stem that came from a file with this ending."""
+        return self.folder / (_checked(stem) + (suffix if suffix.lower() in _KEPT_FILMS else ".mp4"))
+
+    def film(
+        self,
+        stem: str,
+        suffix: str = ".mp4",
+        fps: Fraction | None = None,
+        *,
+        audio_from: str | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> VideoSink:
+        """Return an open video with this stem; for the other arguments see `limn.video.VideoSink`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from .video import VideoSink  # loads PyAV, which pictures do without
+
+        return VideoSink(self.film_path(stem, suffix), fps, audio_from=audio_from, say=say)
+
 
 class JsonSink(_FolderSink):
-    """Writes the instances of each picture into a JSON file of MMPose's form.
+    """Writes the instances of each picture, or of the frames of a video, into a JSON file of MMPose's form.
 
     Raises:
         OutputError: The folder cannot be made or written.
@@ -123,6 +149,16 @@ class JsonSink(_FolderSink):
         write_whole(path, json.dumps(plain_json(result.instances()), indent=2, allow_nan=False).encode("ascii"))
         return path
 
+    def film(self, stem: str) -> VideoJson:
+        """Return an open ``STEM.json`` that takes the results of a video, a list of its frames counted from 0.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from .video import VideoJson  # loads PyAV, which pictures do without
+
+        return VideoJson(self.path(stem))
+
 
 # -- names and numbers -----------------------------------------------------------------------------
 
@@ -140,6 +176,7 @@ def _checked(stem: str) -> str:
 
 # -- pictures --------------------------------------------------------------------------------------
 
+_KEPT_FILMS = {".mp4", ".m4v", ".mov", ".mkv"}  # the others cannot hold H.264, or only badly
 _KEPT = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
 # OpenCV writes some of these, but a GIF in 256 colours, and .pgm and .pbm only in grey.
 _LOSSLESS = {".gif", ".pbm", ".pgm", ".ppm", ".pnm"}

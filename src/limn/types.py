@@ -115,8 +115,8 @@ class Result:
         return self.poses.scores
 
     def instances(self) -> list[dict[str, object]]:
-        """Return the instances as MMPose's Inferencer writes them (plain lists and floats)."""
-        return [
+        """Return the instances as MMPose's Inferencer writes them (plain lists, floats), with ``track_id`` if any."""
+        found: list[dict[str, object]] = [
             {
                 "keypoints": points.tolist(),
                 "keypoint_scores": scores.tolist(),
@@ -127,3 +127,7 @@ class Result:
                 self.poses.keypoints, self.poses.scores, self.boxes.xyxy, self.boxes.scores, strict=True
             )
         ]
+        if self.track_ids is not None:
+            for instance, number in zip(found, self.track_ids.tolist(), strict=True):
+                instance["track_id"] = number
+        return found

@@ -1,13 +1,12 @@
 """Moving pictures: video files, streams and cameras in; H.264 and JSON that survive a kill out."""
 
-from .inputs import VIDEO_SUFFIXES, is_video
+from .inputs import is_video
 from .live import CameraSource, Newest, camera_number
 from .reader import VideoSource
-from .sheets import JsonLines, VideoJson
+from .sheets import JsonLines, VideoJson, json_line
 from .writer import VideoSink
 
 __all__ = [
-    "VIDEO_SUFFIXES",
     "CameraSource",
     "JsonLines",
     "Newest",
@@ -16,4 +15,5 @@ __all__ = [
     "VideoSource",
     "camera_number",
     "is_video",
+    "json_line",
 ]

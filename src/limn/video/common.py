@@ -53,8 +53,12 @@ def scheme_of(address: str) -> str:
 
 
 def without_password(address: str) -> str:
-    """Return the address fit for messages and outputs: user and password become ``***``."""
-    return re.sub(r"(?<=://)[^/?#\s]*@", "***@", address, count=1)
+    """Return the address fit for messages and outputs: user and password become ``***``.
+
+    In a password that should have been escaped, ``/``, ``@`` and ``#`` are part of it: where there may be
+    one, all up to the last ``@`` goes, rather a piece of the path too than half a password left.
+    """
+    return re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
 
 
 def file_url(path: str | os.PathLike[str]) -> str:

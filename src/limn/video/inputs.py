@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import ssl
 import stat
 import time
 from contextlib import suppress
@@ -15,16 +17,8 @@ import av
 import av.error
 
 from ..errors import InputError
-from ..files import PICTURE_SUFFIXES
+from ..files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from .common import file_url, scheme_of, without_password
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".asf",
-    ".ts", ".mts", ".m2ts", ".vob", ".mxf", ".f4v", ".m3u8", ".mjpg", ".mjpeg", ".y4m", ".h264", ".264", ".hevc",
-    ".265",
-))
-# fmt: on
 
 LIVE_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "tcp"))
 SCHEMES = LIVE_SCHEMES | {"http", "https"}
@@ -43,7 +37,10 @@ def is_video(address: str | os.PathLike[str]) -> bool:
     scheme = scheme_of(text)
     if scheme in LIVE_SCHEMES:
         return True
-    suffix = Path(urlsplit(text).path if scheme else text).suffix.lower()
+    try:
+        suffix = Path(urlsplit(text).path if scheme else text).suffix.lower()
+    except ValueError:  # such as http://[::1/clip.mp4, of which opening it will say what is wrong
+        suffix = ""
     if scheme:
         return scheme in SCHEMES and suffix not in PICTURE_SUFFIXES
     if suffix in VIDEO_SUFFIXES or suffix in PICTURE_SUFFIXES or not os.path.isfile(text):
@@ -66,7 +63,11 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
     try:
         if not scheme:
             _check_file(address)
-            return av.open(file_url(address))
+            container = av.open(file_url(address))
+            if container.format.name == "jpeg_pipe" and Path(address).suffix.lower() in (".mjpg", ".mjpeg"):
+                container.close()  # JPEGs one after the other, which FFmpeg takes for a single picture
+                container = av.open(file_url(address), format="mjpeg")
+            return container
         if scheme not in SCHEMES:
             raise InputError(f"{shown(address)} cannot be read: '{scheme}' is none of {', '.join(sorted(SCHEMES))}")
         # FFmpeg's own limits come first; PyAV's, which breaks off in the middle, is the last resort.
@@ -82,7 +83,9 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
 def plain(address: str | os.PathLike[str]) -> str:
     """Return the address as text; one that begins with file:// as the path that it means."""
     text = os.fspath(address)
-    return unquote(urlsplit(text).path) if scheme_of(text) == "file" else text
+    with suppress(ValueError):  # such as file://[clip.mp4, where opening it will say that this is no address
+        return unquote(urlsplit(text).path) if scheme_of(text) == "file" else text
+    return text
 
 
 def shown(address: str) -> str:
@@ -93,6 +96,8 @@ def shown(address: str) -> str:
 def reason(address: str, error: Exception, timeout: float) -> str:
     """Say in half a sentence why reading failed and what to do."""
     if scheme_of(address):
+        if getattr(error, "errno", None) == errno.EIO and (untrusted := _untrusted(address, timeout)):
+            return untrusted
         return _network_reason(error, timeout)
     if isinstance(error, PermissionError):
         return "permission denied; change its permissions or run as a user who may read it"
@@ -142,7 +147,11 @@ def _stream_options(scheme: str, timeout: float) -> dict[str, str]:
     microseconds = str(int(timeout * 1e6))
     options = {"rw_timeout": microseconds}
     if scheme in ("http", "https"):
-        return options | {"reconnect": "1", "reconnect_delay_max": "4"}
+        # Left to itself, the FFmpeg in PyAV takes any certificate; http may lead on to https.
+        verified = {"tls_verify": "1", "ca_file": _trusted()}
+        # One connection for all parts of a file: FFmpeg 8 loses the first frames where a server closes the first
+        # connection without having said so.
+        return options | verified | {"multiple_requests": "1", "reconnect": "1", "reconnect_delay_max": "4"}
     # A second tells the kind of a live stream; FFmpeg's own five would be five seconds of waiting.
     options["analyzeduration"] = "1000000"
     if scheme in ("rtsp", "rtsps"):
@@ -150,6 +159,33 @@ def _stream_options(scheme: str, timeout: float) -> dict[str, str]:
     if scheme in ("udp", "rtp"):
         options["timeout"] = microseconds
     return options
+
+
+def _trusted() -> str:
+    """Return the file of the certificate authorities that count: the system's, else those that `requests` brings."""
+    system = ssl.get_default_verify_paths().cafile  # heeds SSL_CERT_FILE
+    if system is not None:
+        return system
+    import certifi
+
+    return certifi.where()
+
+
+def _untrusted(address: str, timeout: float) -> str | None:
+    """Say what is wrong with the certificate of an https address, which FFmpeg keeps to itself; None for nothing."""
+    with suppress(OSError, ValueError):
+        parts = urlsplit(address)
+        if parts.scheme.lower() == "https" and parts.hostname:
+            context = ssl.create_default_context(cafile=_trusted())
+            try:
+                with socket.create_connection((parts.hostname, parts.port or 443), timeout) as connection:
+                    context.wrap_socket(connection, server_hostname=parts.hostname).close()
+            except ssl.SSLCertVerificationError as error:
+                return (
+                    f"its certificate is not trusted ({error.verify_message.rstrip('.')}); where it is your own, "
+                    "name its file in the environment variable SSL_CERT_FILE"
+                )
+    return None
 
 
 def _network_reason(error: Exception, timeout: float) -> str:

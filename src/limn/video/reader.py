@@ -24,6 +24,8 @@ from .inputs import LIVE_SCHEMES, is_still, open_container, plain, reason, shown
 _UNTIMED = frozenset(("mpjpeg", "mjpeg"))  # streams of pictures without timestamps
 # AVColorSpace of a frame -> the matrix of swscale. All others, the untagged too, are read as BT.601, as OpenCV does.
 _MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
+# Quarters of a turn counter-clockwise -> whether to swap x and y, and then to mirror x and y.
+_TURNS = {1: (True, False, True), 2: (False, True, True), 3: (True, True, False)}
 
 
 class VideoSource:
@@ -241,7 +243,12 @@ def _turn(picture: av.VideoFrame) -> tuple[bool, bool, bool]:
 
     The matrix maps (x, y) to (a x + c y, b x + d y) and is stored as int32 a, b, u, c, d, v, ...
     """
-    data: Any = picture.side_data.get("DISPLAYMATRIX")
+    try:
+        data: Any = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV fails where a frame has data of a kind that it does not know yet, as the Exif block of a JPEG is;
+        # it then tells no more than the angle.
+        return _TURNS.get(round(picture.rotation / 90) % 4, (False, False, False))
     if data is None:
         return False, False, False
     a, b, _, c, d = struct.unpack_from("=5i", memoryview(data))

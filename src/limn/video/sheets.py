@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ..errors import ArgumentError, OutputError
 from ..files import plain_json
 from ..types import Result
@@ -94,16 +96,21 @@ class JsonLines(_GrowingFile):
         Raises:
             OutputError: The line cannot be written; those before it stay.
         """
-        line = {
-            "source": result.source,
-            "frame_id": result.index,
-            "timestamp": round(result.timestamp, 6),
-            "size": list(result.size),
-            "keypoint_set": result.keypoint_set,
-            "instances": _instances(result),
-        }
-        self._add(json.dumps(plain_json(line), allow_nan=False, separators=(",", ":")) + "\n")
+        self._add(json_line(result) + "\n")
         self.frames += 1
+
+
+def json_line(result: Result) -> str:
+    """Return what `JsonLines` writes of a frame."""
+    line = {
+        "source": result.source,
+        "frame_id": result.index,
+        "timestamp": round(result.timestamp, 6),
+        "size": list(result.size),
+        "keypoint_set": result.keypoint_set,
+        "instances": result.instances(),
+    }
+    return json.dumps(plain_json(line), allow_nan=False, separators=(",", ":"))
 
 
 class VideoJson(_GrowingFile):
@@ -126,7 +133,8 @@ class VideoJson(_GrowingFile):
         self._level = 1 if meta is None else 2  # of indentation of an entry
         head, tail = "[", "]"
         if meta is not None:
-            about = json.dumps(plain_json(dict(meta)), indent="\t", allow_nan=False).replace("\n", "\n\t")
+            # its numbers stay as they are: they are facts of the data set, not measurements
+            about = json.dumps(dict(meta), indent="\t", default=np.ndarray.tolist).replace("\n", "\n\t")
             head, tail = f'{{\n\t"meta_info": {about},\n\t"instance_info": [', "]\n}"
         super().__init__(path, head, tail)
 
@@ -136,7 +144,7 @@ class VideoJson(_GrowingFile):
         Raises:
             OutputError: They cannot be written; the frames before stay, as valid JSON.
         """
-        instances = _instances(found) if isinstance(found, Result) else found
+        instances = found.instances() if isinstance(found, Result) else found
         entry = {"frame_id": self._first + self.frames, "instances": instances}
         line = "\n" + "\t" * self._level
         text = json.dumps(plain_json(entry), indent="\t", allow_nan=False).replace("\n", line)
@@ -150,12 +158,3 @@ class VideoJson(_GrowingFile):
                 self._tail = self._tail.lstrip()
             raise
         self.frames += 1
-
-
-def _instances(result: Result) -> Instances:
-    """Return the instances in MMPose's form, with their identities where there are any."""
-    instances: Instances = result.instances()
-    if result.track_ids is not None:
-        for instance, number in zip(instances, result.track_ids.tolist(), strict=True):
-            instance.setdefault("track_id", number)
-    return instances
