@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -49,6 +50,15 @@ def plain_json(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: plain_json(entry) for key, entry in value.items()}
     return value
+
+
+def without_password(address: str) -> str:
+    """Return the address fit for messages and outputs: user and password become ``***``.
+
+    In a password that should have been escaped, ``/``, ``@`` and ``#`` are part of it: where there may be
+    one, all up to the last ``@`` goes, rather a piece of the path too than half a password left.
+    """
+    return re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
 
 
 def open_folder(folder: Path) -> None:

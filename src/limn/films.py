@@ -86,7 +86,7 @@ class Files:
                 self._sheets.append(self._stack.enter_context(sheets.film(stem)))
             if pictures is not None:
                 _guard(item, pictures.film_path(stem, item.suffix))
-                sound = item.source if keep_audio and not film.live else None
+                sound = item.opens if keep_audio and not film.live else None
                 video = pictures.film(stem, item.suffix, film.fps, audio_from=sound, say=say)
                 self._video = self._stack.enter_context(video)
             self._stack = self._stack.pop_all()

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from .errors import InputError, suggest
-from .files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from .files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, without_password
 from .pictures import decode_picture, from_array, is_picture
 from .types import Frame
 
@@ -56,7 +56,13 @@ class Item:
 
     @property
     def source(self) -> str:
-        return self.address or ("array" if self.path is None else str(self.path))
+        """What messages and outputs call it; a password in an address is left out."""
+        return without_password(self.address) or ("array" if self.path is None else str(self.path))
+
+    @property
+    def opens(self) -> str:
+        """The path or address that opens it."""
+        return self.address or str(self.path)
 
 
 def expand(inputs: object) -> tuple[list[Item], list[InputError], list[str]]:
@@ -135,7 +141,7 @@ def open_moving(
     """
     from . import video
 
-    address = item.address or str(item.path)
+    address = item.opens
     if video.camera_number(address) is not None:
         return video.CameraSource(address, size, fps, say=say)
     return video.VideoSource(address, say=say)
@@ -313,8 +319,6 @@ def _read_bytes(path: Path) -> bytes:
 
 def _fetch(address: str) -> bytes:
     """Return the content of a picture on a web server."""
-    from .video.common import without_password
-
     shown = without_password(address)
     try:
         with urllib.request.urlopen(address, timeout=ANSWER) as answer:

@@ -52,15 +52,6 @@ def scheme_of(address: str) -> str:
     return found[1].lower() if found else ""
 
 
-def without_password(address: str) -> str:
-    """Return the address fit for messages and outputs: user and password become ``***``.
-
-    In a password that should have been escaped, ``/``, ``@`` and ``#`` are part of it: where there may be
-    one, all up to the last ``@`` goes, rather a piece of the path too than half a password left.
-    """
-    return re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
-
-
 def file_url(path: str | os.PathLike[str]) -> str:
     """Return a path as FFmpeg takes it without looking for a protocol in it, as in ``12:30.mp4``."""
     return f"file:{os.fspath(path)}"

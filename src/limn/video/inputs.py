@@ -17,8 +17,8 @@ import av
 import av.error
 
 from ..errors import InputError
-from ..files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from .common import file_url, scheme_of, without_password
+from ..files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, without_password
+from .common import file_url, scheme_of
 
 LIVE_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "tcp"))
 SCHEMES = LIVE_SCHEMES | {"http", "https"}

@@ -17,8 +17,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError
+from ..files import without_password
 from ..types import Frame
-from .common import Say, fraction, scheme_of, tidy_rate, without_password
+from .common import Say, fraction, scheme_of, tidy_rate
 from .inputs import LIVE_SCHEMES, is_still, open_container, plain, reason, shown, video_stream
 
 _UNTIMED = frozenset(("mpjpeg", "mjpeg"))  # streams of pictures without timestamps
