@@ -15,9 +15,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "training"))
@@ -27,7 +27,9 @@ from first_light import portrait  # noqa: E402
 
 from export import to_onnx  # noqa: E402
 from limn import build, bundled  # noqa: E402
-from limn.runtimes.onnx import usable_cores  # noqa: E402
+from limn.runtimes.onnx import import_onnxruntime, usable_cores  # noqa: E402
+
+onnxruntime = import_onnxruntime()
 
 BN = {"type": "BN"}
 RTMPOSE_M = {
@@ -44,7 +46,7 @@ RTMPOSE_M = {
 PREPROCESSOR = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375], "bgr_to_rgb": True}
 
 
-def session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+def session(model: bytes, threads: int) -> Any:
     """Open a network with the options that limn uses; the same for all."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -45,6 +45,7 @@ ALLOWED = {
     "moving": {"errors", "flow", "motion", "pipeline", "render", "tracking", "types", "video"},
     "screen": {"errors", "hud", "moving", "sinks", "window"},
     "films": {*("errors", "hud", "motion", "moving", "pipeline", "screen", "sinks", "sources", "types")},
+    "bench": {"errors", "motion", "moving", "pipeline", "render", "runtimes", "types", "video"},
     "tracking": {"errors", "types", "keypoints"},
     "video": {"errors", "files", "types"},
     "build": {"errors", "types", "config", "checkpoint", "models", "crop", "decode", "keypoints"},

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from false_alarm_regions import held_out_files
+from limn.runtimes.onnx import import_onnxruntime
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MODELS = DATA.parent / "models"
@@ -55,7 +55,7 @@ class Teacher:
     """YuNet, run on a picture of any size."""
 
     def __init__(self, path: Path = MODELS / "yunet_n_dynamic.onnx") -> None:
-        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        self.session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
         self.names = [o.name for o in self.session.get_outputs()]
 
     def __call__(self, image: np.ndarray, threshold: float = 0.3, scale: float = 1.0) -> np.ndarray:

@@ -146,20 +146,23 @@ class Finder:
         return f"Finder({self.pipeline.keypoint_set.name}, {', '.join(self.pipeline.devices)})"
 
 
-def load(model: str = "face-lite", *, bbox_thr: float | None = None, device: str | None = None) -> Finder:
+def load(
+    model: str = "face-lite", *, bbox_thr: float | None = None, device: str | None = None, backend: str = "auto"
+) -> Finder:
     """Load a model by name, such as "face-lite", "face", "human", "wholebody", "hand".
 
     Args:
         model: a name that ``limn models list`` shows; its weights are fetched once where they do not ship.
         bbox_thr: boxes must score above it; None takes the model's own threshold.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
+        backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
 
     Raises:
         ModelError: there is no such model.
         DownloadError: its weights cannot be had.
         DeviceError: the device is not there.
     """
-    return Finder(pipeline.load(model, bbox_thr=bbox_thr, device=device))
+    return Finder(pipeline.load(model, bbox_thr=bbox_thr, device=device, backend=backend))
 
 
 def check_names(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -201,6 +204,8 @@ def init_model(
     checkpoint: str | Path | None = None,
     device: str | None = "cpu",
     cfg_options: Mapping[str, object] | None = None,
+    *,
+    backend: str = "torch",
 ) -> PoseModel:
     """Open a top-down 2D pose model, as ``mmpose.apis.init_model`` does.
 
@@ -209,12 +214,13 @@ def init_model(
         checkpoint: a path or an address; None leaves the weights at random, and says so.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         cfg_options: changes of the config, nested or by dotted keys.
+        backend: what runs it: "torch", as in MMPose, or faster "auto", "onnxruntime", "openvino", "tensorrt".
 
     Raises:
         ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
     cfg = pipeline.load_config(config, cfg_options)
-    estimator = pipeline.open_pose(cfg, _weights(checkpoint), device=pipeline.choose_device(device))
+    estimator = pipeline.open_pose(cfg, _weights(checkpoint), engine=pipeline.choose_engine(device, backend))
     meta = dataset_meta(estimator.dataset_meta, estimator.keypoint_set, build.dataset_name(cfg))
     return PoseModel(estimator, cfg, meta)
 
@@ -224,17 +230,19 @@ def init_detector(
     checkpoint: str | Path | None = None,
     device: str | None = "cpu",
     cfg_options: Mapping[str, object] | None = None,
+    *,
+    backend: str = "torch",
 ) -> DetectorModel:
     """Open a detector of the RTMDet or YOLOX family, as ``mmdet.apis.init_detector`` does.
 
     Args:
-        config, checkpoint, device, cfg_options: see `init_model`.
+        config, checkpoint, device, cfg_options, backend: see `init_model`.
 
     Raises:
         ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
     cfg = pipeline.load_config(config, cfg_options)
-    detector = pipeline.open_detector(cfg, _weights(checkpoint), device=pipeline.choose_device(device))
+    detector = pipeline.open_detector(cfg, _weights(checkpoint), engine=pipeline.choose_engine(device, backend))
     return DetectorModel(detector, cfg, {"classes": detector.spec.classes})
 
 

@@ -14,6 +14,8 @@ from .samples import dataset_meta
 
 _log = logging.getLogger(__name__)
 
+# Another engine rounds differently: boxes move by 1e-5 pixels, and crops by a level in some places.
+MMPOSES_OWN = "torch"
 WHOLE_IMAGE = ("whole_image", "whole-image")
 # what `det_model` may call by the kind of object -> the alias whose default detector that is
 OBJECTS = {name: name for name in ("human", "body", "wholebody", "face", "hand", "animal")}
@@ -45,6 +47,7 @@ class Choice:
     det_weights: str | None = None
     det_cat_ids: tuple[int, ...] | None = None
     device: str | None = None
+    backend: str | None = None  # None: MMPose's own, torch, for the same numbers; a bundled model's where one ships
     flip: bool = True
     cfg_options: Mapping[str, object] | None = None  # of the pose model, by dotted keys or nested
 
@@ -61,12 +64,12 @@ def open_choice(choice: Choice, progress: zoo.Progress | None = None) -> Opened:
         raise ModelError(f"'{choice.pose2d}' is a detector: give it as det_model, and a pose model as pose2d")
     if known is not None and known.bundled and choice.pose2d_weights is None:
         return _open_bundled(choice, known, progress)
-    device = pipeline.choose_device(choice.device)
+    engine = _engine(choice)
     cfg = pipeline.load_config(known.config if known else choice.pose2d, choice.cfg_options)
     weights = _weights("pose2d_weights", choice.pose2d, choice.pose2d_weights, known, progress)
-    pose = pipeline.open_pose(cfg, weights, device=device, flip=choice.flip)
+    pose = pipeline.open_pose(cfg, weights, engine=engine, flip=choice.flip)
     meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
-    return Opened(pipeline.Pipeline(_detector(choice, known, pose, device, progress), pose), meta)
+    return Opened(pipeline.Pipeline(_detector(choice, known, pose, engine, progress), pose), meta)
 
 
 def open_pair(
@@ -83,11 +86,11 @@ def open_pair(
     Raises:
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
-    device = pipeline.choose_device(pose.device)
+    engine = _engine(pose)
     detector = pipeline.open_detector(
         det_config,
         zoo.ensure(det_checkpoint, progress=progress),
-        device=device,
+        engine=engine,
         bbox_thr=bbox_thr,
         nms_thr=nms_thr,
         labels=pose.det_cat_ids,
@@ -104,7 +107,7 @@ def open_pose(choice: Choice, progress: zoo.Progress | None = None) -> Opened:
     """
     cfg = pipeline.load_config(choice.pose2d, choice.cfg_options)
     weights = _weights("checkpoint", choice.pose2d, choice.pose2d_weights, None, progress)
-    pose = pipeline.open_pose(cfg, weights, device=pipeline.choose_device(choice.device), flip=choice.flip)
+    pose = pipeline.open_pose(cfg, weights, engine=_engine(choice), flip=choice.flip)
     meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
     return Opened(pipeline.Pipeline(pipeline.WholeImage(), pose), meta)
 
@@ -135,13 +138,17 @@ def adjusted(
 def _open_bundled(choice: Choice, known: zoo.Model, progress: zoo.Progress | None) -> Opened:
     if choice.cfg_options:
         raise ArgumentError(f"'{known.name}' ships as it is, and its config cannot be changed: leave cfg_options out")
-    stages = pipeline.load(known.name, device=choice.device)
+    stages = pipeline.load(known.name, device=choice.device, backend=choice.backend or "auto")
     if choice.det_model is not None:
-        device = pipeline.choose_device(choice.device) if choice.det_model not in WHOLE_IMAGE else "cpu"
-        stages = pipeline.Pipeline(_detector(choice, known, stages.pose, device, progress), stages.pose)
+        engine = pipeline.CPU if choice.det_model in WHOLE_IMAGE else _engine(choice)
+        stages = pipeline.Pipeline(_detector(choice, known, stages.pose, engine, progress), stages.pose)
     elif choice.det_weights or choice.det_cat_ids:
         raise ArgumentError(f"'{known.name}' ships with its detector: name a det_model to take another one")
     return Opened(stages, dataset_meta({}, stages.keypoint_set, None))
+
+
+def _engine(choice: Choice) -> pipeline.Engine:
+    return pipeline.choose_engine(choice.device, choice.backend or MMPOSES_OWN)
 
 
 def _known(name: str) -> zoo.Model | None:
@@ -171,7 +178,11 @@ def _weights(
 
 
 def _detector(
-    choice: Choice, known: zoo.Model | None, pose: pipeline.PoseEstimator, device: str, progress: zoo.Progress | None
+    choice: Choice,
+    known: zoo.Model | None,
+    pose: pipeline.PoseEstimator,
+    engine: pipeline.Engine,
+    progress: zoo.Progress | None,
 ) -> pipeline.Detector | pipeline.WholeImage:
     """Open the detector that is asked for, or the default one of the pose model."""
     wanted = choice.det_model
@@ -203,7 +214,7 @@ def _detector(
         pipeline.open_detector(
             config,
             _weights("det_weights", str(wanted), choice.det_weights, found, progress),
-            device=device,
+            engine=engine,
             bbox_thr=pipeline.BBOX_THR,
             nms_thr=pipeline.NMS_THR,
             labels=choice.det_cat_ids or classes,

@@ -96,6 +96,9 @@ def run(
         bool, typer.Option("--show-kpt-idx", hidden=True, help="Draw each point's number.")
     ] = False,
     device: Annotated[str | None, _option("cpu, cuda:0 ... [a GPU if there is one].", "NAME")] = None,
+    backend: Annotated[
+        str, _option("auto, onnxruntime, openvino, torch or tensorrt [auto].", "NAME", hidden=True)
+    ] = "auto",
     _all: Annotated[
         bool, typer.Option("--help-all", callback=_all_help, is_eager=True, help="Show rarer options too.")
     ] = False,
@@ -133,7 +136,9 @@ def run(
         lines = (stack.enter_context(job.lines_to(jsonl)),) if jsonl is not None else ()
         wanted = job.Job(
             inputs=tuple(inputs),
-            open=lambda: pipeline.load(model, bbox_thr=bbox_thr, device=device, progress=job.show_download),
+            open=lambda: pipeline.load(
+                model, bbox_thr=bbox_thr, device=device, backend=backend, progress=job.show_download
+            ),
             look=Look(
                 kpt_thr=kpt_thr,
                 radius=radius,
@@ -159,6 +164,44 @@ def run(
             raise typer.Exit(130) from None
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    video: Annotated[Path | None, typer.Argument(help="A video [frames that are made up].")] = None,
+    model: Annotated[str, _option("See `limn models list` [face-lite].", "NAME")] = "face-lite",
+    frames: Annotated[int, _option("How many [100].", "N", min=2)] = 100,
+    people: Annotated[int, _option("In a frame that is made up [1].", "N", min=1)] = 1,
+    det_interval: Annotated[int, _option("Detect at every Nth frame [1].", "N", min=1)] = 1,
+    json: Annotated[Path | None, _option("File for the numbers.", "FILE")] = None,
+    device: Annotated[str | None, _option("cpu, cuda:0 ... [a GPU if there is one].", "NAME")] = None,
+    backend: Annotated[str, _option("auto, onnxruntime, openvino, torch or tensorrt [auto].", "NAME")] = "auto",
+) -> None:
+    """Measure what this machine reaches, stage by stage.
+
+    \b
+    limn bench
+    limn bench clip.mp4 --det-interval 5 --backend openvino --json speed.json
+    """
+    from . import bench as stopwatch
+    from . import job, pipeline
+    from .files import write_whole
+
+    stages = pipeline.load(model, device=device, backend=backend, progress=job.show_download)
+    words = ["--model", model, "--backend", backend, *(["--device", device] if device else [])]
+    report = stopwatch.measure(
+        stages,
+        model,
+        video,
+        frames=frames,
+        people=people,
+        det_interval=det_interval,
+        cold=words,
+        say=lambda what: _remark(f"measuring {what}"),
+    )
+    typer.echo(report.table())
+    if json is not None:
+        write_whole(json, report.json().encode() + b"\n")
 
 
 _MMPOSE_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -240,6 +283,14 @@ def models_verify(
         typer.echo(verdict.line())
     if any(verdict.problem for verdict in verdicts):
         raise typer.Exit(1)
+
+
+@models_app.command("clear")
+def models_clear() -> None:
+    """Remove the networks that were prepared for an engine; what is needed again is prepared again."""
+    from . import pipeline
+
+    typer.echo(f"{pipeline.networks().clear() / 1e6:,.0f} MB freed")
 
 
 def _remark(sentence: str) -> None:

@@ -68,6 +68,7 @@ def topdown(words: Sequence[str], prog: str | None = None) -> int:
             args.pose_checkpoint,
             det_cat_ids=(args.det_cat_id,),
             device=args.device,
+            backend=args.backend,
             flip=not args.no_flip,
             cfg_options=_options(args),
         )
@@ -131,6 +132,7 @@ def inferencer(words: Sequence[str], prog: str | None = None) -> int:
         args.det_weights,
         tuple(args.det_cat_ids) if args.det_cat_ids else None,
         args.device,
+        args.backend,
         flip=not args.no_flip,
         cfg_options=_options(args),
     )
@@ -178,7 +180,12 @@ def image(words: Sequence[str], prog: str | None = None) -> int:
     if sink is not None:
         job.guard(Item(named[0], Path(args.img).expanduser()), sink.path(*named))
     wanted = choice.Choice(
-        args.config, args.checkpoint, device=args.device, flip=not args.no_flip, cfg_options=_options(args)
+        args.config,
+        args.checkpoint,
+        device=args.device,
+        backend=args.backend,
+        flip=not args.no_flip,
+        cfg_options=_options(args),
     )
     window = Window("limn", "leave --show out and give --out-file, the file to draw into") if args.show else None
     stages = _said(choice.open_pose(wanted, job.show_download).pipeline)

@@ -118,6 +118,7 @@ class MMPoseInferencer:
         det_cat_ids: class of the detector, or several; None takes the first, or those of the default detector.
         show_progress: show a bar while several pictures are worked on.
         cfg_options: changes of the pose model's config, nested or by dotted keys.
+        backend: what runs the networks; None takes torch, as MMPose does, and "auto" the fastest.
 
     Raises:
         ArgumentError: an unknown or impossible argument; the message names the nearest.
@@ -138,6 +139,7 @@ class MMPoseInferencer:
         show_progress: bool = False,
         *,
         cfg_options: Mapping[str, object] | None = None,
+        backend: str | None = None,
         **unknown: object,
     ) -> None:
         check_names("MMPoseInferencer", unknown, INIT_NAMES)
@@ -156,6 +158,7 @@ class MMPoseInferencer:
             _text(det_weights),
             classes,
             device,
+            backend,
             cfg_options=cfg_options,
         )
         opened = open_choice(choice, job.show_download)

@@ -19,10 +19,16 @@ import numpy as np
 
 from . import build, bundled, checkpoint, config, decode, heatmap, keypoints, suppress, zoo
 from .crop import Crop, letterbox
-from .errors import ArgumentError, ConfigError, DeviceError, ModelError
+from .errors import ArgumentError, ConfigError, ModelError
 from .keypoints import KeypointSet
 from .runtimes import Runtime
+from .runtimes.cache import Cache
+from .runtimes.engines import CPU as CPU
+from .runtimes.engines import Engine as Engine
+from .runtimes.engines import Source, open_file, open_network
+from .runtimes.engines import choose_engine as choose_engine
 from .types import Boxes, Frame, Poses, Result
+from .zoo import store
 
 BATCH = 16  # crops in one call of the pose network; more gains nothing on a CPU and costs memory
 DETECTOR_BATCH = 4  # pictures in one call of the detector, likewise
@@ -266,6 +272,7 @@ def load(
     *,
     bbox_thr: float | None = None,
     device: str | None = None,
+    backend: str = "auto",
     progress: zoo.Progress | None = None,
 ) -> Pipeline:
     """Load a model and its default detector by name; fetch what is not here yet.
@@ -273,44 +280,43 @@ def load(
     Args:
         model: a name that `limn models list` shows.
         bbox_thr: boxes must score above it; None takes the model's own threshold.
-        device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
+        device: "cpu", "cuda:0" ...; None takes the first CUDA device that an engine can use, else the CPU.
+        backend: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
         progress: called while weights are fetched.
 
     Raises:
         ModelError: there is no such model, or it is no pose model.
         DownloadError: its weights cannot be had.
-        ArgumentError: the threshold is not in 0..1.
-        DeviceError: the device is not there.
+        ArgumentError: the threshold is not in 0..1, or there is no such backend.
+        DeviceError, MissingExtraError: the device or engine is not there.
     """
     found = zoo.get(model)
     if found.kind != "pose":
         raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: name a pose model")
     if found.bundled is not None:
-        return _load_bundled(bundled.find(found.name), bbox_thr, device)
-    where = choose_device(device)
+        return _load_bundled(bundled.find(found.name), bbox_thr, device, backend)
+    engine = choose_engine(device, backend)
     detector = zoo.detector_for(found)
     boxes = open_detector(
         detector.config,
         zoo.ensure(detector, progress=progress),
-        device=where,
+        engine=engine,
         bbox_thr=_threshold(BBOX_THR if bbox_thr is None else bbox_thr),
         nms_thr=NMS_THR,
         labels=found.detector_classes,
     )
-    return Pipeline(boxes, open_pose(found.config, zoo.ensure(found, progress=progress), device=where))
+    return Pipeline(boxes, open_pose(found.config, zoo.ensure(found, progress=progress), engine=engine))
 
 
-def _load_bundled(files: bundled.BundledModel, bbox_thr: float | None, device: str | None) -> Pipeline:
-    from .runtimes.onnx import OnnxRuntime
-
-    if device not in (None, "cpu"):
-        raise DeviceError(f"the bundled model '{files.name}' runs on the CPU, not on '{device}': use --device cpu")
+def _load_bundled(files: bundled.BundledModel, bbox_thr: float | None, device: str | None, backend: str) -> Pipeline:
+    # it ships as ONNX, which torch does not run: a GPU counts only where ONNX Runtime can use it
+    engine = choose_engine(device, "onnxruntime" if backend == "auto" else backend)
     threshold = _threshold(files.bbox_thr if bbox_thr is None else bbox_thr)
     detector = build.detector_spec(config.load(files.detector_config))
     pose = build.pose_spec(config.load(files.pose_config))
     return Pipeline(
-        Detector(OnnxRuntime(files.detector), detector, bbox_thr=threshold),
-        PoseEstimator(OnnxRuntime(files.pose), pose, keypoints.load(files.keypoint_set)),
+        Detector(open_file(files.detector, engine), detector, bbox_thr=threshold),
+        PoseEstimator(open_file(files.pose, engine), pose, keypoints.load(files.keypoint_set)),
     )
 
 
@@ -320,29 +326,11 @@ def _threshold(value: float) -> float:
     return value
 
 
-def choose_device(name: str | None = None) -> str:
-    """Return ``name`` if it is there, or where it is None "cuda:0" if there is one, else "cpu".
-
-    Raises:
-        DeviceError: the device is not there.
-    """
-    from .runtimes.torch import find_device
-
-    if name is not None:
-        find_device(name)
-        return name
-    try:
-        find_device("cuda:0")
-    except DeviceError:
-        return "cpu"
-    return "cuda:0"
-
-
 def open_detector(
     config_file: str | Path | Mapping[str, Any],
     weights: str | Path | None,
     *,
-    device: str = "cpu",
+    engine: Engine = CPU,
     bbox_thr: float = 0.0,
     nms_thr: float | None = None,
     labels: Sequence[int] | None = None,
@@ -353,7 +341,7 @@ def open_detector(
     Args:
         config_file: a path, one of limn's own configs, or what `load_config` returned.
         weights: a ``.pth`` file; None leaves the network as torch begins it, at random, and says so.
-        device: "cpu", "cuda:0" ...
+        engine: what runs it, on which device: see `choose_engine`.
         bbox_thr, nms_thr, labels: see `Detector`.
         options: overrides of the config by dotted names, as ``--cfg-options`` takes them.
 
@@ -362,7 +350,7 @@ def open_detector(
     """
     cfg = load_config(config_file, options)
     spec = build.detector_spec(cfg)
-    runtime, _ = _open(cfg, spec.normalisation, weights, device)
+    runtime, _ = _open(cfg, spec, weights, engine)
     return Detector(runtime, spec, bbox_thr=bbox_thr, nms_thr=nms_thr, labels=labels)
 
 
@@ -370,14 +358,14 @@ def open_pose(
     config_file: str | Path | Mapping[str, Any],
     weights: str | Path | None,
     *,
-    device: str = "cpu",
+    engine: Engine = CPU,
     flip: bool = True,
     options: Mapping[str, object] | None = None,
 ) -> PoseEstimator:
     """Open a top-down 2D pose model of MMPose.
 
     Args:
-        config_file, weights, device, options: see `open_detector`.
+        config_file, weights, engine, options: see `open_detector`.
         flip: False leaves out the mirrored second look that the config may ask for.
 
     Raises:
@@ -385,7 +373,7 @@ def open_pose(
     """
     cfg = load_config(config_file, options)
     spec = build.pose_spec(cfg)
-    runtime, meta = _open(cfg, spec.normalisation, weights, device)
+    runtime, meta = _open(cfg, spec, weights, engine)
     return PoseEstimator(runtime, spec if flip else replace(spec, flip=None), _keypoint_set(cfg, meta), meta)
 
 
@@ -397,21 +385,29 @@ def load_config(source: str | Path | Mapping[str, Any], options: Mapping[str, ob
 
 
 def _open(
-    cfg: Mapping[str, Any], colours: build.Normalisation, weights: str | Path | None, device: str
+    cfg: Mapping[str, Any], spec: build.DetectorSpec | build.PoseSpec, weights: str | Path | None, engine: Engine
 ) -> tuple[Runtime, Mapping[str, Any]]:
-    """Build a config's network with a checkpoint's weights; return it with the checkpoint's dataset_meta."""
-    from .runtimes.torch import TorchRuntime, find_device
-
-    find_device(device)
-    network = build.network(cfg["model"], empty=weights is not None)
-    meta: Mapping[str, Any] = {}
-    if weights is None:
+    """Open a config's network with a checkpoint's weights; return it with the checkpoint's dataset_meta."""
+    file = None if weights is None else Path(weights)
+    if file is None:
         _log.warning("no checkpoint is given: the network has random weights, and what it finds means nothing")
-    else:
-        loaded = checkpoint.load(weights)
-        build.load_weights(network, loaded.state_dict, name=str(weights))
-        meta = loaded.dataset_meta
-    return TorchRuntime(network, colours.mean, colours.std, colours.to_rgb, device), meta
+
+    def make() -> tuple[Any, Mapping[str, Any]]:
+        network = build.network(cfg["model"], empty=file is not None)
+        if file is None:
+            return network, {}
+        loaded = checkpoint.load(file)
+        build.load_weights(network, loaded.state_dict, name=str(file))
+        return network, loaded.dataset_meta
+
+    moving = isinstance(spec, build.DetectorSpec)  # the letterbox may follow the picture's shape
+    source = Source(cfg["model"], file, spec.normalisation, spec.size, moving, make)
+    return open_network(source, engine, networks())
+
+
+def networks() -> Cache:
+    """Return the cache of networks that were prepared for engines other than torch."""
+    return Cache(store.home() / "networks", store.locked)
 
 
 def _keypoint_set(cfg: Mapping[str, Any], meta: Mapping[str, Any]) -> KeypointSet:

@@ -105,6 +105,7 @@ def _parser(prog: str | None, about: str) -> _Words:
 def _shared_words(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--device", default=None, help="cpu, cuda:0 ...; left out, the first GPU if there is one, else the CPU")
+    add("--backend", help="auto, onnxruntime, openvino and tensorrt are faster; left out, torch, as in MMPose")
     add("--show", action="store_true", help="show what is drawn in a window; ESC or q closes it")
     add("--draw-heatmap", action="store_true", help="draw below each picture where the keypoints were seen")
     add("--kpt-thr", type=_number, default=0.3, help="keypoints that score less are not drawn")

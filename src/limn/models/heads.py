@@ -183,7 +183,7 @@ class RegressionHead(nn.Module):
         self.fc = nn.Linear(in_channels, num_joints * self.values)
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        return self.fc(feats[-1].flatten(1)).reshape(len(feats[-1]), -1, self.values)
+        return self.fc(feats[-1].flatten(1)).reshape(feats[-1].shape[0], -1, self.values)
 
 
 class RLEHead(RegressionHead):

@@ -42,8 +42,9 @@ class CrossResolutionWeighting(nn.Module):
         self.conv2 = ConvModule(total // ratio, total, 1, norm_cfg=norm_cfg, act_cfg={"type": "Sigmoid"})
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        least = (xs[-1].shape[2], xs[-1].shape[3])
-        pooled = [*[F.adaptive_avg_pool2d(x, least) for x in xs[:-1]], xs[-1]]
+        # in plain numbers, because ONNX has no pooling to a size that is computed; each branch halves the one before
+        rows = [int(x.shape[2]) for x in xs]
+        pooled = [*[F.avg_pool2d(x, n // rows[-1]) for x, n in zip(xs[:-1], rows, strict=False)], xs[-1]]
         weights = self.conv2(self.conv1(torch.cat(pooled, dim=1))).split(self.channels, dim=1)
         return [x * F.interpolate(w, x.shape[2:], mode="nearest") for x, w in zip(xs, weights, strict=True)]
 

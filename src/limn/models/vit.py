@@ -126,7 +126,7 @@ class VisionTransformer(nn.Module):
             if i == len(self.layers) - 1:
                 x = self.ln1(x)
             if i in self.out_indices:
-                outs.append(x.reshape(len(x), *grid, -1).permute(0, 3, 1, 2))
+                outs.append(x.reshape(x.shape[0], *grid, -1).permute(0, 3, 1, 2))
         return tuple(outs)
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:

@@ -1,14 +1,16 @@
-"""PyTorch, on a CPU or a CUDA device."""
+"""PyTorch, on a CPU, a CUDA device or an Apple GPU."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DeviceError, MissingExtraError
+from .hardware import usable_cores
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,11 +23,16 @@ SMALL = 2_000_000
 class TorchRuntime:
     """A torch network whose input is ``uint8 [N, H, W, 3]`` BGR.
 
+    It computes in float32: TF32, which cuDNN would take for float32, is switched off while it runs. What is
+    done for CUDA and Apple devices was never run on one.
+
     Args:
         network: takes float ``[N, 3, H, W]``, normalised.
         mean, std: of each channel, in the network's own channel order.
         bgr_to_rgb: the network wants RGB.
-        device: "cpu", "cuda", "cuda:0" ...
+        device: "cpu", "cuda", "cuda:0" ... or "mps".
+        threads: 0 takes every core that this process may use, and one for a small network.
+        half: a CUDA device may compute in float16 where torch holds that to be safe.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -33,50 +40,67 @@ class TorchRuntime:
     """
 
     def __init__(
-        self, network: nn.Module, mean: Sequence[float], std: Sequence[float], bgr_to_rgb: bool, device: str = "cpu"
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        bgr_to_rgb: bool,
+        device: str = "cpu",
+        *,
+        threads: int = 0,
+        half: bool = False,
     ) -> None:
         torch = import_torch()
         self._torch = torch
         self._device = find_device(device)
-        self._network = network.to(self._device).eval()
+        self._cuda = self._device.type == "cuda"
+        self._half = half and self._cuda
+        # on CUDA devices convolutions are quickest with the channels last
+        layout: dict[str, Any] = {"memory_format": torch.channels_last} if self._cuda else {}
+        self._network = network.to(self._device, **layout).eval()
         self._mean = torch.tensor(mean, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
         self._swap = bgr_to_rgb
-        self._small = self._device.type == "cpu" and sum(p.numel() for p in network.parameters()) < SMALL
-        name = f" ({torch.cuda.get_device_name(self._device)})" if self._device.type == "cuda" else ""
-        self.device = f"{self._device}{name} (torch)"
+        small = sum(p.numel() for p in network.parameters()) < SMALL
+        # torch's own number counts OMP_NUM_THREADS and cores, but no container's quota
+        self._threads = threads or (1 if small else min(usable_cores(), torch.get_num_threads()))
+        name = f" ({torch.cuda.get_device_name(self._device)})" if self._cuda else ""
+        self.device = f"{self._device}{name} (torch{', float16' if self._half else ''})"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         torch = self._torch
-        with torch.inference_mode(), self._threads():
+        with torch.inference_mode(), self._settings():
             x = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device).permute(0, 3, 1, 2)
             if self._swap:
                 x = x.flip(1)
-            # contiguous before the arithmetic: channels last would pick other kernels, with other rounding
-            x = (x.contiguous().float() - self._mean) / self._std
-            return [t.float().cpu().numpy() for t in _flat(self._network(x))]
+            # on a CPU contiguous before the arithmetic: channels last would pick other kernels, with other rounding
+            layout = torch.channels_last if self._cuda else torch.contiguous_format
+            x = (x.contiguous(memory_format=layout).float() - self._mean) / self._std
+            return [t.float().cpu().numpy() for t in flat(self._network(x))]
 
     def close(self) -> None:
         del self._network
 
     @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """Keep a small network to one thread."""
-        before = self._torch.get_num_threads()
-        if not self._small or before == 1:
+    def _settings(self) -> Iterator[None]:
+        """Set for this run what torch keeps for the whole process: threads on a CPU, precision on a CUDA device."""
+        torch = self._torch
+        with ExitStack() as stack:
+            if self._cuda:
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            if self._half:
+                stack.enter_context(torch.autocast("cuda", dtype=torch.float16))
+            before = torch.get_num_threads()
+            if self._device.type == "cpu" and before != self._threads:
+                torch.set_num_threads(self._threads)
+                stack.callback(torch.set_num_threads, before)
             yield
-            return
-        self._torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            self._torch.set_num_threads(before)
 
 
-def _flat(outputs: Any) -> list[Any]:
+def flat(outputs: Any) -> list[Any]:
     """Flatten nested tuples of tensors, in order."""
     if isinstance(outputs, (tuple, list)):
-        return [t for part in outputs for t in _flat(part)]
+        return [t for part in outputs for t in flat(part)]
     return [outputs]
 
 
@@ -87,7 +111,9 @@ def import_torch() -> Any:
         MissingExtraError: it is not installed.
     """
     try:
-        import torch
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own dependencies, about nothing that limn uses
+            import torch
     except ImportError as error:
         raise MissingExtraError("Running a checkpoint", "torch") from error
     return torch
