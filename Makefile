@@ -6,11 +6,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUT ?=
 DATA ?= ../shared/data
 
-.PHONY: help demo lint test bench train clean
+.PHONY: help demo lint test check-long bench train clean
 
 help:
 	@echo "make demo [INPUT=picture]   outline the faces in a picture, into limn-out/"
 	@echo "make test                   lint, types and tests"
+	@echo "make check-long             the tests with their long forms: 20,000 frames, 5 minutes live, gigabytes of weights"
 	@echo "make bench                  measure quality and speed of the bundled models"
 	@echo "make train                  train the bundled models again (hours)"
 
@@ -37,6 +38,9 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest
+
+check-long: $(VENV)/.test
+	LIMN_LONG=1 $(BIN)/python -m pytest -s
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+import servers
 from limn import pictures, sources
 from limn.errors import InputError
 from limn.pictures import decode_picture
@@ -267,7 +268,7 @@ def test_videos_are_inputs_too(photos: Path) -> None:
         ("https://example.org/a/b%20c.mp4?key=1", "b c.mp4", True),
         ("https://example.org/a.jpg", "a.jpg", False),
         ("rtsp://user:secret@example.org/stream", "stream", True),
-        ("http://example.org:8080/", "example.org", True),
+        ("http://127.0.0.1:8080/", "127_0_0_1", True),
     ],
 )
 def test_cameras_and_addresses_are_listed_without_opening_them(named: str, name: str, moving: bool) -> None:
@@ -322,6 +323,23 @@ def test_a_picture_that_a_web_server_does_not_have(web: str) -> None:
     (found,), _, _ = expand(f"{web}/b.png")
     with pytest.raises(InputError, match="answers 404"):
         read(found)
+
+
+def test_a_picture_behind_a_login(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(".png"))
+    with servers.web_server(tmp_path) as server:
+        server.login = "somebody:secret"
+        address = f"{server.address}/private/a.png"
+        (refused,), _, _ = expand(address)
+        with pytest.raises(InputError, match="answers 401"):
+            read(refused)
+        (found,), _, _ = expand(address.replace("://", "://somebody:secret@"))
+        np.testing.assert_array_equal(read(found).image, scene())
+        assert "***@" in found.source
+
+
+def test_an_address_that_is_none() -> None:
+    assert "is no address" in only_error("http://[::1/x.mp4")
 
 
 def test_a_picture_from_a_server_that_is_not_there() -> None:

@@ -14,6 +14,7 @@ import re
 import stat
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -199,11 +200,14 @@ def _addressed(text: str) -> Item:
     """Return what an address names: a picture where it ends like one, else a video or stream."""
     from .video import is_video
 
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise InputError(f"{without_password(text)} is no address; check it for stray characters") from None
     if parts.scheme.lower() == "file":
         path = Path(unquote(parts.path))
         return Item(path.name, path, moving=_moves(path))
-    name = PurePosixPath(unquote(parts.path)).name or parts.hostname or "stream"
+    name = PurePosixPath(unquote(parts.path)).name or (parts.hostname or "stream").replace(".", "_")
     name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name)[:100]
     return Item(name, address=text, moving=parts.scheme.lower() not in ("http", "https") or is_video(text))
 
@@ -321,7 +325,7 @@ def _fetch(address: str) -> bytes:
     """Return the content of a picture on a web server."""
     shown = without_password(address)
     try:
-        with urllib.request.urlopen(address, timeout=ANSWER) as answer:
+        with urllib.request.urlopen(_request(address), timeout=ANSWER) as answer:
             data: bytes = answer.read(MAX_BYTES + 1)
     except urllib.error.HTTPError as error:
         raise InputError(f"{shown} cannot be read: its server answers {error.code}; check the address") from None
@@ -331,3 +335,13 @@ def _fetch(address: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise InputError(f"{shown} is more than {MAX_BYTES >> 20} MB, too large for a picture; give a picture file")
     return data
+
+
+def _request(address: str) -> urllib.request.Request:
+    """Return the request for an address that may hold a user and password."""
+    parts = urlsplit(address)
+    if parts.username is None:
+        return urllib.request.Request(address)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return urllib.request.Request(bare, headers={"Authorization": f"Basic {b64encode(login).decode()}"})
