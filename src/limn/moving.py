@@ -13,16 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from . import tracking
 from .flow import Flow
 from .motion import LIVE_INTERVAL, Motion
 from .pipeline import Heat, Pipeline, WholeImage
 from .render import Look, render
-from .tracking import OneEuro, Tracker
+from .tracking import LagSmoother, OneEuro, Tracker
 from .types import Boxes, Frame, Result
 from .video import CameraSource, Newest, VideoSource
 
@@ -71,8 +69,7 @@ class Watcher:
                 fps=fps,
                 smoothing=OneEuro if smooth == "live" else None,
             )
-        lag: Any = tracking
-        self._smoother = lag.LagSmoother(fps) if motion.track and smooth == "file" else None
+        self._smoother = LagSmoother(fps) if motion.track and smooth == "file" else None
 
     def __call__(self, frame: Frame, *, heat: Heat = "") -> Result:
         """Return what is found in the next frame, with ``track_ids``; see `smoothed` for "file" smoothing."""

@@ -13,101 +13,13 @@ from ..errors import ArgumentError, suggest
 from ..keypoints import KeypointSet
 from ..types import Boxes, Result
 from .filters import OneEuro
-from .matching import SAME, SIGMA, Seen, iou, likeness, oks, pairs, sizes, spread
+from .matching import SAME, SIGMA, Seen, iou, likeness, oks, pairs, sizes
+from .track import Track
 
-# a box that follows the noise of its points upsets the network; of a change as great as this, half is followed:
-CALM = 0.02  # sizes, moved since the detector last saw it
-BRISK = 0.1  # sizes, moved from one frame to the next
 REACH = 0.5  # of its sides: how far round its box one is looked for who was found nowhere else
-COAST = 1.0  # seconds in which one who is not seen comes to rest
-PACE = 0.1  # seconds over which a velocity is averaged
 TWIN = 0.9  # OKS above which two carried poses are on the same person
 JUMP = 1.5  # a carried pose that grows or shrinks by more from one frame to the next is not believed
 INSIDE = 0.3  # a box of which less is inside the picture is not looked at
-
-
-class _Track:
-    """What is remembered of one person; `see` fills it in."""
-
-    points: np.ndarray  # float64 [K, 2], where it was last seen
-    steady: np.ndarray  # float64 [K, 2], the same, filtered; NaN where not known
-    weights: np.ndarray  # float64 [K]
-    box: np.ndarray  # float64 [4]
-    anchor: tuple[np.ndarray, np.ndarray, np.ndarray]  # points, weights and box when the detector last saw it
-    sureness: float  # then
-    score: float  # of that box
-    label: int
-
-    def __init__(self, smoothing: OneEuro | None) -> None:
-        self.smoothing = smoothing
-        self.number = -1  # until it is confirmed
-        self.hits = 0  # frames in which it was seen
-        self.missed = 0  # frames since then
-        self.idle = 0.0  # seconds since then
-        self.velocity = np.zeros(2)  # pixels per second
-
-    def see(self, seen: Seen, row: int, detected: bool) -> None:
-        """Take in that it is the instance of that row."""
-        points, weights, box = seen.points[row], seen.weights[row], seen.boxes[row]
-        if self.hits and (both := self.weights * weights).any():
-            velocity = (both @ (points - self.points)) / both.sum() / self.idle
-            share = self.idle / (self.idle + PACE) if self.hits > 1 else 1.0
-            self.velocity = self.velocity + share * (velocity - self.velocity)
-        if detected:
-            self.anchor, self.sureness = (points, weights, box), float(seen.sureness[row])
-            self.score, self.label = float(seen.scores[row]), int(seen.labels[row])
-        self.steady = seen.raw[row]
-        if self.smoothing is not None:
-            self.steady = self.smoothing(self.steady, float(sizes(box)), self.idle)
-        self.points, self.weights, self.box = points, weights, box
-        self.hits, self.missed, self.idle = self.hits + 1, 0, 0.0
-
-    def shift(self, seconds: float) -> np.ndarray:
-        """Return how far, ``[2]`` in pixels, it will be from where it was last seen."""
-        return np.asarray(self.velocity * COAST * -math.expm1(-seconds / COAST))
-
-    def grown(self, points: np.ndarray, weights: np.ndarray) -> float:
-        """Return how many times as large a pose is as when it was last seen."""
-        both = weights * self.weights
-        then, now = spread(self.points, both), spread(points, both)
-        return now / then if then > 1 else 1.0
-
-    def box_after(self, seconds: float) -> np.ndarray:
-        """Return its box ``[4]`` so many seconds after it was last seen.
-
-        The detector's last box: moved as all points together did since, each side then moved as the
-        outermost point on that side did.
-        """
-        points, weights, box = self.anchor
-        both = weights * self.weights
-        if not both.any():
-            return np.asarray(self.box + np.tile(self.shift(seconds), 2))
-        size = max(float(sizes(box)), 1.0)
-        then, now = (both @ points) / both.sum(), (both @ self.points) / both.sum()
-        ahead = self.shift(seconds)
-        moved = now - then + ahead * _followed(np.hypot(*ahead) / size, BRISK)
-        centre = then + moved * _followed(np.hypot(*moved) / size, CALM)
-
-        sure = both >= 0.5 * both.max()
-        before, after = (points - then)[sure], (self.points - now)[sure]
-        reach = np.concatenate([after.min(axis=0) - before.min(axis=0), after.max(axis=0) - before.max(axis=0)])
-        sides = box + np.tile(centre - then, 2) + reach * _followed(reach / size, CALM)
-        return np.concatenate([sides[:2], np.maximum(sides[2:], sides[:2] + 1)])
-
-    def rescale(self, factor: np.ndarray) -> None:
-        """Go on in a picture whose sides (x, y) are ``factor`` times as long."""
-        twice = np.tile(factor, 2)
-        points, weights, box = self.anchor
-        self.anchor = (points * factor, weights, box * twice)
-        self.points, self.velocity, self.box = self.points * factor, self.velocity * factor, self.box * twice
-        if self.smoothing is not None:
-            self.smoothing.rescale(factor)
-
-
-def _followed(change: np.ndarray | float, half: float) -> np.ndarray:
-    """Return the share of a change that is followed, from 0 for the least to 1 for a great one."""
-    square = np.square(change)
-    return np.asarray(square / (square + half**2))
 
 
 class Tracker:
@@ -116,6 +28,17 @@ class Tracker:
     People are told apart by where they are expected: each goes on with its velocity, and what is found is
     shared out by the best sum of OKS and IoU. There is no look at the picture: who comes back later
     than ``max_missed`` frames, or elsewhere, gets a new number.
+
+    Where the detector looks at every tenth frame only, and at those where a carried box would mislead::
+
+        since = 10
+        for frame in frames:
+            detects = since >= 10 or tracker.needs_detection
+            result = pipeline.many([frame], None if detects else [tracker.boxes(size)])[0]
+            if not detects and not tracker.trusts(result):
+                detects, result = True, pipeline.one(frame)
+            since = 1 if detects else since + 1
+            result = tracker.update(result, detected=detects)
 
     Args:
         keypoint_set: of the results, or its name.
@@ -126,6 +49,9 @@ class Tracker:
         new_score: box score from which on a newcomer gets its number at once.
         confirm: frames after which any other newcomer gets it; until then its number is -1.
         min_score: share of its keypoint score at the last detection below which a carried pose is lost.
+        max_change: how far, as a share of its size, the points of a person may move against each other from one
+            frame to the next (the third of them that moves least) and still carry its box: more asks for the
+            detector less often.
         fps: frames per second to go by where timestamps do not advance.
         smoothing: makes the filter of a newcomer; None leaves the points as they are.
     """
@@ -140,6 +66,7 @@ class Tracker:
         new_score: float = 0.5,
         confirm: int = 3,
         min_score: float = 0.5,
+        max_change: float = 0.0175,
         fps: float = 30.0,
         smoothing: Callable[[], OneEuro] | None = OneEuro,
     ) -> None:
@@ -151,11 +78,12 @@ class Tracker:
             raise ArgumentError(f"fps must be above 0, not {fps}")
         known = keypoints.load(keypoint_set) if isinstance(keypoint_set, str) else keypoint_set
         self.keypoint_set, self.max_persons, self.max_missed = known, max_persons, max_missed
-        self.new_score, self.confirm, self.min_score, self.smoothing = new_score, confirm, min_score, smoothing
+        self.new_score, self.confirm, self.smoothing = new_score, confirm, smoothing
+        self.min_score, self.max_change = min_score, max_change
         self._rule = None if follow is None else _follow_rule(follow)
         self._sigmas = np.maximum(2 * known.sigmas, SIGMA) if len(known.sigmas) else np.full(len(known), SIGMA)
-        self._tracks: list[_Track] = []
-        self._subject: _Track | None = None
+        self._tracks: list[Track] = []
+        self._subject: Track | None = None
         self._last_number = 0
         self._lost = False  # whether a carried pose was lost in the last frame
         self._size = (1, 1)  # of the last frame
@@ -175,17 +103,11 @@ class Tracker:
         Raises:
             ArgumentError: the result has other keypoints than ``keypoint_set``.
         """
-        if result.keypoints.shape[1] != len(self.keypoint_set):
-            raise ArgumentError(
-                f"the tracker follows the {len(self.keypoint_set)} points of '{self.keypoint_set.name}', "
-                f"but a result has {result.keypoints.shape[1]} ('{result.keypoint_set}')"
-            )
+        self._check(result)
         self._resize(result.size)
         self._elapse(result.timestamp)
         seen = Seen.of(result)
-        found = self._match(seen)
-        if not detected:
-            found = self._believable(found, seen)
+        found = self._match(seen) if detected else self._carried(seen)
         for row, track in found.items():
             track.see(seen, row, detected)
         self._give_up(list(found.values()), detected)
@@ -226,13 +148,46 @@ class Tracker:
             np.array([t.label for t in carried], np.int64),
         )
 
+    def trusts(self, result: Result) -> bool:
+        """Return whether the poses found in the boxes of `boxes` are still those people's; nothing is remembered.
+
+        Where not, a carried box went astray or is about to: run the detector on that same frame, and give
+        `update` what comes of it. Without that, `update` leaves out poses that are lost, keeps doubtful
+        ones, and `needs_detection` tells so for the next frame.
+
+        Args:
+            result: of the frame after the last, with carried boxes.
+
+        Raises:
+            ArgumentError: the result has other keypoints than ``keypoint_set``.
+        """
+        self._check(result)
+        seen, wait = Seen.of(result), self._since_last(result.timestamp)
+        rows = {id(track): row for row, track in self._carried(seen, wait).items()}
+        wanted = [t for t in self._wanted if self._in_view(t)]
+        return result.size == self._size and all(
+            id(t) in rows and t.reshaped(seen, rows[id(t)]) <= self.max_change for t in wanted
+        )
+
     @property
     def needs_detection(self) -> bool:
-        """Whether the detector should run on the next frame: somebody was lost, or nobody is in view."""
-        wanted = self._tracks if self._rule is None else [t for t in self._tracks if t is self._subject]
-        return self._lost or not any(self._in_view(t) for t in wanted)
+        """Whether the detector should run on the next frame: somebody was lost, nobody is in view, or a pose
+        changes so much that it cannot carry a box."""
+        there = [t for t in self._wanted if self._in_view(t)]
+        return self._lost or not there or any(t.change > self.max_change for t in there)
 
-    def _in_view(self, track: _Track) -> bool:
+    @property
+    def _wanted(self) -> list[Track]:
+        return self._tracks if self._rule is None else [t for t in self._tracks if t is self._subject]
+
+    def _check(self, result: Result) -> None:
+        if result.keypoints.shape[1] != len(self.keypoint_set):
+            raise ArgumentError(
+                f"the tracker follows the {len(self.keypoint_set)} points of '{self.keypoint_set.name}', "
+                f"but a result has {result.keypoints.shape[1]} ('{result.keypoint_set}')"
+            )
+
+    def _in_view(self, track: Track) -> bool:
         box = track.box_after(self._period)
         inside = box.clip(0, np.tile(self._size, 2))
         return not track.missed and bool(sizes(inside) ** 2 >= INSIDE * sizes(box) ** 2)
@@ -245,22 +200,24 @@ class Tracker:
 
     def _elapse(self, timestamp: float) -> None:
         """Let the time since the last frame pass; where timestamps stand still or go back, as much as before."""
-        passed = timestamp - self._timestamp
+        passed = self._since_last(timestamp)
         if math.isfinite(timestamp):
             self._timestamp = timestamp
-        if not 1e-3 < passed < math.inf:
-            passed = self._period
-        elif passed < 2:
+        if passed < 2:
             self._period = passed
         for track in self._tracks:
-            track.idle += min(passed, 10.0)
+            track.idle += passed
 
-    def _match(self, seen: Seen) -> dict[int, _Track]:
-        """Tell which row of what is seen is which track."""
+    def _since_last(self, timestamp: float) -> float:
+        passed = timestamp - self._timestamp
+        return min(passed, 10.0) if 1e-3 < passed < math.inf else self._period
+
+    def _match(self, seen: Seen, wait: float = 0.0) -> dict[int, Track]:
+        """Tell which row of what is seen, in ``wait`` seconds from now, is which track."""
         tracks = self._tracks
         if not tracks or not len(seen.boxes):
             return {}
-        shifts = np.stack([t.shift(t.idle) for t in tracks])
+        shifts = np.stack([t.shift(t.idle + wait) for t in tracks])
         points = np.stack([t.points for t in tracks]) + shifts[:, None]
         boxes = np.stack([t.box for t in tracks]) + np.tile(shifts, 2)
         weights = np.stack([t.weights for t in tracks])
@@ -278,11 +235,11 @@ class Tracker:
             found |= {int(free[j]): int(left[i]) for i, j in pairs(likely)}
         return {row: tracks[i] for row, i in found.items()}
 
-    def _believable(self, found: dict[int, _Track], seen: Seen) -> dict[int, _Track]:
-        """Return the carried poses without those that lost their person."""
-        good: dict[int, _Track] = {}
+    def _carried(self, seen: Seen, wait: float = 0.0) -> dict[int, Track]:
+        """Do as `_match` for carried poses, and leave out those that lost their person."""
+        found, good = self._match(seen, wait), dict[int, Track]()
         drift = {
-            row: np.linalg.norm(t.points + t.shift(t.idle) - seen.points[row], axis=1).mean()
+            row: np.linalg.norm(t.points + t.shift(t.idle + wait) - seen.points[row], axis=1).mean()
             for row, t in found.items()
         }
         for row in sorted(found, key=drift.__getitem__):
@@ -295,10 +252,10 @@ class Tracker:
                 good[row] = track
         return good
 
-    def _give_up(self, seen: list[_Track], detected: bool) -> None:
+    def _give_up(self, seen: list[Track], detected: bool) -> None:
         """Forget those who were missed too often, who were never confirmed, and who left the picture."""
         missing = [t for t in self._tracks if t not in seen]
-        self._lost = not detected and any(not t.missed for t in missing)
+        self._lost = not detected and any(not t.missed for t in missing if t in self._wanted)
         for track in missing:
             track.missed += 1
             middle = (track.box[:2] + track.box[2:]) / 2 + track.shift(track.idle)
@@ -306,13 +263,13 @@ class Tracker:
             if outside or track.number < 0 or track.missed > self.max_missed:
                 self._tracks.remove(track)
 
-    def _newcomers(self, seen: Seen, found: dict[int, _Track]) -> dict[int, _Track]:
+    def _newcomers(self, seen: Seen, found: dict[int, Track]) -> dict[int, Track]:
         """Start a track for each instance that is nobody's, the best first."""
         nobody = [row for row in range(len(seen.boxes)) if row not in found and sizes(seen.boxes[row]) > 0]
         nobody.sort(key=lambda row: -seen.scores[row])
         if self.max_persons is not None and self._rule is None:
             nobody = nobody[: max(0, self.max_persons - len(self._tracks))]
-        started = {row: _Track(self.smoothing() if self.smoothing else None) for row in nobody}
+        started = {row: Track(self.smoothing() if self.smoothing else None) for row in nobody}
         for row, track in started.items():
             track.see(seen, row, detected=True)
         self._tracks += started.values()
@@ -327,7 +284,7 @@ class Tracker:
             there = [t for t in there if t.number == numbers[0]]
         point = np.array(numbers) if rule == "point" else np.divide(self._size, 2)
 
-        def distance(track: _Track) -> tuple[float, float]:
+        def distance(track: Track) -> tuple[float, float]:
             low, high = track.box[:2], track.box[2:]
             outside, middle = point - point.clip(low, high), point - (low + high) / 2
             return float(outside @ outside), float(middle @ middle)
