@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         init_model,
         load,
         nms,
+        register_all_modules,
         visualize,
     )
     from .errors import LimnError
@@ -49,6 +50,7 @@ _HOMES = {
     "load": "api",
     "merge_data_samples": "samples",
     "nms": "api",
+    "register_all_modules": "api",
     "split_instances": "samples",
     "visualize": "api",
 }
@@ -62,6 +64,7 @@ __all__ = [  # noqa: RUF022 - the order of a newcomer's reading
     "visualize",
     "nms",
     "adapt_mmdet_pipeline",
+    "register_all_modules",
     "merge_data_samples",
     "split_instances",
     "Boxes",
@@ -74,9 +77,20 @@ __all__ = [  # noqa: RUF022 - the order of a newcomer's reading
 ]
 
 
+# names of MMPose that scripts import and limn does without -> what takes their place
+_NOT_HERE = {
+    "VISUALIZERS": "limn.visualize(...) draws, and MMPoseInferencer with return_vis=True",
+    "Pose2DInferencer": "MMPoseInferencer does its work",
+    "MODELS": "limn.init_model(config, checkpoint) builds",
+    "DATASETS": "limn finds keypoints and trains nothing of MMPose's",
+}
+
+
 def __getattr__(name: str) -> object:
     import importlib
 
+    if name in _NOT_HERE:
+        raise ImportError(f"limn has no '{name}': {_NOT_HERE[name]}")
     if name not in _HOMES:
         from .errors import suggest
 

@@ -25,9 +25,10 @@ import numpy as np
 from . import build, pipeline, sources, suppress, zoo
 from . import keypoints as keypoint_sets
 from .draw import draw
-from .errors import ArgumentError, suggest
+from .errors import ArgumentError
 from .keypoints import KeypointSet
 from .motion import Motion
+from .names import check_names, named
 from .render import Look, render
 from .samples import Instances, Sample, dataset_meta, pose_instances
 from .sinks import JsonSink, PictureSink
@@ -146,6 +147,7 @@ class Finder:
         return f"Finder({self.pipeline.keypoint_set.name}, {', '.join(self.pipeline.devices)})"
 
 
+@named
 def load(
     model: str = "face-lite", *, bbox_thr: float | None = None, device: str | None = None, backend: str = "auto"
 ) -> Finder:
@@ -163,13 +165,6 @@ def load(
         DeviceError: the device is not there.
     """
     return Finder(pipeline.load(model, bbox_thr=bbox_thr, device=device, backend=backend))
-
-
-def check_names(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise ArgumentError, naming the nearest, where ``given`` has a name that is not known."""
-    for name in given:
-        if name not in known:
-            raise ArgumentError(f"{what} has no argument '{name}'.{suggest(name, known)} It knows {', '.join(known)}.")
 
 
 # -- MMPose's and MMDetection's
@@ -199,6 +194,7 @@ class DetectorModel:
         return self
 
 
+@named
 def init_model(
     config: Config,
     checkpoint: str | Path | None = None,
@@ -225,6 +221,7 @@ def init_model(
     return PoseModel(estimator, cfg, meta)
 
 
+@named
 def init_detector(
     config: Config,
     checkpoint: str | Path | None = None,
@@ -252,6 +249,7 @@ def _weights(checkpoint: str | Path | None) -> Path | None:
     return zoo.ensure(str(checkpoint)) if "://" in str(checkpoint) else Path(checkpoint).expanduser()
 
 
+@named
 def inference_topdown(
     model: PoseModel,
     img: Picture,
@@ -316,6 +314,7 @@ def given_boxes(boxes: Any) -> Boxes:
     return Boxes(array[:, :4], scores, np.zeros(len(array), np.int64))
 
 
+@named
 def inference_detector(model: DetectorModel, imgs: Picture | Sequence[Picture]) -> Sample | list[Sample]:
     """Return the boxes in a picture, as ``mmdet.apis.inference_detector`` does, at the config's own threshold.
 
@@ -352,11 +351,16 @@ def nms(dets: np.ndarray, thr: float) -> list[int]:
     return kept
 
 
+def register_all_modules(init_default_scope: bool = True) -> None:
+    """Do nothing, as there is no registry: scripts for MMPose call ``mmpose.utils.register_all_modules``."""
+
+
 def adapt_mmdet_pipeline(cfg: dict[str, Any]) -> dict[str, Any]:
     """Return a detector's config as it is: limn's detectors take paths and arrays alike."""
     return cfg
 
 
+@named
 def visualize(
     img: Picture,
     keypoints: np.ndarray,

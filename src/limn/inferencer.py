@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import job, sources
-from .api import check_names, given_boxes
+from .api import given_boxes
 from .choice import Choice, adjusted, open_choice
 from .errors import ArgumentError, InputError
 from .files import PICTURE_SUFFIXES
 from .motion import Motion, Wishes
+from .names import check_names
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import Sample, pose_instances

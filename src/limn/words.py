@@ -46,10 +46,23 @@ def read_words(parser: argparse.ArgumentParser, words: Sequence[str]) -> argpars
         flag = word.partition("=")[0]
         if flag.startswith("--") and flag != "--" and not any(k.startswith(flag) for k in known):
             raise ArgumentError(f"there is no flag {flag}.{suggest(flag, known)} --help shows the arguments")
-    args, extra = parser.parse_known_args(list(words))
+    switches = {flag for action in parser._actions if action.nargs == 0 for flag in action.option_strings}
+    args, extra = parser.parse_known_args(_without_truths(words, switches))
     if extra:
         raise ArgumentError(f"there is no place for the word '{extra[0]}'; --help shows the arguments")
     return args
+
+
+def _without_truths(words: Sequence[str], switches: set[str]) -> list[str]:
+    """Take ``--switch True`` for ``--switch``, and ``--switch False`` for nothing: MMPose's documents write both."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] in switches and word in ("True", "true", "False", "false"):
+            if word.lower() == "false":
+                kept.pop()
+            continue
+        kept.append(word)
+    return kept
 
 
 def _number(text: str) -> float:
