@@ -72,6 +72,13 @@ def open_folder(folder: Path) -> None:
         raise OutputError(f"the folder '{folder}' cannot be written: {why_unwritable(folder, error)}") from None
 
 
+def same_file(one: Path | None, other: Path) -> bool:
+    """Tell whether two paths lead to one file that exists."""
+    with suppress(OSError, ValueError):
+        return one is not None and os.path.samefile(one, other)
+    return False
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either all of it or what it held before."""
     temporary = temporary_in(path.parent)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from . import sources
 from .errors import OutputError
+from .files import same_file
 from .hud import Meter
 from .motion import Wishes
 from .moving import Film, Shot, View
@@ -174,5 +175,5 @@ def _gentle_end(film: Film) -> Iterator[list[int]]:
 
 def _guard(item: Item, target: Path) -> None:
     """Refuse to overwrite the film itself."""
-    if item.path is not None and target.exists() and item.path.exists() and target.samefile(item.path):
+    if same_file(item.path, target):
         raise OutputError(f"'{target}' is the input itself and would be overwritten: choose another folder")

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import sources
 from .errors import LimnError, MissingExtraError, OutputError
-from .files import plain_json, write_whole
+from .files import plain_json, same_file, write_whole
 from .motion import Wishes
 from .pipeline import Pipeline
 from .render import Look, render
@@ -250,7 +250,7 @@ def guard(item: Item, target: Path) -> None:
     Raises:
         OutputError: ``target`` is the file that the item is read from.
     """
-    if item.path is not None and target.exists() and item.path.exists() and target.samefile(item.path):
+    if same_file(item.path, target):
         raise OutputError(f"'{target}' is the input itself and would be overwritten: choose another folder")
 
 

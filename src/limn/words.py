@@ -87,6 +87,8 @@ def _natural(text: str) -> int:
 
 
 def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "yes", "t", "y", "1", "false", "no", "f", "n", "0"):
+        raise argparse.ArgumentTypeError(f"'{text}' where True or False is needed")
     return text.lower() in ("true", "yes", "t", "y", "1")
 
 

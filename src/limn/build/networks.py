@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,8 @@ def layer(cfg: Mapping[str, Any]) -> nn.Module:
         if error.name != "torch":
             raise
         raise MissingExtraError("building a network from a config", "torch") from error
+    if not isinstance(cfg, Mapping):
+        raise ConfigError(f"the config's model has {cfg!r} where dict(type=...) is needed")
     name = str(cfg.get("type", "")).rpartition(".")[2]
     if name not in table:
         near = difflib.get_close_matches(name, table, n=1, cutoff=0.85)
@@ -166,10 +169,12 @@ def layer(cfg: Mapping[str, Any]) -> nn.Module:
         raise ConfigError(f"the config names the layer '{name}', which limn does not know.{hint}")
     kind, arguments = table[name]
     try:
-        return kind(**arguments(cfg))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Initializing zero-element tensors")
+            return kind(**arguments(cfg))
     except KeyError as error:
         raise ConfigError(f"the config of {name} lacks {error}, or gives a value that it does not know") from error
-    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UserWarning, ValueError) as error:
         raise ConfigError(f"the config of {name} does not fit it: {error}") from error
 
 

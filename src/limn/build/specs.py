@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..errors import ConfigError, suggest
 
 Size = tuple[int, int]  # (width, height)
 Arrays = Sequence[np.ndarray]
+_Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 # data sets whose class alone says what the keypoints are: class -> name
 DATASETS = {
@@ -111,6 +112,22 @@ class Decoder:
         return self._heatmaps(*merged) if self._heatmaps is not None else None
 
 
+def _reader(function: _Reader) -> _Reader:
+    """Make what a value of the wrong kind brings about a ConfigError."""
+
+    @wraps(function)
+    def read(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except KeyError as error:
+            raise ConfigError(f"the config lacks {error}") from error
+        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+            raise ConfigError(f"the config has a value of the wrong kind: {error}") from error
+
+    return read  # type: ignore[return-value]
+
+
+@_reader
 def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
     """Read the config of a top-down pose model.
 
@@ -147,6 +164,7 @@ def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
     )
 
 
+@_reader
 def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
     """Read the config of a detector of the RTMDet or YOLOX family.
 
@@ -173,21 +191,22 @@ def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
     return DetectorSpec(
         head=kind,
         size=_pair(steps.get("Resize", {}), "scale"),
-        pad_value=(int(values[0]), int(values[1]), int(values[2])),
+        pad_value=(_colour(values[0]), _colour(values[1]), _colour(values[2])),
         square=bool(pad.get("pad_to_square", False)),
-        stride=pad.get("size_divisor"),
-        divisor=int((model.get("data_preprocessor") or {}).get("pad_size_divisor", 1)),
+        stride=_count(pad, "size_divisor"),
+        divisor=_count(model.get("data_preprocessor") or {}, "pad_size_divisor") or 1,
         normalisation=_normalisation(model),
         strides=tuple(head.get("strides", (8, 16, 32)) if yolox else head["anchor_generator"]["strides"]),
         score_thr=float(test.get("score_thr", 0.0)),
         iou_threshold=float(nms.get("iou_threshold", 0.5)),
-        nms_pre=None if yolox else test.get("nms_pre"),
-        max_per_img=None if yolox else test.get("max_per_img"),
+        nms_pre=None if yolox else _count(test, "nms_pre"),
+        max_per_img=None if yolox else _count(test, "max_per_img"),
         min_size=None if yolox or least < 0 else float(least),
         classes=_classes(cfg),
     )
 
 
+@_reader
 def decoder(codec: Mapping[str, Any], flip: FlipTest | None = None) -> Decoder:
     """Return the decoder of a config's codec.
 
@@ -224,7 +243,7 @@ def _simcc(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
 
     points = partial(
         decode.simcc,
-        split_ratio=codec.get("simcc_split_ratio", 2.0),
+        split_ratio=_positive("simcc_split_ratio", codec.get("simcc_split_ratio", 2.0)),
         dark_sigma=sigmas if codec.get("use_dark") else None,
     )
     heatmaps = partial(decode.simcc_heatmaps, sigma=sigmas if codec.get("normalize", True) else None)
@@ -242,7 +261,7 @@ def _heatmaps(flip: FlipTest, points: Callable[..., tuple[np.ndarray, np.ndarray
 
 
 def _msra(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
-    sizes = {"input_size": codec["input_size"], "heatmap_size": codec["heatmap_size"]}
+    sizes: dict[str, Any] = {key: _codec_size(codec, key) for key in ("input_size", "heatmap_size")}
     if codec.get("unbiased"):
         kernel = codec.get("blur_kernel_size", 11)
         return _heatmaps(flip, partial(decode.msra_dark, **sizes, blur_kernel_size=kernel))
@@ -250,7 +269,8 @@ def _msra(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
 
 
 def _udp(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
-    settings = {"input_size": codec["input_size"], "blur_kernel_size": codec.get("blur_kernel_size", 11)}
+    size, kernel = _codec_size(codec, "input_size"), codec.get("blur_kernel_size", 11)
+    settings: dict[str, Any] = {"input_size": size, "blur_kernel_size": kernel}
     kind = codec.get("heatmap_type", "gaussian")
     if kind == "combined":
         radius = codec.get("radius_factor", 0.0546875)
@@ -261,12 +281,12 @@ def _udp(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
 
 
 def _megvii(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
-    sizes = {"input_size": codec["input_size"], "heatmap_size": codec["heatmap_size"]}
+    sizes: dict[str, Any] = {key: _codec_size(codec, key) for key in ("input_size", "heatmap_size")}
     return _heatmaps(flip, partial(decode.megvii, **sizes, kernel_size=codec["kernel_size"]))
 
 
 def _regression(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
-    size = codec["input_size"]
+    size = _codec_size(codec, "input_size")
 
     def flipped(outputs: Arrays, order: Sequence[int]) -> Arrays:
         return [decode.flip_coordinates(outputs[0], order, size[0], flip.shift_coords)]
@@ -292,6 +312,7 @@ def _average(
     return [(a + b) * np.float32(0.5) for a, b in zip(outputs, back, strict=True)]
 
 
+@_reader
 def dataset_name(cfg: Mapping[str, Any]) -> str | None:
     """Return MMPose's name of the data set whose keypoints a config's model finds, None where it says none."""
     dataset = _dataset(cfg)
@@ -331,13 +352,34 @@ def _steps(cfg: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     )
 
 
-def _pair(step: Mapping[str, Any], key: str) -> Size:
+def _pair(step: Mapping[str, Any], key: str, place: str = "test pipeline") -> Size:
     value = step.get(key)
-    if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise ConfigError(
-            f"the config's test pipeline has no size: '{key}' is {value!r} where (width, height) is needed"
-        )
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not min(value) >= 1:
+        raise ConfigError(f"the config's {place} has no size: '{key}' is {value!r} where (width, height) is needed")
     return int(value[0]), int(value[1])
+
+
+def _codec_size(codec: Mapping[str, Any], key: str) -> Size:
+    return _pair({key: codec[key]}, key, "codec")
+
+
+def _positive(name: str, value: Any) -> float:
+    if not 0 < float(value) < float("inf"):
+        raise ConfigError(f"the config's {name} is {value!r} where a positive number is needed")
+    return float(value)
+
+
+def _count(settings: Mapping[str, Any], name: str) -> int | None:
+    value = settings.get(name)
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ConfigError(f"the config's {name} is {value!r} where a whole number from 1 on is needed")
+    return value
+
+
+def _colour(value: Any) -> int:
+    if not 0 <= value <= 255:
+        raise ConfigError(f"the config's pad_val has {value!r} where a number from 0 to 255 is needed")
+    return int(value)
 
 
 def _normalisation(model: Mapping[str, Any]) -> Normalisation:
@@ -345,7 +387,10 @@ def _normalisation(model: Mapping[str, Any]) -> Normalisation:
     to_rgb = bool(prep.get("bgr_to_rgb") or prep.get("rgb_to_bgr"))
     if prep.get("mean") is None:
         return Normalisation(to_rgb=to_rgb)
-    return Normalisation(tuple(map(float, prep["mean"])), tuple(map(float, prep["std"])), to_rgb)
+    mean, std = tuple(map(float, prep["mean"])), tuple(map(float, prep["std"]))
+    if len(mean) != 3 or len(std) != 3 or not np.isfinite(mean).all() or not min(std) > 0:
+        raise ConfigError(f"the config's data_preprocessor has the mean {mean} and std {std}: three numbers are needed")
+    return Normalisation(mean, std, to_rgb)
 
 
 def _classes(cfg: Mapping[str, Any]) -> tuple[str, ...] | None:

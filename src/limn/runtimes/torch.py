@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeviceError, MissingExtraError
+from ..errors import ConfigError, DeviceError, MissingExtraError
 from .hardware import usable_cores
 
 if TYPE_CHECKING:
@@ -76,7 +76,16 @@ class TorchRuntime:
             # on a CPU contiguous before the arithmetic: channels last would pick other kernels, with other rounding
             layout = torch.channels_last if self._cuda else torch.contiguous_format
             x = (x.contiguous(memory_format=layout).float() - self._mean) / self._std
-            return [t.float().cpu().numpy() for t in flat(self._network(x))]
+            try:
+                outputs = flat(self._network(x))
+            except (IndexError, RuntimeError) as error:
+                if isinstance(error, torch.cuda.OutOfMemoryError):
+                    raise DeviceError(f"the memory of {self._device} is full: take a smaller model or batch") from error
+                shape = "x".join(map(str, batch.shape[2:0:-1]))
+                why = str(error).splitlines()[0]
+                said = f"the config gives its network pictures of {shape}, which it cannot take: {why}"
+                raise ConfigError(said) from error
+            return [t.float().cpu().numpy() for t in outputs]
 
     def close(self) -> None:
         del self._network

@@ -81,7 +81,7 @@ class OneEuro:
         noise = share * np.sqrt(4 / (2 - share) * variance) / step / size  # of that speed, at rest
         trust = speed**4 / (speed**4 + (3 * noise) ** 4 + STILL**4)
         ahead = self._steady + trust * velocity * step
-        gain = np.maximum(_share(self.min_cutoff + self.beta * speed * trust, step), 1 / (self._count + 1))
+        gain = np.maximum(_share(self.min_cutoff + self.beta * speed * trust, step), 2 / (self._count + 2))
 
         self._steady = np.where(old, ahead + gain * (now - ahead), np.where(seen, now, self._steady))
         self._speed, self._rate = np.where(old, velocity, self._speed), np.where(old, rate, self._rate)
