@@ -81,8 +81,11 @@ class Watcher:
         if not detects:
             height, width = frame.image.shape[:2]
             boxes = [tracker.boxes((width, height))]
+        result = self._stages.many([frame], boxes, heat=heat)[0]
+        if not detects and not tracker.trusts(result):
+            detects, result = True, self._stages.one(frame, heat=heat)
         self._since = 1 if detects else self._since + 1
-        return tracker.update(self._stages.many([frame], boxes, heat=heat)[0], detected=detects)
+        return tracker.update(result, detected=detects)
 
     def run(self, frames: Iterable[Frame], heat: Callable[[], Heat] = lambda: "") -> Iterator[tuple[Frame, Result]]:
         """Yield each frame with its result, in order; those of "file" smoothing come about a second late."""
