@@ -281,6 +281,15 @@ def test_boxes_and_scores_are_drawn_only_when_asked_for() -> None:
     assert ink(boxed, image)[36:50, 60:80].any(), "the tag with the score stands on the box"
 
 
+def test_somebody_without_a_number_yet_gets_no_tag() -> None:
+    image, coco = blank(320, 300), keypoints.load("coco-17")
+    pose = [person(200, 100, 60)]
+    plain = draw(image, found("coco-17", pose), coco)
+    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco), plain)
+    boxed = draw(image, found("coco-17", pose), coco, boxes=True)
+    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco, boxes=True), boxed)
+
+
 def test_a_track_id_is_written_with_and_without_the_box() -> None:
     image, coco = blank(300, 300), keypoints.load("coco-17")
     tags = []

@@ -385,13 +385,15 @@ def _draw_boxes(canvas: np.ndarray, result: Result, with_lines_and_scores: bool)
             continue
         x1, y1, x2, y2 = np.clip(box, (-width, -height) * 2, (2 * width, 2 * height) * 2)
         color, words = _bgr(_BOX_COLOR), []
-        if result.track_ids is not None:
-            color = _bgr(_TRACK_COLORS[int(result.track_ids[i]) % len(_TRACK_COLORS)])
-            words.append(f"#{int(result.track_ids[i])}")
+        if result.track_ids is not None and (number := int(result.track_ids[i])) >= 0:
+            color = _bgr(_TRACK_COLORS[number % len(_TRACK_COLORS)])
+            words.append(f"#{number}")
         if with_lines_and_scores:
             corners = np.rint(np.array(((x1, y1), (x2, y2))) * (1 << _SHIFT)).astype(int).tolist()
             cv2.rectangle(canvas, corners[0], corners[1], color, line, cv2.LINE_AA, _SHIFT)
             words.append(f"{float(result.boxes.scores[i]):.2f}")
+        if not words:  # somebody who has no number yet
+            continue
         digits = float(np.clip(0.05 * max(x2 - x1, y2 - y1), 7, 7 + 0.008 * max(height, width)))
         scale, stroke = digits / _FONT_HEIGHT, max(1, round(digits / 13))
         (w, h), _ = cv2.getTextSize(" ".join(words), _FONT, scale, stroke)

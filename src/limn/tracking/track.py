@@ -42,8 +42,11 @@ class Track:
         """Take in that it is the instance of that row."""
         points, weights, box = seen.points[row], seen.weights[row], seen.boxes[row]
         self.change = self.reshaped(seen, row) if self.hits else 0.0
-        if self.hits and (both := self.weights * weights).any():
-            velocity = (both @ (points - self.points)) / both.sum() / self.idle
+        if self.hits:
+            both = self.weights * weights
+            moved = box.reshape(2, 2) - self.box.reshape(2, 2)
+            moved = (both @ (points - self.points)) / both.sum() if both.any() else moved.mean(axis=0)
+            velocity = moved / self.idle
             share = self.idle / (self.idle + PACE) if self.hits > 1 else 1.0
             self.velocity = self.velocity + share * (velocity - self.velocity)
         if detected:
