@@ -184,7 +184,8 @@ def _parts(
     # what lies a picture's length outside is no place to draw a line to; NaN compares false
     near = (np.abs(keypoints - (width / 2, height / 2)) < 1.5 * reach).all(-1)
     keypoints = np.where(near[..., None], keypoints, 0)
-    drawn = near & (result.poses.scores >= np.float64(kpt_thr))
+    threshold = float(np.clip(kpt_thr, -3e38, 3e38))  # as a float32, like the scores
+    drawn = near & (result.poses.scores >= threshold)
     parts = []
     for i in range(len(result)):
         for members in keypoint_set.parts:

@@ -36,6 +36,7 @@ class Track:
         self.missed = 0  # frames since then
         self.idle = 0.0  # seconds since then
         self.velocity = np.zeros(2)  # pixels per second
+        self.behind = -1  # the number of the one behind whom it vanished
         self.change = 0.0  # of its shape when it was last seen, see `reshaped`
 
     def see(self, seen: Seen, row: int, detected: bool) -> None:

@@ -17,6 +17,7 @@ from .matching import SAME, SIGMA, Seen, iou, likeness, oks, pairs, sizes
 from .track import Track
 
 REACH = 0.5  # of its sides: how far round its box one is looked for who was found nowhere else
+BEHIND = 0.3  # of the box of one who vanishes, inside that of another: it went behind that one
 TWIN = 0.9  # OKS above which two carried poses are on the same person
 JUMP = 1.5  # a carried pose that grows or shrinks by more from one frame to the next is not believed
 INSIDE = 0.3  # a box of which less is inside the picture is not looked at
@@ -228,11 +229,22 @@ class Tracker:
         # those who may be nobody take nothing from those who are known, and what is far away is shared out last
         known = np.array([t.number > 0 for t in tracks])
         found: dict[int, int] = {}
-        for group, gain in ((known, alike), (~known, alike), (known | ~known, near)):
+
+        def share_out(group: np.ndarray, gain: np.ndarray) -> None:
             left = np.array([i for i in np.flatnonzero(group) if i not in found.values()], np.int64)
             free = np.array([j for j in range(len(seen.boxes)) if j not in found], np.int64)
             likely = np.where(gain > SAME, gain, 0)[left][:, free]
-            found |= {int(free[j]): int(left[i]) for i, j in pairs(likely)}
+            found.update({int(free[j]): int(left[i]) for i, j in pairs(likely)})
+
+        share_out(known, alike)
+        share_out(~known, alike)
+        share_out(known | ~known, near)
+        # who vanished behind somebody comes out from behind that one
+        front = {tracks[i].number: row for row, i in found.items()}
+        hidden = np.array([t.missed > 0 and t.behind in front for t in tracks])
+        if hidden.any() and len(found) < len(seen.boxes):
+            rows = [front.get(t.behind, 0) for t in tracks]
+            share_out(hidden, iou(seen.boxes, seen.boxes, REACH)[rows] * ((ratio > 1 / 3) & (ratio < 3)))
         return {row: tracks[i] for row, i in found.items()}
 
     def _carried(self, seen: Seen, wait: float = 0.0) -> dict[int, Track]:
@@ -258,10 +270,22 @@ class Tracker:
         self._lost = not detected and any(not t.missed for t in missing if t in self._wanted)
         for track in missing:
             track.missed += 1
+            if track.missed == 1:
+                track.behind = self._hides(track, seen)
             middle = (track.box[:2] + track.box[2:]) / 2 + track.shift(track.idle)
             outside = (middle < 0).any() or (middle > self._size).any()
             if outside or track.number < 0 or track.missed > self.max_missed:
                 self._tracks.remove(track)
+
+    def _hides(self, track: Track, seen: list[Track]) -> int:
+        """Return the number of the one whose box covers most of where a track should be, or -1."""
+        box, front = track.box + np.tile(track.shift(track.idle), 2), [t for t in seen if t.number > 0]
+        if not front:
+            return -1
+        boxes = np.stack([t.box for t in front])
+        low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+        covered = np.prod((high - low).clip(0), axis=1) / max(float(sizes(box)) ** 2, 1.0)
+        return front[int(covered.argmax())].number if covered.max() > BEHIND else -1
 
     def _newcomers(self, seen: Seen, found: dict[int, Track]) -> dict[int, Track]:
         """Start a track for each instance that is nobody's, the best first."""
