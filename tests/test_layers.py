@@ -44,7 +44,7 @@ ALLOWED = {
     "render": {"errors", "types", "draw", "heatmap", "pipeline"},
     "moving": {"errors", "flow", "motion", "pipeline", "render", "tracking", "types", "video"},
     "screen": {"errors", "hud", "moving", "sinks", "window"},
-    "films": {*("errors", "files", "hud", "motion", "moving", "pipeline", "screen", "sinks", "sources", "types")},
+    "films": {*("errors", "hud", "motion", "moving", "pipeline", "screen", "sinks", "sources", "types")},
     "bench": {"errors", "motion", "moving", "pipeline", "render", "runtimes", "types", "video"},
     "tracking": {"errors", "types", "keypoints"},
     "video": {"errors", "files", "types"},

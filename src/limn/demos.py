@@ -169,8 +169,7 @@ def image(words: Sequence[str], prog: str | None = None) -> int:
         raise ArgumentError("neither --show nor --out-file is given, so nothing would come of it: give one")
     from . import api, choice, job
     from .render import render
-    from .sinks import PictureSink
-    from .sources import Item
+    from .sinks import PictureSink, guard
     from .window import Window
 
     target = Path(args.out_file).expanduser() if args.out_file is not None else None
@@ -178,7 +177,7 @@ def image(words: Sequence[str], prog: str | None = None) -> int:
     frame = api.read(args.img)
     named = (target.stem, target.suffix or Path(args.img).suffix) if target is not None else ("", "")
     if sink is not None:
-        job.guard(Item(named[0], Path(args.img).expanduser()), sink.path(*named))
+        guard(Path(args.img).expanduser(), sink.path(*named))
     wanted = choice.Choice(
         args.config,
         args.checkpoint,

@@ -7,19 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from . import sources
-from .errors import OutputError
-from .files import same_file
 from .hud import Meter
 from .motion import Wishes
 from .moving import Film, Shot, View
 from .pipeline import Pipeline
 from .screen import Screen
-from .sinks import JsonSink, PictureSink
+from .sinks import JsonSink, PictureSink, guard
 from .sources import Item
 from .types import Result
 
@@ -86,7 +83,7 @@ class Files:
             if sheets is not None:
                 self._sheets.append(self._stack.enter_context(sheets.film(stem)))
             if pictures is not None:
-                _guard(item, pictures.film_path(stem, item.suffix))
+                guard(item.path, pictures.film_path(stem, item.suffix))
                 sound = item.opens if keep_audio and not film.live else None
                 video = pictures.film(stem, item.suffix, film.fps, audio_from=sound, say=say)
                 self._video = self._stack.enter_context(video)
@@ -171,9 +168,3 @@ def _gentle_end(film: Film) -> Iterator[list[int]]:
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
-
-
-def _guard(item: Item, target: Path) -> None:
-    """Refuse to overwrite the film itself."""
-    if same_file(item.path, target):
-        raise OutputError(f"'{target}' is the input itself and would be overwritten: choose another folder")

@@ -23,7 +23,7 @@ from .names import check_names
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import Sample, pose_instances
-from .sinks import JsonSink, Namer, PictureSink
+from .sinks import JsonSink, Namer, PictureSink, guard
 from .sources import Item
 from .types import Boxes, Frame, Result
 from .window import Window
@@ -245,7 +245,7 @@ class _Outputs:
         """Return stem and ending of the drawn picture, and make sure that it is not the input itself."""
         named = (stem, item.suffix) if self._single is None else (self._single.stem, self._single.suffix)
         if self._pictures is not None:
-            job.guard(item, self._pictures.path(*named))
+            guard(item.path, self._pictures.path(*named))
         return named
 
     def film(self, item: Item, stem: str, film: Film, view: View) -> tuple[Files, Screen | None]:

@@ -14,12 +14,12 @@ import numpy as np
 
 from . import sources
 from .errors import LimnError, MissingExtraError, OutputError
-from .files import plain_json, same_file, write_whole
+from .files import plain_json, write_whole
 from .motion import Wishes
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import plain
-from .sinks import JsonSink, Namer, PictureSink
+from .sinks import JsonSink, Namer, PictureSink, guard
 from .sources import Item
 from .types import Boxes, Poses, Result
 from .window import Window
@@ -153,7 +153,7 @@ class _Work:
         """Process one picture; return whether more are wanted."""
         job, pictures = self.job, self.pictures
         if pictures is not None:
-            guard(item, pictures.path(stem, item.suffix))
+            guard(item.path, pictures.path(stem, item.suffix))
         frame = sources.read(item)
         draws = pictures is not None or self.window is not None
         result = self.found.one(frame, heat=job.look.heat if draws else "")
@@ -242,16 +242,6 @@ def _open_window(job: Job, complain: Say) -> Window | None:
             raise
         complain(str(error))
         return None
-
-
-def guard(item: Item, target: Path) -> None:
-    """Refuse to overwrite an input.
-
-    Raises:
-        OutputError: ``target`` is the file that the item is read from.
-    """
-    if same_file(item.path, target):
-        raise OutputError(f"'{target}' is the input itself and would be overwritten: choose another folder")
 
 
 def check_look(found: Pipeline, look: Look) -> None:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from .errors import ArgumentError, OutputError
-from .files import open_folder, plain_json, write_whole
+from .files import open_folder, plain_json, same_file, write_whole
 from .types import Result
 
 if TYPE_CHECKING:
@@ -158,6 +158,16 @@ class JsonSink(_FolderSink):
         from .video import VideoJson  # loads PyAV, which pictures do without
 
         return VideoJson(self.path(stem))
+
+
+def guard(source: Path | None, target: Path) -> None:
+    """Refuse to overwrite an input.
+
+    Raises:
+        OutputError: ``target`` is the file that is read.
+    """
+    if same_file(source, target):
+        raise OutputError(f"'{target}' is the input itself and would be overwritten: choose another folder")
 
 
 # -- names and numbers -----------------------------------------------------------------------------
