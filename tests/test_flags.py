@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is n
 
 DETECTOR, POSE = "limn/rtmdet_face-lite_288.py", "limn/rtmpose_face-lite_300w-160x160.py"
 PICTURES = (".png", ".jpg")
-ROUNDS = 120  # random commands for each demo
+ROUNDS = 300 if os.environ.get("LIMN_LONG") else 50  # random commands for each demo
 
 
 @dataclass(frozen=True)

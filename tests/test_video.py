@@ -1047,7 +1047,11 @@ fps = float(rate)
 def worker(code: str, folder: Path, rate: Fraction) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     command = [sys.executable, "-c", WORKER + code, str(folder), str(rate)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    # a job in the background of a shell ignores Ctrl-C, and so would what it starts
+    heard = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heard
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a signal to another process is no Ctrl-C there")
