@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -210,11 +211,26 @@ def test_threads_are_those_that_were_asked_for(case: Case) -> None:
     need("openvino")
     assert case.open("openvino", threads=1)._model.get_property("INFERENCE_NUM_THREADS") == 1
     assert case.open("onnxruntime", threads=1)._session.get_session_options().intra_op_num_threads == 1
-    spinning = "session.intra_op.allow_spinning"
-    assert case.open("onnxruntime")._session.get_session_options().get_session_config_entry(spinning) == "0"
     before = torch.get_num_threads()
     case.open("torch", threads=before + 1)(pictures(1, *case.source.size))
     assert torch.get_num_threads() == before
+
+
+def test_the_pictures_of_a_small_network_run_side_by_side(case: Case) -> None:
+    batch = pictures(5, *case.source.size)
+    alone, lanes = case.open("onnxruntime", threads=1), case.open("onnxruntime", threads=3)
+    for count in (1, 2, 3, 5):
+        for ours, theirs in zip(lanes(batch[:count]), alone(batch[:count]), strict=True):
+            assert distance(ours, theirs) <= 1e-6
+    lanes.close()
+
+
+def test_between_two_runs_no_thread_waits_awake(case: Case) -> None:
+    runtime, batch = case.open("onnxruntime", threads=2), pictures(1, *case.source.size)
+    runtime(batch)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.1
 
 
 # -- exported once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from . import EngineError
 from .hardware import usable_cores
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+# bytes of a network below which several threads within one operator cost more than they gain: it has one thread, and
+# the pictures of a batch run side by side
+SMALL = 8_000_000
 _NAMES = {CPU: "onnxruntime", CUDA: "onnxruntime, CUDA", TENSORRT: "onnxruntime, TensorRT"}
 
 
@@ -20,12 +24,11 @@ class OnnxRuntime:
     """A network in an ONNX file whose input is ``uint8 [N, H, W, 3]`` BGR.
 
     It computes in float32: TF32, which CUDA would take for float32, is switched off. It reports nothing to its
-    makers. The paths for CUDA and
-    TensorRT follow ONNX Runtime's documentation and were never run on a GPU.
+    makers. The paths for CUDA and TensorRT follow ONNX Runtime's documentation and were never run on a GPU.
 
     Args:
         path: the file.
-        threads: threads within one operator; 0 takes every core that this process may use.
+        threads: 0 takes every core that this process may use.
         device: "cpu", "cuda:0" ...
         tensorrt: let TensorRT run it; the first run for a size of batch builds an engine, which takes minutes.
         half: TensorRT may compute in float16.
@@ -49,10 +52,16 @@ class OnnxRuntime:
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = threads or usable_cores()
+        threads = threads or usable_cores()
+        self._lanes = threads if device == "cpu" and _bytes(path) < SMALL else 1
+        self._pool: ThreadPoolExecutor | None = None
+        options.intra_op_num_threads = 1 if self._lanes > 1 else threads
         options.inter_op_num_threads = 1
-        # waiting threads sleep: a spinning one takes the core that decodes the next picture
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Between two operators a thread waits awake for 50 us at most, and not at all between two runs: to put it to
+        # sleep each time costs a fifth of a small batch, and awake for long it takes the core that decodes the
+        # next picture. Versions that do not know the first of these options take their own time.
+        for name, value in (("intra_op.spin_duration_us", "50"), ("force_spinning_stop", "1")):
+            options.add_session_config_entry(f"session.{name}", value)
         providers = _providers(device, tensorrt, half, scratch)
         wanted = providers[0][0]
         if wanted not in onnxruntime.get_available_providers():
@@ -75,12 +84,25 @@ class OnnxRuntime:
         self.device = f"{device} ({_NAMES[running]}{precision})"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        lanes = min(self._lanes, len(batch))
+        if lanes < 2:
+            return self._run(batch)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._lanes - 1, "limn network")
+        first, *others = np.array_split(batch, lanes)
+        waiting = [self._pool.submit(self._run, part) for part in others]
+        found = [self._run(first), *(part.result() for part in waiting)]
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+    def _run(self, batch: np.ndarray) -> list[np.ndarray]:
         try:
             return self._session.run(None, {self._input: batch})
         except Exception as error:  # as above
             raise EngineError(f"ONNX Runtime failed on pictures {list(batch.shape)}: {_reason(error)}") from error
 
     def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
         del self._session
 
 
@@ -101,6 +123,12 @@ def missing_provider(device: str, tensorrt: bool = False) -> str:
         f"device '{device}' is not there for ONNX Runtime: the one that is installed has no {what}; "
         "pip install onnxruntime-gpu in place of onnxruntime, or use --device cpu"
     )
+
+
+def _bytes(path: Path) -> int:
+    """Return the size of a network: its file, and the weights that may lie beside it."""
+    weights = path.with_suffix(".weights")
+    return sum(file.stat().st_size for file in (path, weights) if file.is_file())
 
 
 def _reason(error: Exception) -> str:
