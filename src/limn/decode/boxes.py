@@ -82,11 +82,15 @@ def grid_distances(
     Returns:
         Boxes in picture pixels, best first.
     """
+    # a little less than the logit of the threshold, by more than what rounding does to a score
+    least = np.log(score_thr / (1 - score_thr)) - 0.01 if 0 < score_thr < 1 else -np.inf
     found = []
     for logits, distances, stride in zip(cls, reg, strides, strict=True):
-        scores = sigmoid(logits.reshape(len(logits), -1).astype(np.float32))
-        label, place = np.nonzero(scores > score_thr)
-        score = scores[label, place]
+        flat = logits.reshape(-1)
+        place = np.flatnonzero(flat > least)  # most are far below: only the rest are worth an exponential
+        score = sigmoid(flat[place].astype(np.float32))
+        place, score = place[score > score_thr], score[score > score_thr]
+        label, place = np.divmod(place, distances[0].size)
         if len(score) > nms_pre:
             best = np.argsort(-score, kind="stable")[:nms_pre]
             label, place, score = label[best], place[best], score[best]
@@ -130,15 +134,17 @@ def grid_offsets(
     """
     found = []
     for logits, offsets, objectness, stride in zip(cls, reg, obj, strides, strict=True):
-        probability = sigmoid(logits.reshape(len(logits), -1).astype(np.float32))
-        label = probability.argmax(0)
-        score = probability.max(0) * sigmoid(objectness.reshape(-1).astype(np.float32))
-        place = np.flatnonzero(score >= score_thr)
+        sure = sigmoid(objectness.reshape(-1).astype(np.float32))
+        place = np.flatnonzero(sure >= score_thr)  # no score exceeds the objectness
+        probability = sigmoid(logits.reshape(len(logits), -1)[:, place].astype(np.float32))
+        label, score = probability.argmax(0), probability.max(0, initial=0) * sure[place]
+        high = score >= score_thr
+        label, place, score = label[high], place[high], score[high]
         y, x = np.divmod(place, offsets.shape[-1])
         value = offsets.reshape(4, -1)[:, place].T
         center = (value[:, :2] + np.stack([x, y], 1).astype(np.float32)) * stride
         half = np.exp(value[:, 2:]) * (stride / 2)
-        found.append((np.concatenate([center - half, center + half], 1), score[place], label[place]))
+        found.append((np.concatenate([center - half, center + half], 1), score, label))
     boxes, scores, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
     boxes /= np.asarray([*factor, *factor], np.float32)
     return select(boxes, scores, labels, iou_threshold=iou_threshold, max_per_img=max_per_img)

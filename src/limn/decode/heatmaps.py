@@ -76,12 +76,12 @@ def msra_dark(
         Keypoints ``[N, K, 2]`` in input pixels and scores ``[N, K]``.
     """
     points, scores = _maxima(heatmaps)
-    logs = np.log(np.maximum(_blur(heatmaps, blur_kernel_size), 1e-10))
+    smooth = _blur(heatmaps, blur_kernel_size)
     height, width = heatmaps.shape[2:]
     x, y = points[..., 0].astype(np.int64), points[..., 1].astype(np.int64)
 
     def at(right: int, down: int) -> np.ndarray:
-        return _values(logs, x + right, y + down)
+        return np.log(np.maximum(_values(smooth, x + right, y + down), 1e-10))
 
     slope = np.stack([0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))], -1)
     dxx = 0.25 * (at(2, 0) - 2 * at(0, 0) + at(-2, 0))
@@ -110,16 +110,15 @@ def udp(heatmaps: np.ndarray, input_size: Sequence[int], blur_kernel_size: int =
         Keypoints ``[N, K, 2]`` in input pixels and scores ``[N, K]``.
     """
     points, scores = _maxima(heatmaps)
-    logs = np.log(_blur(heatmaps, blur_kernel_size).clip(1e-3, 50.0))
-    logs = np.pad(logs, ((0, 0), (0, 0), (1, 1), (1, 1)), "edge")
+    smooth = np.pad(_blur(heatmaps, blur_kernel_size), ((0, 0), (0, 0), (1, 1), (1, 1)), "edge")
     x, y = points[..., 0].astype(np.int64) + 1, points[..., 1].astype(np.int64) + 1
     n, k = points.shape[:2]
-    flat = logs.reshape(-1)
-    place = (np.arange(n * k).reshape(n, k) * logs.shape[2] + y) * logs.shape[3] + x
+    flat = smooth.reshape(-1)
+    place = (np.arange(n * k).reshape(n, k) * smooth.shape[2] + y) * smooth.shape[3] + x
 
     def at(right: int, down: int) -> np.ndarray:
         # a point without score is read from the map before its own, as in MMPose
-        return flat[place + right + down * logs.shape[3]]
+        return np.log(flat[place + right + down * smooth.shape[3]].clip(1e-3, 50.0))
 
     here = at(0, 0)
     slope = np.stack([0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))], -1)
