@@ -242,6 +242,55 @@ def test_what_is_not_touched_stays_as_it_was() -> None:
         assert not touched.any()
 
 
+SMALL, LARGE = 60, 200  # pixels
+
+
+@pytest.mark.parametrize("gap", [260, 90])  # beside each other, and the small one on the large one
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [("300w-68", "mmpose"), ("coco-17", "mmpose"), ("onehand10k-21", "mmpose"), ("coco-17", "openpose")],
+)
+def test_a_group_looks_as_if_drawn_one_after_the_other_the_largest_first(name: str, style: str, gap: int) -> None:
+    known, shape = keypoints.load(name), np.random.default_rng(2).uniform(0, 1, (len(keypoints.load(name)), 2))
+    both = [shape * LARGE + 20, shape * SMALL + (20 + gap, 80)]
+    together = draw(blank(420, 260), found(name, both), known, style=style)
+    np.testing.assert_array_equal(draw(blank(420, 260), found(name, both[::-1]), known, style=style), together)
+    one_by_one = blank(420, 260)
+    for points in both:
+        one_by_one = draw(one_by_one, found(name, [points]), known, style=style)
+    np.testing.assert_array_equal(together, one_by_one)
+
+
+@pytest.mark.parametrize("end", [(170.0, 30.0), (170.3, 30.6), (140.0, 140.0), (30.4, 170.0)])
+def test_a_line_grows_with_its_thickness_and_has_no_gap(end: tuple[float, float]) -> None:
+    points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    points[0, [5, 7]], scores[0, [5, 7]] = ((30, 30), end), 1
+    result, coco, image = found("coco-17", points, scores), keypoints.load("coco-17"), blank(200, 200)
+    length, along = np.hypot(*np.subtract(end, 30)), np.rint(np.linspace((30, 30), end, 21)[2:-2]).astype(int)
+    widths = []
+    for thickness in (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5):
+        touched = ink(draw(image, result, coco, radius=0, thickness=thickness, alpha=1), image)
+        full = ink(draw(image, result, coco, radius=0, thickness=9, alpha=1), image).max()
+        widths.append((touched / full).sum() / length)
+        if thickness >= 1.5:
+            assert touched[along[:, 1], along[:, 0]].min() > 0.8 * full
+        assert thickness < widths[-1] < thickness + 3
+    assert (np.diff(widths) > 0).all()
+
+
+def test_where_small_dots_overlap_the_later_one_is_on_top() -> None:
+    coco = keypoints.load("coco-17")
+    left, right = (coco.keypoint_colors[i][::-1].tolist() for i in SHOULDERS)
+    assert left != right
+    points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    points[0, SHOULDERS], scores[0, SHOULDERS] = ((28, 30), (31, 30)), 1
+    drawn = draw(blank(60, 60), found("coco-17", points, scores), coco, radius=2, thickness=0)
+    assert [drawn[30, x].tolist() for x in (27, 28)] == [left] * 2
+    assert [drawn[30, x].tolist() for x in (30, 31, 32)] == [right] * 3
+    assert left[0] == right[0] == 0, "neither has any blue"
+    assert drawn[30, 29, 0] <= 1, "at its edge one mixes with the other, not with the grey below both"
+
+
 def test_on_black_the_same_is_drawn_without_the_picture() -> None:
     image = np.full((200, 200, 3), 255, np.uint8)
     result = found("300w-68", [face(150, 20, 20)])
