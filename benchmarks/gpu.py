@@ -1,0 +1,146 @@
+"""Crops a second through RTMPose-m 256x192 on a GPU: limn's way against MMPose's, in one run.
+
+    python benchmarks/gpu.py [--json gpu.json]
+
+limn's way: float16, channels last, CUDA graphs, all crops in one call, without and with the mirrored second look.
+MMPose's way: torch eager in float32 with torch's defaults (which let cuDNN use TF32), one crop a call, each looked
+at twice. The weights are random and the same; from uint8 crops to outputs in numpy arrays, both; decoding is in
+neither. ``--device cpu`` runs the twin of the graphs in float32: it shows that the path works, not how fast it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limn import build, config
+from limn.errors import LimnError
+from limn.runtimes.torch import TorchRuntime, find_device, flat, import_torch
+
+CONFIG = "configs/body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"
+ONE_BY_ONE = 64  # crops after which one crop a call is taken to go on at its rate
+
+
+def network(seed: int = 0) -> Any:
+    """Return RTMPose-m with random weights."""
+    torch = import_torch()
+    torch.manual_seed(seed)
+    return build.network(config.load(CONFIG)["model"]).eval()
+
+
+def mmposes_way(net: Any, colours: build.Normalisation, device: Any) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Return a function that looks at crops as MMPose does."""
+    torch = import_torch()
+    net = net.to(device)
+    mean, std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (colours.mean, colours.std))
+
+    def look(crops: np.ndarray) -> list[np.ndarray]:
+        found = []
+        with torch.no_grad():
+            for crop in crops:
+                x = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).to(device)
+                x = ((x[[2, 1, 0]].float() - mean) / std)[None]
+                seen, mirrored = flat(net(x)), flat(net(x.flip(3)))
+                found.append([t.cpu().numpy() for t in (*seen, *mirrored)])
+        return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+
+    return look
+
+
+def seconds(call: Callable[[], object], at_least: float) -> float:
+    """Return the seconds of one call, from as many as fill some time."""
+    start, calls = time.perf_counter(), 0
+    while True:
+        call()
+        calls += 1
+        spent = time.perf_counter() - start
+        if spent >= at_least:
+            return spent / calls
+
+
+def measure(device: str, sizes: list[int], rounds: int, at_least: float) -> dict[str, Any]:
+    """Return crops a second of each way at each size: medians of rounds in which the ways take turns."""
+    spec = build.pose_spec(config.load(CONFIG))
+    where = find_device(device)
+    colours, net = spec.normalisation, network()
+    settings = (colours.mean, colours.std, colours.to_rgb, device)
+    ours = TorchRuntime(copy.deepcopy(net), *settings, half=where.type == "cuda", graphs=True)
+    theirs = mmposes_way(net, colours, where)
+    rng, rows, apart = np.random.default_rng(0), [], 0.0
+    for size in sizes:
+        crops = rng.integers(0, 256, (size, spec.size[1], spec.size[0], 3), np.uint8)
+        few = crops[:ONE_BY_ONE]
+        both = np.concatenate([crops, crops[:, :, ::-1]])
+        for _ in range(3):  # until what is recorded is recorded
+            ours(crops), ours(both)
+        wanted = theirs(few)
+        for found, reference in zip(ours(crops), wanted, strict=False):
+            apart = max(apart, relative(found[: len(few)], reference))
+        ways = {
+            "limn": (partial(ours, crops), size),
+            "limn_flip": (partial(ours, both), size),
+            "mmpose": (partial(theirs, few), len(few)),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, (call, count) in ways.items():
+                rates[name].append(count / seconds(call, at_least))
+        rows.append({"crops": size, **{name: statistics.median(values) for name, values in rates.items()}})
+    return {"device": ours.device, "twin": where.type == "cpu", "apart": apart, "rounds": rounds, "rows": rows}
+
+
+def relative(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the numbers as Markdown."""
+    note = "; the twin of its graphs runs, whose speed says nothing about a GPU" if found["twin"] else ""
+    lines = [
+        f"rtmpose-m 256x192, crops a second on {found['device']}{note}; outputs apart by {found['apart']:.1e}",
+        "",
+        "| crops | limn | limn, flip | MMPose's way, flip | ratio | ratio, flip |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        ours, flipped, theirs = row["limn"], row["limn_flip"], row["mmpose"]
+        lines.append(
+            f"| {row['crops']} | {ours:,.0f} | {flipped:,.0f} | {theirs:,.0f} "
+            f"| {ours / theirs:.1f} x | {flipped / theirs:.1f} x |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--sizes", type=int, nargs="+", help="crops at a time [1 8 64 512; on a CPU 1 3]")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    args = parser.parse_args()
+    try:
+        quick = find_device(args.device).type == "cpu"
+        sizes = args.sizes or ([1, 3] if quick else [1, 8, 64, 512])
+        found = measure(args.device, sizes, args.rounds, 0.0 if quick else 0.5)
+    except LimnError as error:
+        print(f"gpu.py: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    if not found["twin"] and "float16" not in found["device"]:
+        print("gpu.py: the network did not run in float16, so these numbers are not limn's best", file=sys.stderr)
+    print(table(found))
+    if args.json is not None:
+        args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
