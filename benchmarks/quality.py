@@ -1,6 +1,7 @@
 """Measure the bundled models on annotated faces, and the RTMDet code on a real checkpoint.
 
     python benchmarks/quality.py --shared ../shared
+    python benchmarks/quality.py --shared ../shared --int8
 
 NME is the mean distance of the 68 points as a share of the distance between the outer eye corners
 (indices 36 and 45). The instance that overlaps the annotated face most is the one measured; a face
@@ -23,7 +24,8 @@ sys.path.insert(0, str(ROOT / "training"))
 
 from faces import annotated, face_box, is_validation, overlap  # noqa: E402
 from false_alarm_regions import load_regions  # noqa: E402
-from limn import pipeline  # noqa: E402
+from limn import bundled, pipeline  # noqa: E402
+from limn.runtimes.engines import open_file  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,34 @@ def landmarks(found: pipeline.Pipeline, items: list[tuple[Path, np.ndarray]]) ->
     return Quality(np.asarray(errors), len(items))
 
 
+def with_networks(name: str, *, int8: bool) -> pipeline.Pipeline:
+    """Return a bundled model with its float32 networks, or with the int8 ones where it has them, on the CPU."""
+    found = pipeline.load(name, device="cpu")
+    detector, pose = map(open_file, bundled.find(name).networks(int8=int8))
+    found.detector.runtime, found.pose.runtime = detector, pose
+    return found
+
+
 def false_alarms(found: pipeline.Pipeline, data: Path) -> tuple[int, int]:
     """Return (boxes found, regions) on the regions without faces."""
     counts = [len(found.detector(image)) for _, image in load_regions(data)]
     return sum(counts), len(counts)
+
+
+def beside_int8(found: pipeline.Pipeline, small: pipeline.Pipeline, items: list[tuple[Path, np.ndarray]]) -> str:
+    """Compare the int8 networks with the float32 ones on annotated pictures, in one line each."""
+    before, after = landmarks(found, items), landmarks(small, items)
+    overlaps, lost, extra = [], 0, 0
+    for path, _ in items:
+        image = cv2.imread(str(path))
+        one, two = found.detector(image).xyxy, small.detector(image).xyxy
+        iou = overlap(one, two).max(axis=1, initial=0) if len(one) else np.zeros(0)
+        overlaps += iou[iou > 0.5].tolist()
+        lost += int((iou <= 0.5).sum())
+        extra += max(len(two) - int((iou > 0.5).sum()), 0)
+    change = 100 * (after.mean / before.mean - 1)
+    boxes = f"boxes: {lost} lost, {extra} more, mean IoU {np.mean(overlaps):.4f}"
+    return f"{after}; NME {change:+.2f} % of float32's; {boxes}"
 
 
 def real_detector(shared: Path) -> tuple[int, int, float, float]:
@@ -105,13 +131,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--model", default="face-lite")
+    parser.add_argument("--int8", action="store_true", help="measure the int8 files beside the float32 ones")
     args = parser.parse_args()
     data = args.shared / "data"
-    found = pipeline.load(args.model)
+    found = with_networks(args.model, int8=False)
     youtube = [(data / f, p) for _, f, p in annotated(data, "youtube_test")]
     held = [(data / f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
     print(f"youtube_test:          {landmarks(found, youtube)}")
     print(f"LFPW, held-out split:  {landmarks(found, held)}")
+    if args.int8:
+        small = with_networks(args.model, int8=True)
+        print(f"int8, youtube_test:    {beside_int8(found, small, youtube)}")
+        print(f"int8, LFPW held-out:   {beside_int8(found, small, held)}")
+        print("int8, false alarms:    {} on {} regions without faces".format(*false_alarms(small, data)))
     alarms, regions = false_alarms(found, data)
     print(f"false alarms:          {alarms} on {regions} regions without faces")
     matched, wanted, iou, score = real_detector(args.shared)

@@ -117,7 +117,8 @@ class Finder:
 
         Args:
             source: a path, an address, "webcam" or "webcam:1".
-            motion: fields of `limn.motion.Motion`: ``det_interval``, ``smooth``, ``follow``, ``max_persons``, ...
+            motion: fields of `limn.motion.Motion`: ``det_interval``, ``smooth``, ``follow``, ``max_persons``,
+                ``batch``, ...
 
         Raises:
             ArgumentError: an unknown field, or a picture.
@@ -149,7 +150,12 @@ class Finder:
 
 @named
 def load(
-    model: str = "face-lite", *, bbox_thr: float | None = None, device: str | None = None, backend: str = "auto"
+    model: str = "face-lite",
+    *,
+    bbox_thr: float | None = None,
+    device: str | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
 ) -> Finder:
     """Load a model by name, such as "face-lite", "face", "human", "wholebody", "hand".
 
@@ -158,13 +164,15 @@ def load(
         bbox_thr: boxes must score above it; None takes the model's own threshold.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
+        precision: "int8" takes int8 networks where the model has such, "auto" only where they are faster;
+            "float16" is for CUDA devices.
 
     Raises:
         ModelError: there is no such model.
         DownloadError: its weights cannot be had.
         DeviceError: the device is not there.
     """
-    return Finder(pipeline.load(model, bbox_thr=bbox_thr, device=device, backend=backend))
+    return Finder(pipeline.load(model, bbox_thr=bbox_thr, device=device, backend=backend, precision=precision))
 
 
 # -- MMPose's and MMDetection's

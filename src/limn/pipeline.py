@@ -19,7 +19,7 @@ import numpy as np
 
 from . import build, bundled, checkpoint, config, decode, heatmap, keypoints, suppress, zoo
 from .crop import Crop, letterbox
-from .errors import ArgumentError, ConfigError, ModelError
+from .errors import ArgumentError, ConfigError, ModelError, suggest
 from .keypoints import KeypointSet
 from .runtimes import Runtime
 from .runtimes.cache import Cache
@@ -27,6 +27,7 @@ from .runtimes.engines import CPU as CPU
 from .runtimes.engines import Engine as Engine
 from .runtimes.engines import Source, open_file, open_network
 from .runtimes.engines import choose_engine as choose_engine
+from .runtimes.hardware import int8_dot_products
 from .types import Boxes, Frame, Poses, Result
 from .zoo import store
 
@@ -34,8 +35,15 @@ BATCH = 16  # crops in one call of the pose network; more gains nothing on a CPU
 DETECTOR_BATCH = 4  # pictures in one call of the detector, likewise
 BBOX_THR = NMS_THR = 0.3  # of MMPose, for models that have no threshold of their own
 
+PRECISIONS = ("auto", "float32", "float16", "int8")
+
 Heat = Literal["", "all", "strongest"]  # no heatmaps, those of each keypoint, or one of the strongest to look at
 _log = logging.getLogger(__name__)
+
+
+def _batch(runtime: Runtime, size: int) -> int:
+    """Return how many pictures go into one call of a network for which a CPU would take ``size``."""
+    return 4 * size if runtime.device.startswith("cuda") else size
 
 
 class Detector:
@@ -73,8 +81,9 @@ class Detector:
         found = [Boxes.empty()] * len(images)
         for shape in dict.fromkeys(canvas.shape for canvas, _ in fitted):
             alike = [i for i, (canvas, _) in enumerate(fitted) if canvas.shape == shape]
-            for start in range(0, len(alike), DETECTOR_BATCH):
-                rows = alike[start : start + DETECTOR_BATCH]
+            step = _batch(self.runtime, DETECTOR_BATCH)
+            for start in range(0, len(alike), step):
+                rows = alike[start : start + step]
                 outputs = self.runtime(np.stack([fitted[i][0] for i in rows]))
                 for row, i in enumerate(rows):
                     found[i] = self._boxes([o[row] for o in outputs], shape, fitted[i][1])
@@ -153,8 +162,9 @@ class PoseEstimator:
         places = [(i, j) for i, crop in enumerate(crops) for j in range(len(crop))]
         k = len(self.keypoint_set)
         parts = [(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32), np.zeros((0, 1, 1, 1), np.float32))]
-        for start in range(0, len(places), BATCH):
-            chunk = places[start : start + BATCH]
+        step = _batch(self.runtime, BATCH)
+        for start in range(0, len(places), step):
+            chunk = places[start : start + step]
             # the crops of a picture stand together: each picture is cut once
             rows = {i: [j for n, j in chunk if n == i] for i, _ in chunk}
             cuts = [self.crop(boxes[i][js]).cut(images[i], self.spec.udp) for i, js in rows.items()]
@@ -273,6 +283,7 @@ def load(
     bbox_thr: float | None = None,
     device: str | None = None,
     backend: str = "auto",
+    precision: str = "auto",
     progress: zoo.Progress | None = None,
 ) -> Pipeline:
     """Load a model and its default detector by name; fetch what is not here yet.
@@ -282,20 +293,28 @@ def load(
         bbox_thr: boxes must score above it; None takes the model's own threshold.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device that an engine can use, else the CPU.
         backend: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
+        precision: "int8" takes the int8 form of a bundled model's networks, where they have one; "auto" does so on
+            a CPU with int8 dot products, and is "float32" elsewhere. "float16" is for CUDA devices.
         progress: called while weights are fetched.
 
     Raises:
         ModelError: there is no such model, or it is no pose model.
         DownloadError: its weights cannot be had.
-        ArgumentError: the threshold is not in 0..1, or there is no such backend.
+        ArgumentError: the threshold is not in 0..1, there is no such backend or precision, or no int8 form.
         DeviceError, MissingExtraError: the device or engine is not there.
     """
+    if precision not in PRECISIONS:
+        raise ArgumentError(
+            f"there is no precision '{precision}': use {', '.join(PRECISIONS)}.{suggest(precision, PRECISIONS)}"
+        )
     found = zoo.get(model)
     if found.kind != "pose":
         raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: name a pose model")
     if found.bundled is not None:
-        return _load_bundled(bundled.find(found.name), bbox_thr, device, backend)
-    engine = choose_engine(device, backend)
+        return _load_bundled(bundled.find(found.name), bbox_thr, device, backend, precision)
+    if precision == "int8":
+        raise ArgumentError(f"'{model}' has no int8 form: leave the precision out, or take {bundled.DEFAULT}")
+    engine = choose_engine(device, backend, half=precision == "float16")
     detector = zoo.detector_for(found)
     boxes = open_detector(
         detector.config,
@@ -308,15 +327,21 @@ def load(
     return Pipeline(boxes, open_pose(found.config, zoo.ensure(found, progress=progress), engine=engine))
 
 
-def _load_bundled(files: bundled.BundledModel, bbox_thr: float | None, device: str | None, backend: str) -> Pipeline:
+def _load_bundled(
+    files: bundled.BundledModel, bbox_thr: float | None, device: str | None, backend: str, precision: str
+) -> Pipeline:
     # it ships as ONNX, which torch does not run: a GPU counts only where ONNX Runtime can use it
-    engine = choose_engine(device, "onnxruntime" if backend == "auto" else backend)
+    engine = choose_engine(device, "onnxruntime" if backend == "auto" else backend, half=precision == "float16")
     threshold = _threshold(files.bbox_thr if bbox_thr is None else bbox_thr)
     detector = build.detector_spec(config.load(files.detector_config))
     pose = build.pose_spec(config.load(files.pose_config))
+    if precision == "int8" and engine.kind != "cpu":
+        raise ArgumentError(f"int8 runs on the CPU, not on '{engine.device}': use --device cpu, or leave it out")
+    int8 = precision == "int8" or (precision == "auto" and engine.kind == "cpu" and int8_dot_products())
+    detector_file, pose_file = files.networks(int8=int8)
     return Pipeline(
-        Detector(open_file(files.detector, engine), detector, bbox_thr=threshold),
-        PoseEstimator(open_file(files.pose, engine), pose, keypoints.load(files.keypoint_set)),
+        Detector(open_file(detector_file, engine), detector, bbox_thr=threshold),
+        PoseEstimator(open_file(pose_file, engine), pose, keypoints.load(files.keypoint_set)),
     )
 
 

@@ -47,8 +47,9 @@ class Layout:
             Float ``[N, K, 2]`` and ``[N, K]``. A computed point, such as the neck, has the lesser
             score of those it lies between; a point that is not shown has minus infinity.
         """
-        new_points = np.stack([points[:, list(origin)].mean(axis=1) for origin in self.origins], axis=1)
-        new_scores = np.stack([scores[:, list(origin)].min(axis=1) for origin in self.origins], axis=1)
+        first, last = np.array([(origin[0], origin[-1]) for origin in self.origins]).T
+        new_points = (points[:, first] + points[:, last]) / 2
+        new_scores = np.minimum(scores[:, first], scores[:, last])
         shown = self.keypoint_set.keypoint_colors.any(axis=1)
         return new_points, np.where(shown, new_scores, -np.inf)
 

@@ -73,7 +73,9 @@ class Engine:
                 f"the backend tensorrt runs on CUDA devices, not on '{self.device}': use --device cuda:0"
             )
         if self.half and self.kind != "cuda":
-            raise ArgumentError(f"float16 needs a CUDA device, and '{self.device}' is none: leave half out")
+            raise ArgumentError(f"float16 needs a CUDA device, and '{self.device}' is none: take float32")
+        if self.half and self.backend == "onnxruntime":
+            raise ArgumentError("the backend onnxruntime computes no float16: use --backend torch or tensorrt")
 
     @property
     def kind(self) -> str:

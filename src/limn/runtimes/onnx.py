@@ -80,7 +80,7 @@ class OnnxRuntime:
                 "CUDA and cuDNN of the versions that onnxruntime-gpu names; use --device cpu"
             )
         self._input = self._session.get_inputs()[0].name
-        precision = ", float16" if tensorrt and half else ""
+        precision = ", float16" if tensorrt and half else ", int8" if path.name.endswith(".int8.onnx") else ""
         self.device = f"{device} ({_NAMES[running]}{precision})"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:

@@ -55,7 +55,7 @@ class OpenVino:
         self._requests = [self._model.create_infer_request() for _ in range(max(1, count))]
         self._outputs = len(self._model.outputs)
         self._lock = threading.Lock()  # a request runs one batch at a time
-        self.device = "cpu (openvino)"
+        self.device = f"cpu (openvino{', int8' if path.name.endswith('.int8.onnx') else ''})"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         batch = np.ascontiguousarray(batch)
