@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limn import build, checkpoint, config
-from limn.errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError
+from limn import build, checkpoint, config, pipeline
+from limn.errors import ArgumentError, CheckpointError, DeviceError, LimnError, MissingExtraError
 from limn.runtimes import EngineError, engines, hardware
 from limn.runtimes.cache import NETWORK, Cache
 from limn.runtimes.engines import Engine, Source, choose_device, choose_engine, open_file, open_network
 from limn.runtimes.notes import decode, encode
 from limn.runtimes.onnx import import_onnxruntime
+from limn.runtimes.openvino import import_openvino
 from limn.zoo import store
 
 torch = pytest.importorskip("torch")
@@ -205,6 +206,34 @@ def test_nothing_but_float32_is_computed(case: Case) -> None:
     graph = onnx.load(next(case.cache.folder.glob(f"*/{NETWORK}"))).graph
     narrow = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.INT8}
     assert not narrow & {tensor.data_type for tensor in graph.initializer}
+
+
+def test_openvino_computes_bfloat16_only_where_it_is_asked_to(case: Case) -> None:
+    need("openvino")
+    batch = pictures(2, *case.source.size)
+    exact = case.open("openvino")(batch)
+    if "BF16" not in import_openvino()[0].get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(DeviceError, match="bfloat16"):
+            case.open("openvino", half=True)
+        return
+    quick = case.open("openvino", half=True)
+    assert quick.device == "cpu (openvino, bfloat16)"
+    apart = max(distance(ours, theirs) for ours, theirs in zip(quick(batch), exact, strict=True))
+    assert 1e-6 < apart < 0.3
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "reason"),
+    [
+        ("auto", "bfloat16", "take openvino"),
+        ("openvino", "float16", "torch or tensorrt"),
+        ("auto", "float16", "float16 needs a CUDA device"),
+        ("auto", "float", "Did you mean 'float32'"),
+    ],
+)
+def test_a_precision_that_nothing_computes_is_one_sentence(backend: str, precision: str, reason: str) -> None:
+    with pytest.raises(LimnError, match=reason):
+        pipeline.load(device="cpu", backend=backend, precision=precision)
 
 
 def test_threads_are_those_that_were_asked_for(case: Case) -> None:

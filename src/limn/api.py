@@ -165,7 +165,7 @@ def load(
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
         precision: "int8" takes int8 networks where the model has such, "auto" only where they are faster;
-            "float16" is for CUDA devices.
+            "float16" is for CUDA devices, "bfloat16" for OpenVINO on a CPU that has it.
 
     Raises:
         ModelError: there is no such model.

@@ -35,7 +35,7 @@ BATCH = 16  # crops in one call of the pose network; more gains nothing on a CPU
 DETECTOR_BATCH = 4  # pictures in one call of the detector, likewise
 BBOX_THR = NMS_THR = 0.3  # of MMPose, for models that have no threshold of their own
 
-PRECISIONS = ("auto", "float32", "float16", "int8")
+PRECISIONS = ("auto", "float32", "float16", "bfloat16", "int8")
 
 Heat = Literal["", "all", "strongest"]  # no heatmaps, those of each keypoint, or one of the strongest to look at
 _log = logging.getLogger(__name__)
@@ -294,7 +294,8 @@ def load(
         device: "cpu", "cuda:0" ...; None takes the first CUDA device that an engine can use, else the CPU.
         backend: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
         precision: "int8" takes the int8 form of a bundled model's networks, where they have one; "auto" does so on
-            a CPU with int8 dot products, and is "float32" elsewhere. "float16" is for CUDA devices.
+            a CPU with int8 dot products, and is "float32" elsewhere. "float16" is for CUDA devices, "bfloat16" for
+            OpenVINO on a CPU that has it (AMX).
         progress: called while weights are fetched.
 
     Raises:
@@ -303,10 +304,7 @@ def load(
         ArgumentError: the threshold is not in 0..1, there is no such backend or precision, or no int8 form.
         DeviceError, MissingExtraError: the device or engine is not there.
     """
-    if precision not in PRECISIONS:
-        raise ArgumentError(
-            f"there is no precision '{precision}': use {', '.join(PRECISIONS)}.{suggest(precision, PRECISIONS)}"
-        )
+    _check_precision(precision, backend)
     found = zoo.get(model)
     if found.kind != "pose":
         raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: name a pose model")
@@ -314,7 +312,7 @@ def load(
         return _load_bundled(bundled.find(found.name), bbox_thr, device, backend, precision)
     if precision == "int8":
         raise ArgumentError(f"'{model}' has no int8 form: leave the precision out, or take {bundled.DEFAULT}")
-    engine = choose_engine(device, backend, half=precision == "float16")
+    engine = choose_engine(device, backend, half=precision.endswith("float16"))
     detector = zoo.detector_for(found)
     boxes = open_detector(
         detector.config,
@@ -327,11 +325,21 @@ def load(
     return Pipeline(boxes, open_pose(found.config, zoo.ensure(found, progress=progress), engine=engine))
 
 
+def _check_precision(precision: str, backend: str) -> None:
+    if precision not in PRECISIONS:
+        raise ArgumentError(
+            f"there is no precision '{precision}': use {', '.join(PRECISIONS)}.{suggest(precision, PRECISIONS)}"
+        )
+    if (precision == "bfloat16") != (backend == "openvino") and precision.endswith("float16"):
+        which = "openvino" if precision == "bfloat16" else "torch or tensorrt"
+        raise ArgumentError(f"the backend {backend} does not compute in {precision}: take {which}, or float32")
+
+
 def _load_bundled(
     files: bundled.BundledModel, bbox_thr: float | None, device: str | None, backend: str, precision: str
 ) -> Pipeline:
     # it ships as ONNX, which torch does not run: a GPU counts only where ONNX Runtime can use it
-    engine = choose_engine(device, "onnxruntime" if backend == "auto" else backend, half=precision == "float16")
+    engine = choose_engine(device, "onnxruntime" if backend == "auto" else backend, half=precision.endswith("float16"))
     threshold = _threshold(files.bbox_thr if bbox_thr is None else bbox_thr)
     detector = build.detector_spec(config.load(files.detector_config))
     pose = build.pose_spec(config.load(files.pose_config))

@@ -46,7 +46,7 @@ class Engine:
         device: "cpu", "cuda:0" ... or "mps".
         threads: of a CPU; 0 takes every core that this process may use.
         hint: "latency", or "throughput" for many pictures a batch; OpenVINO alone tells them apart.
-        half: a CUDA device may compute in float16.
+        half: a CUDA device may compute in float16, OpenVINO on a CPU in bfloat16.
 
     Raises:
         ArgumentError: a value is none of these, or two contradict each other.
@@ -72,7 +72,7 @@ class Engine:
             raise ArgumentError(
                 f"the backend tensorrt runs on CUDA devices, not on '{self.device}': use --device cuda:0"
             )
-        if self.half and self.kind != "cuda":
+        if self.half and self.kind != "cuda" and self.backend != "openvino":
             raise ArgumentError(f"float16 needs a CUDA device, and '{self.device}' is none: take float32")
         if self.half and self.backend == "onnxruntime":
             raise ArgumentError("the backend onnxruntime computes no float16: use --backend torch or tensorrt")
@@ -257,7 +257,7 @@ def _run(name: str, path: Path, engine: Engine, scratch: Path | None) -> Runtime
     if name == "openvino":
         from .openvino import OpenVino
 
-        return OpenVino(path, engine.threads, hint=engine.hint)
+        return OpenVino(path, engine.threads, hint=engine.hint, half=engine.half)
     from .onnx import OnnxRuntime
 
     return OnnxRuntime(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtraError
+from ..errors import DeviceError, MissingExtraError
 from . import EngineError
 from .hardware import usable_cores
 
@@ -20,25 +20,29 @@ from .hardware import usable_cores
 class OpenVino:
     """A network in an ONNX file whose input is ``uint8 [N, H, W, 3]`` BGR.
 
-    It computes in float32: left to itself, OpenVINO takes bfloat16 on processors that have it. It reports nothing
-    to its makers: left to itself, each import of it does.
+    It computes in float32 unless it is told otherwise: left to itself, OpenVINO takes bfloat16 on processors that
+    have it. It reports nothing to its makers: left to itself, each import of it does.
 
     Args:
         path: the file.
         threads: 0 takes every core that this process may use.
         hint: "latency" gives one batch all threads; "throughput" runs the pictures of a batch side by side,
             each on few threads.
+        half: compute in bfloat16, which takes a third of the time on a processor with AMX and moves points a little.
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
+        DeviceError: the processor does not compute in bfloat16.
         EngineError: the file is not a network that OpenVINO can load.
     """
 
-    def __init__(self, path: Path, threads: int = 0, *, hint: str = "latency") -> None:
+    def __init__(self, path: Path, threads: int = 0, *, hint: str = "latency", half: bool = False) -> None:
         core, reader = import_openvino()
+        if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise DeviceError("this processor does not compute in bfloat16: leave the precision out")
         settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "EXECUTION_MODE_HINT": "ACCURACY",
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "EXECUTION_MODE_HINT": "PERFORMANCE" if half else "ACCURACY",
             "PERFORMANCE_HINT": hint.upper(),
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
             # threads that are bound to a core wait for it while other programs use it
@@ -55,7 +59,8 @@ class OpenVino:
         self._requests = [self._model.create_infer_request() for _ in range(max(1, count))]
         self._outputs = len(self._model.outputs)
         self._lock = threading.Lock()  # a request runs one batch at a time
-        self.device = f"cpu (openvino{', int8' if path.name.endswith('.int8.onnx') else ''})"
+        precision = ", bfloat16" if half else ", int8" if path.name.endswith(".int8.onnx") else ""
+        self.device = f"cpu (openvino{precision})"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         batch = np.ascontiguousarray(batch)
