@@ -110,6 +110,16 @@ def test_bad_pictures_do_not_stop_the_good_ones(photo: Path) -> None:
     assert json.loads((folder / "j" / "dot.json").read_text()) == []
 
 
+def test_pictures_go_together_in_the_number_that_is_asked_for(photo: Path, portrait: np.ndarray) -> None:
+    cv2.imwrite(str(photo.parent / "mirror.png"), portrait[:, ::-1])
+    for batch in ("1", "auto"):
+        done = limn("run", photo.parent, "--batch", batch, "--json", batch, cwd=photo.parent.parent)
+        assert done.returncode == 0, done.stderr
+    for name in ("eileen.json", "mirror.json"):
+        assert (photo.parents[1] / "1" / name).read_bytes() == (photo.parents[1] / "auto" / name).read_bytes()
+    assert failed_clearly(limn("run", photo, "--batch", "some", cwd=photo.parent), "'some'", "auto or a whole number")
+
+
 def test_odd_pictures_give_the_same_face(tmp_path: Path, portrait: np.ndarray) -> None:
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
     cv2.imwrite(str(tmp_path / "plain.png"), portrait)

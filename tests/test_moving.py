@@ -20,7 +20,7 @@ from limn.motion import Motion, Wishes, parse_size
 from limn.moving import Film, View, Watcher
 from limn.pipeline import Pipeline
 from limn.render import Look
-from limn.types import Boxes, Frame, Result
+from limn.types import Boxes, Frame, Poses, Result
 from limn.video import VideoSink, VideoSource
 
 
@@ -44,19 +44,31 @@ def clip(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path
     return path
 
 
+class Looking:
+    """A detector that counts at how many pictures it looks."""
+
+    def __init__(self, detector: Any) -> None:
+        self.detector, self.calls = detector, list[int]()
+
+    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+        self.calls.append(len(images))
+        return self.detector.many(images)
+
+
 class Counting(Pipeline):
     """Counts what is detected, and takes its time."""
 
     def __init__(self, stages: Pipeline, seconds: float = 0.0) -> None:
-        super().__init__(stages.detector, stages.pose)
-        self.seconds, self.detected, self.carried, self.heats = seconds, 0, 0, set[str]()
+        super().__init__(Looking(stages.detector), stages.pose)  # type: ignore[arg-type]
+        self.seconds, self.calls, self.heats = seconds, list[int](), set[str]()
+
+    @property
+    def detected(self) -> int:
+        return sum(self.detector.calls)  # type: ignore[union-attr]
 
     def many(self, frames: Sequence[Frame], boxes: Sequence[Boxes] | None = None, *, heat: Any = "") -> list[Result]:
         self.heats.add(heat)
-        if boxes is None:
-            self.detected += len(frames)
-        else:
-            self.carried += len(frames)
+        self.calls.append(len(frames))
         time.sleep(self.seconds)
         return super().many(frames, boxes, heat=heat)
 
@@ -83,7 +95,7 @@ def test_nothing_is_drawn_that_nobody_sees(faces: Pipeline, clip: Path) -> None:
 def test_the_detector_rests_between_its_turns(faces: Pipeline, clip: Path) -> None:
     stages = Counting(faces)
     shots = watched(stages, clip, Motion(det_interval=5))
-    assert (stages.detected, stages.carried) == (6, 24)
+    assert (stages.detected, sum(stages.calls)) == (6, 30)
     every = watched(faces, clip)
     for ours, theirs in zip(shots, every, strict=True):
         assert ours.result.track_ids.tolist() == [1]
@@ -101,10 +113,132 @@ def test_the_detector_looks_at_once_where_nobody_is_left(faces: Pipeline, portra
     assert stages.detected >= 5
 
 
+# -- frames that go together
+
+
+def films(frames: Sequence[Frame], stages: Pipeline, motion: Motion) -> list[Result]:
+    return [result for _, result in Watcher(stages, motion, fps=25).run(frames)]
+
+
+def the_same(a: Result, b: Result) -> bool:
+    parts = [(r.boxes.xyxy, r.boxes.scores, r.keypoints, r.scores, r.track_ids) for r in (a, b)]
+    return all(x.tobytes() == y.tobytes() for x, y in zip(*parts, strict=True)) and a.index == b.index
+
+
+@pytest.fixture(scope="module")
+def frames(portrait: np.ndarray) -> list[Frame]:
+    return [Frame(panned(portrait, i), "walk", i, i / 25) for i in range(26)]
+
+
+@pytest.mark.parametrize("batch", [2, 4, 7, None])
+def test_frames_of_a_file_go_together_and_give_what_each_gives_alone(
+    faces: Pipeline, frames: list[Frame], batch: int | None
+) -> None:
+    alone, stages = Watcher(faces, Motion(), fps=25), Counting(faces)
+    together = films(frames, stages, Motion(batch=batch))
+    assert all(the_same(result, alone(frame)) for result, frame in zip(together, frames, strict=True))
+    size = batch or 4
+    assert stages.calls == [size] * (26 // size) + [26 % size] * (26 % size > 0)
+    assert stages.detector.calls == stages.calls
+
+
+def test_large_frames_go_together_in_smaller_numbers(faces: Pipeline, portrait: np.ndarray) -> None:
+    large = cv2.resize(portrait, (3000, 2000))
+    stages = Counting(faces)
+    films([Frame(large, "large", i) for i in range(3)], stages, Motion())
+    assert stages.calls == [1, 1, 1]
+
+
+def test_frames_of_a_camera_go_alone(faces: Pipeline, frames: list[Frame]) -> None:
+    stages = Counting(faces)
+    list(Watcher(stages, Motion(batch=8), live=True).run(frames))
+    assert set(stages.calls) == {1}
+
+
+def test_between_two_turns_of_the_detector_boxes_go_from_one_to_the_next(faces: Pipeline, frames: list[Frame]) -> None:
+    results = films(frames, faces, Motion(det_interval=5))
+    seen = np.stack([result.boxes.xyxy[0] for result in results[:11]])
+    for start in (0, 5):
+        straight = np.linspace(seen[start], seen[start + 5], 6)
+        np.testing.assert_allclose(seen[start : start + 6], straight, atol=0.01)
+    assert np.abs(seen[5] - seen[0]).max() > 3, "the picture pans"
+
+
+def test_turns_of_the_detector_stay_the_same_where_frames_are_too_large_to_wait_for_it(
+    faces: Pipeline, portrait: np.ndarray
+) -> None:
+    large = cv2.resize(portrait, (4000, 3000))
+    stages = Counting(faces)
+    results = films([Frame(large, "large", i, i / 25) for i in range(7)], stages, Motion(det_interval=3))
+    assert [result.index for result in results] == list(range(7))
+    assert stages.detected == 3
+
+
+@pytest.mark.parametrize("motion", [Motion(), Motion(det_interval=4), Motion(smooth="file")])
+def test_what_came_before_a_source_broke_is_found(faces: Pipeline, frames: list[Frame], motion: Motion) -> None:
+    def breaks() -> Iterator[Frame]:
+        yield from frames[:7]
+        raise InputError("the disk is gone")
+
+    found = []
+    with pytest.raises(InputError, match="disk"):  # noqa: PT012
+        for _, result in Watcher(faces, motion, fps=25).run(breaks()):
+            found.append(result.index)
+    assert found == list(range(7))
+
+
+# -- the detector's economy
+
+
+class Guessing:
+    """A pose network that learnt nothing: its points are anywhere in the box."""
+
+    def __init__(self, pose: Any) -> None:
+        self.keypoint_set, self.noise = pose.keypoint_set, np.random.default_rng(0)
+
+    def many(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], **more: Any) -> list[Poses]:
+        found = []
+        for xyxy in boxes:
+            place = self.noise.uniform(size=(len(xyxy), len(self.keypoint_set), 2))
+            points = xyxy[:, None, :2] + place * (xyxy[:, None, 2:] - xyxy[:, None, :2])
+            found.append(Poses(points.astype(np.float32), self.noise.uniform(0, 1, place.shape[:2]).astype(np.float32)))
+        return found
+
+
+class Standing:
+    """A detector that sees the same two people, a little elsewhere each time."""
+
+    def __init__(self) -> None:
+        self.noise, self.looks = np.random.default_rng(1), 0
+
+    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+        self.looks += len(images)
+        people = np.array([[20, 20, 120, 140], [180, 40, 280, 200]])
+        return [
+            Boxes(
+                (people + self.noise.normal(0, 1, people.shape)).astype(np.float32),
+                np.array([0.9, 0.8], np.float32),
+                np.zeros(2, np.int64),
+            )
+            for _ in images
+        ]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_points_that_mean_nothing_do_not_call_the_detector_at_every_frame(faces: Pipeline, live: bool) -> None:
+    stages = Pipeline(Standing(), Guessing(faces.pose))  # type: ignore[arg-type]
+    wall = np.zeros((240, 320, 3), np.uint8)
+    frames = [Frame(wall, "wall", i, i / 25) for i in range(200)]
+    watcher = Watcher(stages, Motion(det_interval=5), live=live, fps=25)
+    results = [result for _, result in watcher.run(frames)]
+    assert stages.detector.looks <= 1.3 * 40  # type: ignore[union-attr]
+    assert all(result.track_ids.tolist() in ([1, 2], [2, 1]) for result in results[60:]), "nobody is lost"
+
+
 def test_a_detector_that_costs_nothing_never_rests(faces: Pipeline, clip: Path) -> None:
-    stages = Counting(Pipeline(pipeline.WholeImage(), faces.pose))
-    watched(stages, clip, Motion(det_interval=5))
-    assert stages.carried == 0
+    stages = Pipeline(pipeline.WholeImage(), faces.pose)
+    shots = watched(stages, clip, Motion(det_interval=5))
+    assert all(shot.result.boxes.xyxy.tolist() == [[0, 0, 320, 240]] for shot in shots)
 
 
 def test_without_tracking_there_are_no_numbers(faces: Pipeline, clip: Path) -> None:
@@ -206,6 +340,7 @@ def test_a_film_that_is_never_watched_is_closed(clip: Path, faces: Pipeline) -> 
     [
         ({"det_interval": 0}, "0th"),
         ({"smooth": "fil"}, "'file'"),
+        ({"batch": 0}, "not 0"),
         ({"track": False, "follow": "largest"}, "follow"),
         ({"track": False, "det_interval": 5, "smooth": "live"}, "det_interval and smooth"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -381,6 +381,61 @@ def test_a_box_that_leaves_the_picture_calls_the_detector_and_is_not_looked_at()
         assert ids(carried) == [1]
     assert tracker.needs_detection
     assert len(tracker.boxes(SIZE)) == 0
+
+
+def test_boxes_go_towards_what_the_detector_sees_next_where_that_is_known() -> None:
+    tracker = Tracker("coco-17", **PLAIN)
+    there, gone = person(400), person(900)
+    for i in range(5):
+        tracker.update(result([there, gone], i / 30))
+    coming = result([there + np.array([60, 20])])
+    ways = tracker.boxes(SIZE, coming.boxes, 4).xyxy
+    np.testing.assert_allclose(ways[0], box_of(there) + np.tile((15, 5), 2), atol=0.01)
+    np.testing.assert_allclose(ways[1], box_of(gone), atol=1)  # nobody is seen near: carried by its points
+    np.testing.assert_allclose(tracker.boxes(SIZE, coming.boxes, 1).xyxy[0], coming.boxes.xyxy[0], atol=0.01)
+    assert tracker.boxes(SIZE, Boxes.empty(), 4).xyxy.shape == (2, 4)
+
+
+def looks(poses: Callable[[int, bool], np.ndarray], frames: int = 200, interval: int = 5) -> list[int]:
+    """Return the frames at which the detector looks at one who is posed like that."""
+    tracker, since, looked = Tracker("coco-17", **PLAIN), interval, list[int]()
+    stands = [box_of(person(600))]
+    for i in range(frames):
+        detects = since >= interval or tracker.needs_detection
+        found = result([poses(i, detects)], i / 30, boxes=stands if detects else tracker.boxes(SIZE).xyxy)
+        if not detects and not tracker.trusts(found):
+            detects, found = True, result([poses(i, True)], i / 30, boxes=stands)
+        since = 1 if detects else since + 1
+        looked += [i] if detects else []
+        tracker.update(found, detected=detects)
+    return looked
+
+
+def test_the_detector_is_called_ever_less_for_poses_that_it_makes_no_better() -> None:
+    noise = rng()
+    looked = looks(lambda i, detects: person(600) + noise.normal(0, 40, (17, 2)))
+    assert len([i for i in looked if i < 20]) > 4, "at first it is tried"
+    assert len([i for i in looked if i >= 100]) <= 21, "and then at every fifth frame alone"
+
+
+def test_the_detector_is_still_called_where_that_helps() -> None:
+    noise = rng()
+
+    def astray(i: int, detects: bool) -> np.ndarray:
+        return person(600) + noise.normal(0, 0.5 if detects or i % 4 else 40, (17, 2))
+
+    assert set(range(4, 200, 4)) <= set(looks(astray)), "each pose that goes astray is found again at once"
+
+
+def test_one_who_moves_wildly_for_a_moment_is_believed_again_later() -> None:
+    noise = rng()
+
+    def wild(i: int, detects: bool) -> np.ndarray:
+        return person(600) + noise.normal(0, 40 if i < 60 or (i in (151, 152) and not detects) else 0.5, (17, 2))
+
+    looked = looks(wild)
+    assert len([i for i in looked if 100 <= i < 150]) == 10
+    assert {151, 152} & set(looked)
 
 
 def test_between_detections_nobody_is_new() -> None:

@@ -75,6 +75,7 @@ def run(
     show: Annotated[bool, typer.Option("--show", help="Watch in a window [cameras, streams].")] = False,
     headless: Annotated[bool, typer.Option("--headless", help="No window; tell the speed.")] = False,
     det_interval: Annotated[int | None, _option("Detect each Nth frame [files 1, live 5].", "N", min=1)] = None,
+    batch: Annotated[str, _option("Pictures that go together: auto or N [auto].", "N", hidden=True)] = "auto",
     smooth: Annotated[str | None, _option("off, live or file [files off, live live].", "HOW")] = None,
     follow: Annotated[str | None, _option("One person: largest, center, X,Y, id:N.", "WHOM")] = None,
     max_persons: Annotated[int | None, _option("Not more people than that.", "N", min=1)] = None,
@@ -99,6 +100,9 @@ def run(
     backend: Annotated[
         str, _option("auto, onnxruntime, openvino, torch or tensorrt [auto].", "NAME", hidden=True)
     ] = "auto",
+    precision: Annotated[
+        str, _option("auto, float32, float16, bfloat16 or int8 [auto].", "NAME", hidden=True)
+    ] = "auto",
     _all: Annotated[
         bool, typer.Option("--help-all", callback=_all_help, is_eager=True, help="Show rarer options too.")
     ] = False,
@@ -113,7 +117,7 @@ def run(
     limn run rtsp://camera/1 --headless --jsonl - | your-program
     """
     from . import job, pipeline
-    from .motion import Motion, Wishes, parse_size
+    from .motion import Motion, Wishes, parse_batch, parse_size
     from .render import Look
     from .sinks import JsonSink
 
@@ -124,7 +128,7 @@ def run(
     if live and headless and out is None and json is None and jsonl is None:
         raise ArgumentError("--headless without --out, --json or --jsonl, so nothing would come of it: give one")
     wishes = Wishes(
-        Motion(det_interval, track, max_persons, follow, smooth),
+        Motion(det_interval, track, max_persons, follow, smooth, parse_batch(batch)),
         keep_audio=keep_audio,
         camera_size=parse_size(camera_size),
         camera_fps=camera_fps,
@@ -137,7 +141,12 @@ def run(
         wanted = job.Job(
             inputs=tuple(inputs),
             open=lambda: pipeline.load(
-                model, bbox_thr=bbox_thr, device=device, backend=backend, progress=job.show_download
+                model,
+                bbox_thr=bbox_thr,
+                device=device,
+                backend=backend,
+                precision=precision,
+                progress=job.show_download,
             ),
             look=Look(
                 kpt_thr=kpt_thr,
@@ -176,6 +185,7 @@ def bench(
     json: Annotated[Path | None, _option("File for the numbers.", "FILE")] = None,
     device: Annotated[str | None, _option("cpu, cuda:0 ... [a GPU if there is one].", "NAME")] = None,
     backend: Annotated[str, _option("auto, onnxruntime, openvino, torch or tensorrt [auto].", "NAME")] = "auto",
+    precision: Annotated[str, _option("auto, float32, float16, bfloat16 or int8 [auto].", "NAME")] = "auto",
 ) -> None:
     """Measure what this machine reaches, stage by stage.
 
@@ -187,8 +197,16 @@ def bench(
     from . import job, pipeline
     from .files import write_whole
 
-    stages = pipeline.load(model, device=device, backend=backend, progress=job.show_download)
-    words = ["--model", model, "--backend", backend, *(["--device", device] if device else [])]
+    stages = pipeline.load(model, device=device, backend=backend, precision=precision, progress=job.show_download)
+    words = [
+        "--model",
+        model,
+        "--backend",
+        backend,
+        "--precision",
+        precision,
+        *(["--device", device] if device else []),
+    ]
     report = stopwatch.measure(
         stages,
         model,

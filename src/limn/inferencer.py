@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,7 +295,7 @@ def _generate(
         outputs = _Outputs(call, len(items), stack)
         batch: list[_Entry] = []
         bars = stack.enter_context(job.Bars(shows_bar))
-        for number, item in enumerate(bars.over(items)):
+        for number, item in enumerate(bars.over(items, len(items), films=bool(items) and items[0].moving)):
             stem, _ = namer.name(item.stem)
             if item.moving:
                 try:
@@ -331,7 +331,8 @@ def _film(
 
     if call.bboxes is not None and len(call.bboxes):
         raise ArgumentError(f"bboxes are given for pictures, and '{item.source}' is a video: leave them out")
-    view, wishes = View(call.look), Wishes(call.motion)
+    motion = replace(call.motion, batch=call.motion.batch or call.batch_size)
+    view, wishes = View(call.look), Wishes(motion)
     with films.opened(item, stages, wishes, view, draws=call.draws, say=_log.warning) as film:
         files, screen = outputs.film(item, stem, film, view)
         shots: list[Shot] = []

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from . import sources
-from .errors import LimnError, MissingExtraError, OutputError
+from .errors import InputError, LimnError, MissingExtraError, OutputError
 from .files import plain_json, write_whole
-from .motion import Wishes
+from .flow import Flow
+from .motion import AUTO_BATCH, BATCH_PIXELS, Wishes
 from .pipeline import Pipeline
 from .render import Look, render
 from .samples import plain
 from .sinks import JsonSink, Namer, PictureSink, guard
 from .sources import Item
-from .types import Boxes, Poses, Result
+from .types import Boxes, Frame, Poses, Result
 from .window import Window
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .video import VideoJson
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,14 @@ def run(job: Job, *, say: Say, complain: Say) -> int:
         namer = Namer(item.stem for item in items)
         watched = items[0].moving and sys.stderr.isatty()
         work.bars = stack.enter_context(Bars(shown=job.bar or len(items) > 1 or watched))
-        for item in work.bars.over(items):
+        flow = stack.enter_context(Flow())
+        for sight in work.bars.over(work.sights(items, flow), len(items), films=items[0].moving):
+            item = sight.item
             stem, renamed = namer.name(item.stem)
             if renamed:
                 say(f"{item.source}: '{item.stem}' is taken by an earlier input, so its files are named '{stem}'")
             try:
-                goes_on = work.film(item, stem) if item.moving else work.picture(item, stem)
+                goes_on = work.film(item, stem) if item.moving else work.picture(sight, stem)
             except LimnError as error:
                 complain(str(error))
                 work.tally.failed += 1
@@ -137,6 +141,40 @@ class Tally:
 
 
 @dataclass
+class Sight:
+    """One input on its way; a video or camera is opened only when its turn comes."""
+
+    item: Item
+    frame: Frame | None = None  # of a picture that could be read
+    error: LimnError | None = None  # why it could not
+    result: Result | None = None  # where it was looked at together with others
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Sight]]:
+    """Read pictures, and yield them in order, up to ``size`` together or fewer where they are large."""
+    batch: list[Sight] = []
+    pixels = 0
+    for item in items:
+        sight = Sight(item)
+        if not item.moving:
+            try:
+                sight.frame = sources.read(item)
+            except LimnError as error:
+                sight.error = error
+        own = 0 if sight.frame is None else sight.frame.image.size // 3
+        if batch and (item.moving or pixels + own > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(sight)
+        pixels += own
+        if item.moving or len(batch) >= size:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+@dataclass
 class _Work:
     """What is open while a job runs."""
 
@@ -149,19 +187,44 @@ class _Work:
     complain: Say
     bars: Bars = field(init=False)
 
-    def picture(self, item: Item, stem: str) -> bool:
-        """Process one picture; return whether more are wanted."""
-        job, pictures = self.job, self.pictures
+    def sights(self, items: list[Item], flow: Flow) -> Iterator[Sight]:
+        """Yield each input with what is found in it, if it is a picture: read ahead in a thread, found in batches."""
+        wanted = self.job.wishes.motion.batch or AUTO_BATCH
+        size = 1 if self.window is not None else wanted  # nobody waits for pictures that are not shown yet
+        batches: Iterable[list[Sight]] = _batches(items, size)
+        if len(items) > 1 and not any(item.address for item in items):  # Ctrl-C would wait for a silent server
+            batches = flow.ahead(batches, 1)
+        heat = self.job.look.heat if self.draws else ""
+        for batch in batches:
+            frames = [sight.frame for sight in batch if sight.frame is not None]
+            results: Iterator[Result] | None = None
+            if len(frames) > 1:
+                with suppress(LimnError):  # whose picture it is turns out one by one
+                    results = iter(self.found.many(frames, heat=heat))
+            for sight in batch:
+                if sight.frame is not None and results is not None:
+                    sight.result = next(results)
+                yield sight
+
+    @property
+    def draws(self) -> bool:
+        return self.pictures is not None or self.window is not None
+
+    def picture(self, sight: Sight, stem: str) -> bool:
+        """Write and show one picture; return whether more are wanted."""
+        job, pictures, item = self.job, self.pictures, sight.item
         if pictures is not None:
             guard(item.path, pictures.path(stem, item.suffix))
-        frame = sources.read(item)
-        draws = pictures is not None or self.window is not None
-        result = self.found.one(frame, heat=job.look.heat if draws else "")
+        if sight.frame is None:
+            raise sight.error or InputError(f"'{item.source}' cannot be read")
+        frame, result = sight.frame, sight.result
+        if result is None:
+            result = self.found.one(frame, heat=job.look.heat if self.draws else "")
         for sheet in job.lines:
             sheet.write(result)
         if job.sheets is not None:
             job.sheets.write(stem, result)
-        drawn = render(frame.image, result, self.found.pose, job.look) if draws else frame.image
+        drawn = render(frame.image, result, self.found.pose, job.look) if self.draws else frame.image
         if pictures is not None:
             pictures.write(stem, drawn, item.suffix)
         self.tally.pictures += 1
@@ -180,8 +243,7 @@ class _Work:
 
         job, wishes = self.job, self.job.wishes
         view = View(job.look)
-        draws = self.pictures is not None or self.window is not None
-        with films.opened(item, self.found, wishes, view, draws=draws, say=self.say) as film:
+        with films.opened(item, self.found, wishes, view, draws=self.draws, say=self.say) as film:
             files = films.Files(
                 item,
                 stem,
@@ -282,12 +344,18 @@ class Bars:
         if self._progress is not None:
             self._progress.stop()
 
-    def over(self, items: list[Item]) -> Iterator[Item]:
-        """Yield the items, and show how many are done where there are several or one picture."""
-        if self._progress is None or (len(items) == 1 and items[0].moving):
-            yield from items
+    def over(self, inputs: Iterable[T], count: int, *, films: bool) -> Iterator[T]:
+        """Yield the inputs, and show how many are done where there are several or one picture.
+
+        Args:
+            inputs: ``count`` of them.
+            count: how many.
+            films: whether the first is a video, which has a bar of its own.
+        """
+        if self._progress is None or (count == 1 and films):
+            yield from inputs
         else:
-            yield from self._progress.track(items, description="inputs")
+            yield from self._progress.track(inputs, total=count, description="inputs")
 
     @contextmanager
     def film(self, name: str, count: int | None) -> Iterator[Callable[[], None]]:

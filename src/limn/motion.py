@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from .errors import ArgumentError, suggest
 
 LIVE_INTERVAL = 5  # frames from detection to detection in live sources, where nothing else is asked for
+AUTO_BATCH = 4  # frames or pictures that go through the networks together, where nothing else is asked for
+BATCH_PIXELS = 9_000_000  # that a batch has at most, where it is more than one: four of 1920 x 1080
 SMOOTHING = ("off", "live", "file")
 
 
@@ -23,6 +25,8 @@ class Motion:
         smooth: "off"; "live", a One-Euro filter that knows the past alone; or "file", local polynomials
             that know about a second of the future too, and fill short gaps. None takes "live" for live
             sources and "off" for files.
+        batch: frames of a file that go through the networks together, where the detector looks at every frame;
+            None takes as many as pay. Results are the same. Frames of live sources go alone.
 
     Raises:
         ArgumentError: a value without sense.
@@ -33,10 +37,13 @@ class Motion:
     max_persons: int | None = None
     follow: str | None = None
     smooth: str | None = "off"
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.det_interval is not None and self.det_interval < 1:
             raise ArgumentError(f"the detector looks at every 1st, 2nd, ... frame, not at every {self.det_interval}th")
+        if self.batch is not None and self.batch < 1:
+            raise ArgumentError(f"a batch has 1, 2, ... frames or pictures, not {self.batch}")
         if self.smooth is not None and self.smooth not in SMOOTHING:
             raise ArgumentError(
                 f"there is no smoothing '{self.smooth}'.{suggest(self.smooth, SMOOTHING)} Give {', '.join(SMOOTHING)}."
@@ -79,3 +86,16 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not found:
         raise ArgumentError(f"a camera's size is given as 1280x720, not as '{text}'")
     return int(found[1]), int(found[2])
+
+
+def parse_batch(text: str) -> int | None:
+    """Read how many pictures go together: a whole number, or "auto", which is None.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    if text.strip().lower() == "auto":
+        return None
+    if not re.fullmatch(r"0*[1-9]\d{0,3}", text.strip()):
+        raise ArgumentError(f"--batch is '{text}' where auto or a whole number from 1 to 9999 is needed")
+    return int(text)

@@ -16,8 +16,9 @@ from types import TracebackType
 
 import numpy as np
 
+from .errors import LimnError
 from .flow import Flow
-from .motion import LIVE_INTERVAL, Motion
+from .motion import AUTO_BATCH, BATCH_PIXELS, LIVE_INTERVAL, Motion
 from .pipeline import Heat, Pipeline, WholeImage
 from .render import Look, render
 from .tracking import LagSmoother, OneEuro, Tracker
@@ -25,6 +26,7 @@ from .types import Boxes, Frame, Result
 from .video import CameraSource, Newest, VideoSource
 
 READ_AHEAD = 4  # frames of a file that are decoded before they are asked for
+SPAN_PIXELS = 21_000_000  # of frames that wait for the detector's next turn: ten of 1920 x 1080
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,20 @@ class View:
     look: Look = field(default_factory=Look)
 
 
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Frames that follow each other, and what the detector saw in them."""
+
+    frames: list[Frame]
+    boxes: list[Boxes]  # of all of them, of the first, or of none
+
+
 class Watcher:
     """Finds people in the frames of one source, given one after the other, and tells them apart.
+
+    Of a file several frames go through the networks together, with the same results as one by one. Where the
+    detector rests between its turns, it looks at its next turn ahead of time (see `spans`), and the boxes of the
+    frames between the two lie between theirs. Of a live source each frame goes alone.
 
     Args:
         stages: detector and pose estimator.
@@ -54,10 +68,11 @@ class Watcher:
     """
 
     def __init__(self, stages: Pipeline, motion: Motion, *, live: bool = False, fps: float = 30.0) -> None:
-        self._stages = stages
+        self._stages, self._live = stages, live
         self._interval = motion.det_interval or (LIVE_INTERVAL if live else 1)
         if isinstance(stages.detector, WholeImage) or not motion.track:
             self._interval = 1
+        self._batch = motion.batch or AUTO_BATCH
         smooth = motion.smooth or ("live" if live else "off")
         self._since = self._interval  # frames since the detector looked
         self._tracker: Tracker | None = None
@@ -72,35 +87,118 @@ class Watcher:
         self._smoother = LagSmoother(fps) if motion.track and smooth == "file" else None
 
     def __call__(self, frame: Frame, *, heat: Heat = "") -> Result:
-        """Return what is found in the next frame, with ``track_ids``; see `smoothed` for "file" smoothing."""
+        """Return what is found in the next frame, with ``track_ids``; see `run` for "file" smoothing."""
         tracker = self._tracker
         if tracker is None:
             return self._stages.one(frame, heat=heat)
-        detects = self._since >= self._interval or tracker.needs_detection
-        boxes: list[Boxes] | None = None
-        if not detects:
-            height, width = frame.image.shape[:2]
-            boxes = [tracker.boxes((width, height))]
-        result = self._stages.many([frame], boxes, heat=heat)[0]
-        if not detects and not tracker.trusts(result):
-            detects, result = True, self._stages.one(frame, heat=heat)
-        self._since = 1 if detects else self._since + 1
-        return tracker.update(result, detected=detects)
+        if self._since >= self._interval or tracker.needs_detection:
+            return self._update(self._stages.one(frame, heat=heat))
+        return self._carry(tracker, frame, heat)
 
     def run(self, frames: Iterable[Frame], heat: Callable[[], Heat] = lambda: "") -> Iterator[tuple[Frame, Result]]:
         """Yield each frame with its result, in order; those of "file" smoothing come about a second late."""
-        waiting: deque[Frame] = deque()
-        for frame in frames:
-            result = self(frame, heat=heat())
-            if self._smoother is None:
-                yield frame, result
-                continue
-            waiting.append(frame)
-            for ready in self._smoother.push(result):
-                yield waiting.popleft(), ready
-        if self._smoother is not None:
-            for ready in self._smoother.finish():
-                yield waiting.popleft(), ready
+        return self.find(self.spans(frames), heat)
+
+    def spans(self, frames: Iterable[Frame]) -> Iterator[Span]:
+        """Yield the frames in order, with what the detector sees at its turns.
+
+        It shares a thread with `find`: on two cores nothing is gained where the two networks run at once.
+        """
+        if self._live:
+            yield from (Span([frame], []) for frame in frames)
+            return
+        detector, done = self._stages.detector, 0
+        if self._interval == 1:
+            for group in groups(frames, self._batch, BATCH_PIXELS):
+                yield Span(group, detector.many([f.image for f in group]))
+            return
+        for group in groups(frames, self._interval, SPAN_PIXELS):
+            turn = done % self._interval == 0
+            yield Span(group, detector.many([group[0].image]) if turn else [])
+            done += len(group)
+
+    def find(self, spans: Iterable[Span], heat: Callable[[], Heat] = lambda: "") -> Iterator[tuple[Frame, Result]]:
+        """Yield each frame of the spans with its result, see `run`; ``heat`` tells what heatmaps are wanted."""
+        smoother, waiting = self._smoother, deque[Frame]()
+        if smoother is None:
+            yield from self._find(spans, heat)
+            return
+        try:
+            for frame, result in self._find(spans, heat):
+                waiting.append(frame)
+                yield from ((waiting.popleft(), ready) for ready in smoother.push(result))
+        except LimnError:
+            yield from zip(waiting, smoother.finish(), strict=True)
+            raise
+        yield from zip(waiting, smoother.finish(), strict=True)
+
+    def _find(self, spans: Iterable[Span], heat: Callable[[], Heat]) -> Iterator[tuple[Frame, Result]]:
+        if self._live:
+            yield from ((frame, self(frame, heat=heat())) for span in spans for frame in span.frames)
+        elif self._interval == 1 or self._tracker is None:
+            for span in spans:
+                results = self._stages.many(span.frames, span.boxes, heat=heat())
+                yield from ((f, self._update(r)) for f, r in zip(span.frames, results, strict=True))
+        else:
+            for span, after in with_next(spans):
+                for i, frame in enumerate(span.frames):
+                    if i == 0 and span.boxes:
+                        result = self._update(self._stages.many([frame], span.boxes, heat=heat())[0])
+                    else:
+                        coming = after.boxes[0] if after is not None and after.boxes else None
+                        result = self._carry(self._tracker, frame, heat(), coming, len(span.frames) - i + 1)
+                    yield frame, result
+
+    def _update(self, result: Result, detected: bool = True) -> Result:
+        if self._tracker is None:
+            return result
+        self._since = 1 if detected else self._since + 1
+        return self._tracker.update(result, detected=detected)
+
+    def _carry(self, tracker: Tracker, frame: Frame, heat: Heat, coming: Boxes | None = None, steps: int = 1) -> Result:
+        """Look where people should be; where they are not found there, let the detector look too."""
+        height, width = frame.image.shape[:2]
+        boxes = tracker.boxes((width, height), coming, steps)
+        result = self._stages.many([frame], [boxes], heat=heat)[0]
+        trusted = tracker.trusts(result)
+        return self._update(result if trusted else self._stages.one(frame, heat=heat), not trusted)
+
+
+def groups(frames: Iterable[Frame], size: int, pixels: int) -> Iterator[list[Frame]]:
+    """Yield frames in groups of ``size``, each cut into several where it has more ``pixels`` in all.
+
+    An error of the source comes after the frames that came before it.
+    """
+    group: list[Frame] = []
+    try:
+        for i, frame in enumerate(frames, 1):
+            group.append(frame)
+            largest = max(f.image.shape[0] * f.image.shape[1] for f in group)
+            if i % size == 0 or (len(group) + 1) * largest > pixels:
+                yield group
+                group = []
+    except LimnError:
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
+
+
+def with_next(spans: Iterable[Span]) -> Iterator[tuple[Span, Span | None]]:
+    """Yield each span with the one after it; an error of the source comes after the spans before it."""
+    held: Span | None = None
+    try:
+        for span in spans:
+            if held is not None:
+                yield held, span
+            held = span
+    except LimnError:
+        if held is not None:
+            yield held, None
+        raise
+    if held is not None:
+        yield held, None
 
 
 class Film:

@@ -15,6 +15,7 @@ STRETCH = 0.02  # sizes, a side moved against the others since then: the outermo
 BRISK = 0.01  # sizes, moved from one frame to the next
 COAST = 1.0  # seconds in which one who is not seen comes to rest
 PACE = 0.1  # seconds over which a velocity is averaged
+WILD = 4.0  # frames of patience from which on the points mean nothing
 
 
 class Track:
@@ -36,8 +37,12 @@ class Track:
         self.missed = 0  # frames since then
         self.idle = 0.0  # seconds since then
         self.velocity = np.zeros(2)  # pixels per second
-        self.behind = -1  # the number of the one behind whom it vanished
+        self.behind = -1  # the number of the one beside whom it vanished
         self.change = 0.0  # of its shape when it was last seen, see `reshaped`
+        self._after: tuple[float, np.ndarray] | None = None  # seconds, and the box then
+        self.since = 0  # frames since the detector saw it
+        self.patience = 1.0  # frames after which a doubtful pose may call the detector early
+        self.doubted = False  # whether a pose was doubtful since the detector saw it
 
     def see(self, seen: Seen, row: int, detected: bool) -> None:
         """Take in that it is the instance of that row."""
@@ -58,6 +63,12 @@ class Track:
             self.steady = self.smoothing(self.steady, float(sizes(box)), self.idle)
         self.points, self.weights, self.box = points, weights, box
         self.hits, self.missed, self.idle = self.hits + 1, 0, 0.0
+        self._after = None
+
+    @property
+    def wild(self) -> bool:
+        """Whether the points jump about whatever the detector says, so that they tell nothing about the box."""
+        return self.patience >= WILD
 
     def shift(self, seconds: float) -> np.ndarray:
         """Return how far, ``[2]`` in pixels, it will be from where it was last seen."""
@@ -88,10 +99,17 @@ class Track:
         """Return its box ``[4]`` so many seconds after it was last seen.
 
         The detector's last box: moved as all points together did since, each side then moved as the
-        outermost point on that side did.
+        outermost point on that side did. It stays where it is where the points mean nothing.
         """
+        if self._after is None or self._after[0] != seconds:
+            self._after = seconds, self._box_after(seconds)
+        return self._after[1]
+
+    def _box_after(self, seconds: float) -> np.ndarray:
         points, weights, box = self.anchor
         both = weights * self.weights
+        if self.wild:
+            return self.box
         if not both.any():
             return np.asarray(self.box + np.tile(self.shift(seconds), 2))
         size = max(float(sizes(box)), 1.0)
@@ -110,7 +128,7 @@ class Track:
         """Go on in a picture whose sides (x, y) are ``factor`` times as long."""
         twice = np.tile(factor, 2)
         points, weights, box = self.anchor
-        self.anchor = (points * factor, weights, box * twice)
+        self.anchor, self._after = (points * factor, weights, box * twice), None
         self.points, self.velocity, self.box = self.points * factor, self.velocity * factor, self.box * twice
         if self.smoothing is not None:
             self.smoothing.rescale(factor)

@@ -17,10 +17,12 @@ from .matching import SAME, SIGMA, Seen, iou, likeness, oks, pairs, sizes
 from .track import Track
 
 REACH = 0.5  # of its sides: how far round its box one is looked for who was found nowhere else
-BEHIND = 0.3  # of the box of one who vanishes, inside that of another: it went behind that one
 TWIN = 0.9  # OKS above which two carried poses are on the same person
 JUMP = 1.5  # a carried pose that grows or shrinks by more from one frame to the next is not believed
 INSIDE = 0.3  # a box of which less is inside the picture is not looked at
+GROW = 1.15  # times the patience with somebody after a detection in vain: five of them, and it is twice as long
+FAR = 8.0  # times `max_change`: where a detected pose changes by more, one such detection is enough
+SHRINK = 1.5  # the same divided by it after one that helped, or that nobody asked for
 
 
 class Tracker:
@@ -40,6 +42,9 @@ class Tracker:
                 detects, result = True, pipeline.one(frame)
             since = 1 if detects else since + 1
             result = tracker.update(result, detected=detects)
+
+    Each early look must earn itself. Where a pose is no more believed after it than before (the network may be
+    weak, or the person far away), more and more frames pass before that person calls the detector again.
 
     Args:
         keypoint_set: of the results, or its name.
@@ -87,6 +92,9 @@ class Tracker:
         self._subject: Track | None = None
         self._last_number = 0
         self._lost = False  # whether a carried pose was lost in the last frame
+        self._asked: list[Track] = []  # those whose carried poses called the detector on the next frame
+        self._looked: tuple[Result, Seen, dict[int, Track]] | None = None  # what `trusts` made of the next frame
+        self._patience = 1.0  # that newcomers begin with: the least of those who are there
         self._size = (1, 1)  # of the last frame
         self._timestamp, self._period = math.nan, 1 / fps
 
@@ -107,11 +115,19 @@ class Tracker:
         self._check(result)
         self._resize(result.size)
         self._elapse(result.timestamp)
-        seen = Seen.of(result)
-        found = self._match(seen) if detected else self._carried(seen)
+        looked, self._looked = self._looked, None
+        if not detected and looked is not None and looked[0] is result:
+            seen, found = looked[1:]
+        else:
+            seen = Seen.of(result)
+            found = self._match(seen) if detected else self._carried(seen)
+        lost = [] if detected else [t for t in self._wanted if self._asks(t, t not in found.values())]
         for row, track in found.items():
             track.see(seen, row, detected)
-        self._give_up(list(found.values()), detected)
+            self._judge(track, detected)
+        self._asked = []
+        self._lost = any(not t.missed for t in lost)
+        self._give_up(list(found.values()))
         if detected:
             found |= self._newcomers(seen, found)
         for track in found.values():
@@ -133,16 +149,25 @@ class Tracker:
             track_ids=np.array([found[r].number if r in found else -1 for r in rows.tolist()], np.int64),
         )
 
-    def boxes(self, frame_size: tuple[int, int]) -> Boxes:
+    def boxes(self, frame_size: tuple[int, int], coming: Boxes | None = None, steps: int = 1) -> Boxes:
         """Return where to look for the people of the last frame in the next one, best first.
 
         Args:
             frame_size: (width, height) of the next frame in pixels; boxes end at its edge.
+            coming: what the detector sees ``steps`` frames from now, where that is known: boxes of people who
+                are there go towards theirs in equal steps, in place of being carried by the points.
+            steps: frames from the last to that one.
         """
         carried = sorted((t for t in self._tracks if self._in_view(t)), key=lambda t: -t.score)
         if not carried:
             return Boxes.empty()
-        xyxy = np.stack([t.box_after(self._period) for t in carried]) * np.tile(np.divide(frame_size, self._size), 2)
+        xyxy = np.stack([t.box_after(self._period) for t in carried])
+        if coming is not None and len(coming) and frame_size == self._size:
+            then = np.stack([t.box + np.tile(t.shift(steps * self._period), 2) for t in carried])
+            near = iou(then, coming.xyxy.astype(np.float64))
+            for i, j in pairs(np.where(near > SAME, near, 0)):
+                xyxy[i] = carried[i].box + (coming.xyxy[j] - carried[i].box) / steps
+        xyxy = xyxy * np.tile(np.divide(frame_size, self._size), 2)
         return Boxes(
             xyxy.clip(0, np.tile(frame_size, 2)).astype(np.float32),
             np.array([t.score for t in carried], np.float32),
@@ -150,7 +175,7 @@ class Tracker:
         )
 
     def trusts(self, result: Result) -> bool:
-        """Return whether the poses found in the boxes of `boxes` are still those people's; nothing is remembered.
+        """Return whether the poses found in the boxes of `boxes` are still those people's.
 
         Where not, a carried box went astray or is about to: run the detector on that same frame, and give
         `update` what comes of it. Without that, `update` leaves out poses that are lost, keeps doubtful
@@ -164,22 +189,44 @@ class Tracker:
         """
         self._check(result)
         seen, wait = Seen.of(result), self._since_last(result.timestamp)
-        rows = {id(track): row for row, track in self._carried(seen, wait).items()}
+        found = self._carried(seen, wait)
+        rows = {id(track): row for row, track in found.items()}
         wanted = [t for t in self._wanted if self._in_view(t)]
-        return result.size == self._size and all(
-            id(t) in rows and t.reshaped(seen, rows[id(t)]) <= self.max_change for t in wanted
-        )
+        self._asked = [
+            t for t in wanted if self._asks(t, id(t) not in rows or t.reshaped(seen, rows[id(t)]) > self.max_change)
+        ]
+        same_size = result.size == self._size
+        self._looked = (result, seen, found) if same_size else None
+        return same_size and not self._asked
 
     @property
     def needs_detection(self) -> bool:
         """Whether the detector should run on the next frame: somebody was lost, nobody is in view, or a pose
         changes so much that it cannot carry a box."""
         there = [t for t in self._wanted if self._in_view(t)]
-        return self._lost or not there or any(t.change > self.max_change for t in there)
+        self._asked = [t for t in there if self._asks(t, t.change > self.max_change)]
+        return self._lost or not there or bool(self._asked)
 
     @property
     def _wanted(self) -> list[Track]:
         return self._tracks if self._rule is None else [t for t in self._tracks if t is self._subject]
+
+    def _asks(self, track: Track, doubtful: bool) -> bool:
+        """Return whether somebody whose carried pose is doubtful calls the detector already."""
+        return doubtful and track.since + 1 >= int(track.patience)
+
+    def _judge(self, track: Track, detected: bool) -> None:
+        """Have more patience with somebody whose early detection was in vain, and less where there was no doubt."""
+        doubtful = track.change > self.max_change
+        if not detected:
+            track.since, track.doubted = track.since + 1, track.doubted or doubtful
+            return
+        if track in self._asked and doubtful:
+            if track.since == 0 or track.patience > 1:  # else it may have gone astray before
+                track.patience *= 2 if track.change > FAR * self.max_change else GROW
+        elif not doubtful and (track in self._asked or not track.doubted):
+            track.patience = max(1.0, track.patience / SHRINK)
+        track.since, track.doubted = 0, False
 
     def _check(self, result: Result) -> None:
         if result.keypoints.shape[1] != len(self.keypoint_set):
@@ -239,7 +286,7 @@ class Tracker:
         share_out(known, alike)
         share_out(~known, alike)
         share_out(known | ~known, near)
-        # who vanished behind somebody comes out from behind that one
+        # who vanished beside somebody was hidden by that one, and comes out beside it
         front = {tracks[i].number: row for row, i in found.items()}
         hidden = np.array([t.missed > 0 and t.behind in front for t in tracks])
         if hidden.any() and len(found) < len(seen.boxes):
@@ -260,15 +307,14 @@ class Tracker:
             twins = oks(points[:1], points[1:], weights[:1], weights[1:], sizes(seen.boxes[[row]]), self._sigmas)
             jump = track.grown(points[0], weights[0])
             scored = seen.sureness[row] >= self.min_score * track.sureness
-            if scored and 1 / JUMP < jump < JUMP and not (twins > TWIN).any():
+            like_before = scored and 1 / JUMP < jump < JUMP
+            if (like_before or track.wild) and not (twins > TWIN).any():
                 good[row] = track
         return good
 
-    def _give_up(self, seen: list[Track], detected: bool) -> None:
+    def _give_up(self, seen: list[Track]) -> None:
         """Forget those who were missed too often, who were never confirmed, and who left the picture."""
-        missing = [t for t in self._tracks if t not in seen]
-        self._lost = not detected and any(not t.missed for t in missing if t in self._wanted)
-        for track in missing:
+        for track in [t for t in self._tracks if t not in seen]:
             track.missed += 1
             if track.missed == 1:
                 track.behind = self._hides(track, seen)
@@ -278,14 +324,13 @@ class Tracker:
                 self._tracks.remove(track)
 
     def _hides(self, track: Track, seen: list[Track]) -> int:
-        """Return the number of the one whose box covers most of where a track should be, or -1."""
-        box, front = track.box + np.tile(track.shift(track.idle), 2), [t for t in seen if t.number > 0]
+        """Return the number of the one beside whom a track vanished, or -1."""
+        front = [t for t in seen if t.number > 0]
         if not front:
             return -1
-        boxes = np.stack([t.box for t in front])
-        low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-        covered = np.prod((high - low).clip(0), axis=1) / max(float(sizes(box)) ** 2, 1.0)
-        return front[int(covered.argmax())].number if covered.max() > BEHIND else -1
+        box = track.box + np.tile(track.shift(track.idle), 2)
+        beside = iou(box[None], np.stack([t.box for t in front]), REACH)[0]
+        return front[int(beside.argmax())].number if beside.max() > SAME else -1
 
     def _newcomers(self, seen: Seen, found: dict[int, Track]) -> dict[int, Track]:
         """Start a track for each instance that is nobody's, the best first."""
@@ -294,7 +339,10 @@ class Tracker:
         if self.max_persons is not None and self._rule is None:
             nobody = nobody[: max(0, self.max_persons - len(self._tracks))]
         started = {row: Track(self.smoothing() if self.smoothing else None) for row in nobody}
+        if self._tracks:
+            self._patience = min(t.patience for t in self._tracks)
         for row, track in started.items():
+            track.patience = self._patience
             track.see(seen, row, detected=True)
         self._tracks += started.values()
         return started
