@@ -1,0 +1,118 @@
+"""rtmlib's side of the comparison. It runs in rtmlib's own environment, where limn is not installed.
+
+    python rtmlib_peer.py CLIP RECORD DETECTOR.onnx POSE.onnx INTERVAL POINTS TARGET
+
+For each line on standard input the clip goes through rtmlib's PoseTracker once, is drawn and written; a line of JSON
+on standard output says how long that took. What the networks find is replaced as in `record`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import record
+
+KPT_THR = 0.3  # of limn and of MMPose
+
+
+class Known:
+    """A network of rtmlib that is run in full, and whose findings are replaced.
+
+    Args:
+        network: rtmlib's detector or pose estimator.
+        frames: what was found beforehand.
+    """
+
+    def __init__(self, network: Any, frames: Sequence[record.Found]) -> None:
+        self.network, self.frames = network, frames
+        self.frame = 0  # number of the one that is looked at
+        self.pictures = 0  # given to the network
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+
+class KnownBoxes(Known):
+    """Its boxes are replaced."""
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        self.pictures += 1
+        self.network(image)
+        return self.frames[self.frame].detected
+
+
+class KnownPoses(Known):
+    """Its points are replaced, where that is wanted."""
+
+    recorded = True
+
+    def __call__(self, image: np.ndarray, bboxes: Any = ()) -> tuple[np.ndarray, np.ndarray]:
+        self.pictures += max(1, len(bboxes))  # without boxes it takes the whole picture
+        points, scores = self.network(image, bboxes=bboxes)
+        if not self.recorded:
+            return points, scores
+        return self.frames[self.frame].put(np.asarray(bboxes), points, scores)
+
+
+def play(tracker: Any, clip: str, target: str) -> int:
+    """Run a clip, draw and write it; return its frames."""
+    from rtmlib import draw_skeleton
+
+    film, writer, count = cv2.VideoCapture(clip), None, 0
+    while True:
+        there, image = film.read()
+        if not there:
+            break
+        tracker.det_model.frame = tracker.pose_model.frame = count
+        points, scores = tracker(image)
+        drawn = draw_skeleton(image.copy(), points, scores, kpt_thr=KPT_THR)
+        if writer is None:
+            size = (image.shape[1], image.shape[0])
+            writer = cv2.VideoWriter(target, cv2.VideoWriter.fourcc(*"mp4v"), film.get(cv2.CAP_PROP_FPS), size)
+        writer.write(drawn)
+        count += 1
+    film.release()
+    if writer is not None:
+        writer.release()
+    return count
+
+
+def main() -> None:
+    clip, recorded, detector, pose, interval, points, target = sys.argv[1:]
+    with redirect_stdout(sys.stderr):  # rtmlib prints what it loads
+        import rtmlib
+
+        solution = partial(rtmlib.Custom, det_class="YOLOX", det=detector, pose_class="RTMPose", pose=pose)
+        tracker = rtmlib.PoseTracker(solution, det_frequency=int(interval), backend="onnxruntime", device="cpu")
+    frames = record.load(Path(recorded))
+    tracker.det_model, tracker.pose_model = (
+        KnownBoxes(tracker.det_model, frames),
+        KnownPoses(tracker.pose_model, frames),
+    )
+    tracker.pose_model.recorded = points == "recorded"
+    for _ in sys.stdin:
+        tracker.reset()
+        tracker.det_model.pictures = tracker.pose_model.pictures = 0
+        began = time.perf_counter()
+        count = play(tracker, clip, target)
+        told = {
+            "seconds": time.perf_counter() - began,
+            "frames": count,
+            "detector": tracker.det_model.pictures,
+            "crops": tracker.pose_model.pictures,
+        }
+        print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""What the comparisons share: weights, a clip, stand-ins for what random networks find, and rounds in turn."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import record
+from limn import bench, build, config, pipeline
+from limn.errors import InputError
+from limn.motion import Motion
+from limn.moving import Film, View
+from limn.pipeline import Detector, Engine, Pipeline, PoseEstimator
+from limn.runtimes.hardware import usable_cores
+from limn.types import Boxes, Poses
+from limn.video import VideoSink, VideoSource
+
+PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
+BOX_THR = 0.3  # of MMPose's demo, for boxes
+CARRIED = 10  # frames for which one is looked for whom the detector misses
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network: its config, and the name of its weights where they can be drawn again."""
+
+    config: str
+    case: str
+
+
+DETECTOR = Model("demo/mmdetection_cfg/yolox-s_8xb8-300e_coco-face.py", "det-yolox-s-face")
+FACE = Model("configs/face_2d_keypoint/rtmpose/face6/rtmpose-m_8xb256-120e_face6-256x256.py", "face-rtmpose-m")
+BODY = Model("configs/body_2d_keypoint/rtmpose/body8/rtmpose-m_8xb256-420e_body8-256x192.py", "human-rtmpose-m")
+
+
+# -- weights and clips ------------------------------------------------------------------------------------------
+
+
+def checkpoint(model: Model, folder: Path) -> Path:
+    """Return the ``.pth`` of a network, written once: the drawn weights of the parity data, else torch's own."""
+    path = folder / f"{model.case}.pth"
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    if (PARITY / f"{model.case}.npz").is_file():
+        spec = importlib.util.spec_from_file_location("parity_weights", PARITY / "weights.py")
+        if spec is not None and spec.loader is not None:
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return Path(module.write_checkpoint(model.case, path))
+    import torch
+
+    torch.manual_seed(0)
+    torch.save({"state_dict": build.network(config.load(model.config)["model"]).state_dict()}, path)
+    return path
+
+
+def clip(video: Path | None, frames: int, folder: Path) -> Path:
+    """Return a clip of the first frames of a video, or of something that moves where none is given.
+
+    Raises:
+        InputError: the video cannot be read, or is shorter.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{video.stem if video else 'made'}-{frames}.mp4"
+    if video is None:
+        return bench._made_up(path, frames)
+    with VideoSource(video) as source, VideoSink(path, source.fps, crf=16) as sink:
+        for frame in islice(source, frames):
+            sink.write(frame.image)
+        if sink.frames < frames:
+            raise InputError(f"'{video}' has {sink.frames} frames where {frames} are asked for: give fewer --frames")
+    return path
+
+
+# -- stand-ins --------------------------------------------------------------------------------------------------
+
+
+class Stage:
+    """What was found beforehand in each frame of a clip, by the frame's pixels."""
+
+    def __init__(self, path: Path) -> None:
+        self.frames: list[record.Found] = []
+        self._places: dict[bytes, int] = {}
+        stages = pipeline.load("face-lite")
+        with VideoSource(path) as source:
+            for frame in source:
+                found = stages.one(frame)
+                parts = (found.boxes.xyxy, found.boxes.scores, found.keypoints, found.scores)
+                self._places[_print(frame.image)] = len(self.frames)
+                self.frames.append(self._with_missed(stages.pose, frame.image, record.Found(*parts)))
+        reader = cv2.VideoCapture(str(path))  # it may read other colours
+        for i in range(len(self.frames)):
+            self._places[_print(reader.read()[1])] = i
+        reader.release()
+        if not any(len(found.boxes) for found in self.frames):  # a clip that is made up shows nobody
+            self.frames = [_three_in_a_row(*source.size)] * len(self.frames)
+
+    def _with_missed(self, pose: PoseEstimator, image: np.ndarray, found: record.Found) -> record.Found:
+        """Add the points of those whom the detector saw in the last frames but not in this one: a box finds them."""
+        before = self.frames[-1].boxes if self.frames else found.boxes[:0]
+        recent = [f.detected for f in self.frames[-CARRIED:]]
+        seen = np.concatenate([found.boxes[:0], *recent])
+        missed = before[
+            (record.iou(before, found.boxes) < 0.3).all(axis=1) & (record.iou(before, seen) > 0.3).any(axis=1)
+        ]
+        poses = pose(image, missed)
+        return record.Found(
+            np.concatenate([found.boxes, missed]),
+            np.concatenate([found.box_scores, np.zeros(len(missed), np.float32)]),
+            np.concatenate([found.points, poses.keypoints]),
+            np.concatenate([found.scores, poses.scores]),
+        )
+
+    def of(self, image: np.ndarray) -> record.Found:
+        """Return what was found in a frame of the clip."""
+        return self.frames[self._places[_print(image)]]
+
+
+def _print(image: np.ndarray) -> bytes:
+    return image[3::41, 5::37].tobytes()
+
+
+def _three_in_a_row(width: int, height: int) -> record.Found:
+    left = np.array([0.1, 0.4, 0.7], np.float32) * width
+    boxes = np.stack([left, 0 * left + 0.3 * height, left + 0.2 * width, 0 * left + 0.7 * height], axis=1)
+    grid = np.stack(np.meshgrid(np.linspace(0.1, 0.9, 9), np.linspace(0.1, 0.9, 9)), axis=-1).reshape(-1, 2)
+    points = boxes[:, None, :2] + grid * (boxes[:, None, 2:] - boxes[:, None, :2])
+    return record.Found(boxes, np.ones(3, np.float32), points.astype(np.float32), np.ones((3, 81), np.float32))
+
+
+class KnownBoxes(Detector):
+    """Runs a detector, and gives the boxes that were found beforehand in place of its own."""
+
+    def __init__(self, detector: Detector, stage: Stage) -> None:
+        super().__init__(
+            detector.runtime,
+            detector.spec,
+            bbox_thr=detector.bbox_thr,
+            nms_thr=detector.nms_thr,
+            labels=detector.labels,
+        )
+        self.stage = stage
+
+    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+        super().many(images)
+        found = [self.stage.of(image) for image in images]
+        return [Boxes(f.detected, f.box_scores[f.box_scores > 0], np.zeros(len(f.detected), np.int64)) for f in found]
+
+
+class KnownPoses(PoseEstimator):
+    """Runs a pose network, and gives the points that were found beforehand in place of its own."""
+
+    def __init__(self, pose: PoseEstimator, stage: Stage) -> None:
+        super().__init__(pose.runtime, pose.spec, pose.keypoint_set, pose.dataset_meta)
+        self.stage = stage
+
+    def many(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], **more: Any) -> list[Poses]:
+        found = super().many(images, boxes, **more)
+        put = [
+            self.stage.of(image).put(of_one, poses.keypoints, poses.scores)
+            for image, of_one, poses in zip(images, boxes, found, strict=True)
+        ]
+        return [
+            replace(poses, keypoints=points, scores=scores) for poses, (points, scores) in zip(found, put, strict=True)
+        ]
+
+
+class Counted:
+    """A network that notes the batches it is given.
+
+    Args:
+        runtime: the network.
+        around: entered for each call.
+    """
+
+    def __init__(self, runtime: Any, around: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
+        self.runtime, self.around = runtime, around
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.runtime, name)
+
+    def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        self.shapes.append(batch.shape)
+        with self.around():
+            return self.runtime(batch)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures it was given."""
+        return sum(shape[0] for shape in self.shapes)
+
+
+def stages(
+    pose: Model,
+    stage: Stage | None,
+    work: Path,
+    *,
+    flip: bool,
+    backend: str = "auto",
+    points: str = "recorded",
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> Pipeline:
+    """Open YOLOX-s and a pose network, counted, with stand-ins for what they find.
+
+    Args:
+        pose: the pose network.
+        stage: what was found beforehand; None leaves all findings to the networks.
+        work: folder of the weights.
+        flip: the pose network looks at each crop's mirror image, too.
+        backend: see `pipeline.choose_engine`.
+        points: "recorded" puts the recorded points in place of the network's, "network" keeps those.
+        around: entered for each call of a network.
+    """
+    engine = Engine(backend)  # as `limn run` opens it
+    weights = checkpoint(DETECTOR, work)
+    detector = pipeline.open_detector(
+        DETECTOR.config, weights, engine=engine, bbox_thr=BOX_THR, nms_thr=BOX_THR, labels=(0,)
+    )
+    estimator = pipeline.open_pose(pose.config, checkpoint(pose, work), engine=engine, flip=flip)
+    detector.runtime, estimator.runtime = Counted(detector.runtime, around), Counted(estimator.runtime, around)
+    if stage is not None:
+        detector = KnownBoxes(detector, stage)
+        estimator = KnownPoses(estimator, stage) if points == "recorded" else estimator
+    return Pipeline(detector, estimator)
+
+
+def through_limn(found_by: Pipeline, path: Path, interval: int, target: Path | None) -> int:
+    """Run a clip as `limn run` does, drawn and encoded into ``target``, or neither; return its frames."""
+    count = 0
+    source = VideoSource(path)
+    fps = source.fps
+    film = Film(source, found_by, Motion(interval), View(), draws=target is not None)
+    with film, VideoSink(target, fps) if target is not None else nullcontext() as sink:
+        for shot in film.shots():
+            if sink is not None and shot.drawn is not None:
+                sink.write(shot.drawn, shot.frame.timestamp)
+            count += 1
+    return count
+
+
+# -- rounds -----------------------------------------------------------------------------------------------------
+
+
+def in_turn(
+    systems: Mapping[str, Callable[[], object]], rounds: int, say: Callable[[str], None] = print
+) -> dict[str, list[float]]:
+    """Run systems one after the other, round by round; return the seconds of each. The first round does not count."""
+    spent: dict[str, list[float]] = {name: [] for name in systems}
+    for i in range(rounds + 1):
+        for name, run in systems.items():
+            began = time.perf_counter()
+            run()
+            seconds = time.perf_counter() - began
+            if i:
+                spent[name].append(seconds)
+        say(f"round {i} of {rounds}" if i else "warmed up")
+    return spent
+
+
+def medians(spent: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median of each list."""
+    return {name: statistics.median(values) for name, values in spent.items()}
+
+
+def apart(spent: Mapping[str, Sequence[float]], a: str, b: str) -> float:
+    """Return how many times as long as ``b`` ``a`` took: the median over the rounds of their ratio in one round."""
+    return statistics.median(x / y for x, y in zip(spent[a], spent[b], strict=True))
+
+
+def machine() -> str:
+    """Return what was measured on, in words."""
+    return f"{_processor()}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    for line in _lines(Path("/proc/cpuinfo")):
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if path.is_file():
+        yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def quiet() -> None:
+    """Keep what limn logs about random weights and exports out of the tables."""
+    logging.getLogger("limn").setLevel(logging.ERROR)
