@@ -243,7 +243,7 @@ def through_limn(found_by: Pipeline, path: Path, interval: int, target: Path | N
     count = 0
     source = VideoSource(path)
     fps = source.fps
-    film = Film(source, found_by, Motion(interval), View(), draws=target is not None)
+    film = Film(source, found_by, Motion(interval), View(), draws=target is not None, spare=True)
     with film, VideoSink(target, fps) if target is not None else nullcontext() as sink:
         for shot in film.shots():
             if sink is not None and shot.drawn is not None:

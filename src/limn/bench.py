@@ -268,7 +268,7 @@ def _whole(stages: Pipeline, clip: Path, frames: int, det_interval: int, target:
 
 
 def _shots(stages: Pipeline, clip: Path, det_interval: int) -> Iterator[np.ndarray | None]:
-    with Film(VideoSource(clip), stages, Motion(det_interval), View()) as film:
+    with Film(VideoSource(clip), stages, Motion(det_interval), View(), spare=True) as film:
         for shot in film.shots():
             yield shot.drawn
 

@@ -44,7 +44,7 @@ def letterbox(
         width, height = (min(s, -(-n // stride) * stride) for s, n in ((width, new_w), (height, new_h)))
     height, width = max(height, new_h), max(width, new_w)
     canvas = np.zeros((-(-height // divisor) * divisor, -(-width // divisor) * divisor, 3), np.uint8)
-    canvas[:height, :width] = pad_value
+    canvas[new_h:height, :width] = canvas[:new_h, new_w:width] = pad_value
     cv2.resize(image, (new_w, new_h), dst=canvas[:new_h, :new_w], interpolation=cv2.INTER_LINEAR)
     return canvas, (new_w / w, new_h / h)
 

@@ -40,14 +40,16 @@ class Played:
 
 
 @contextmanager
-def opened(item: Item, stages: Pipeline, wishes: Wishes, view: View, *, draws: bool, say: Say) -> Iterator[Film]:
-    """Open a moving item.
+def opened(
+    item: Item, stages: Pipeline, wishes: Wishes, view: View, *, draws: bool, spare: bool, say: Say
+) -> Iterator[Film]:
+    """Open a moving item; see `Film` for ``draws`` and ``spare``.
 
     Raises:
         InputError: it cannot be opened.
     """
     source = sources.open_moving(item, size=wishes.camera_size, fps=wishes.camera_fps, say=say)
-    with Film(source, stages, wishes.motion, view, draws=draws, say=say, patience=wishes.patience) as film:
+    with Film(source, stages, wishes.motion, view, draws=draws, spare=spare, say=say, patience=wishes.patience) as film:
         yield film
 
 

@@ -333,7 +333,7 @@ def _film(
         raise ArgumentError(f"bboxes are given for pictures, and '{item.source}' is a video: leave them out")
     motion = replace(call.motion, batch=call.motion.batch or call.batch_size)
     view, wishes = View(call.look), Wishes(motion)
-    with films.opened(item, stages, wishes, view, draws=call.draws, say=_log.warning) as film:
+    with films.opened(item, stages, wishes, view, draws=call.draws, spare=not call.show, say=_log.warning) as film:
         files, screen = outputs.film(item, stem, film, view)
         shots: list[Shot] = []
         with files, bars.film(item.name, film.count) as tick:

@@ -243,7 +243,8 @@ class _Work:
 
         job, wishes = self.job, self.job.wishes
         view = View(job.look)
-        with films.opened(item, self.found, wishes, view, draws=self.draws, say=self.say) as film:
+        spare = self.window is None
+        with films.opened(item, self.found, wishes, view, draws=self.draws, spare=spare, say=self.say) as film:
             files = films.Files(
                 item,
                 stem,

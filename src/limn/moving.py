@@ -8,6 +8,7 @@ Of a file every frame comes, in order. Of a live source the newest comes, and ol
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,13 +20,15 @@ import numpy as np
 from .errors import LimnError
 from .flow import Flow
 from .motion import AUTO_BATCH, BATCH_PIXELS, LIVE_INTERVAL, Motion
-from .pipeline import Heat, Pipeline, WholeImage
+from .pipeline import Detector, Heat, Pipeline, WholeImage
 from .render import Look, render
 from .tracking import LagSmoother, OneEuro, Tracker
+from .tracking.tracker import CHANGE
 from .types import Boxes, Frame, Result
 from .video import CameraSource, Newest, VideoSource
 
 READ_AHEAD = 4  # frames of a file that are decoded before they are asked for
+CHEAP = 288  # pixels: the side of the input of a detector that costs little more than two crops of a pose network
 SPAN_PIXELS = 21_000_000  # of frames that wait for the detector's next turn: ten of 1920 x 1080
 
 
@@ -81,6 +84,7 @@ class Watcher:
                 stages.keypoint_set,
                 max_persons=motion.max_persons,
                 follow=motion.follow,
+                max_change=max_change(stages.detector),
                 fps=fps,
                 smoothing=OneEuro if smooth == "live" else None,
             )
@@ -164,6 +168,13 @@ class Watcher:
         return self._update(result if trusted else self._stages.one(frame, heat=heat), not trusted)
 
 
+def max_change(detector: Detector | WholeImage) -> float:
+    """Return how much doubt calls a detector early, see `Tracker`: the larger its input, the dearer is its look."""
+    if isinstance(detector, Detector):
+        return CHANGE * max(1.0, math.sqrt(math.prod(detector.spec.size)) / CHEAP)
+    return CHANGE
+
+
 def groups(frames: Iterable[Frame], size: int, pixels: int) -> Iterator[list[Frame]]:
     """Yield frames in groups of ``size``, each cut into several where it has more ``pixels`` in all.
 
@@ -212,6 +223,7 @@ class Film:
         motion: how people are followed.
         view: how results are drawn; may change while the film runs.
         draws: whether the pictures are needed.
+        spare: the frames' own pictures are needed by nobody, so they may be drawn on; `draw` is not for such a film.
         say: called, also from other threads, with a sentence when a live source is lost and when it is back.
         patience: seconds for which a lost live source is tried again.
     """
@@ -224,6 +236,7 @@ class Film:
         view: View,
         *,
         draws: bool = True,
+        spare: bool = False,
         say: Callable[[str], None] | None = None,
         patience: float = 60.0,
     ) -> None:
@@ -238,7 +251,7 @@ class Film:
             raise
         self._source = source
         self._newest = Newest(source, say=say, patience=patience) if self.live else None
-        self._view, self._pose, self._draws = view, stages.pose, draws
+        self._view, self._pose, self._draws, self._spare = view, stages.pose, draws, spare
         self._flow = Flow()
         self._begun = False
 
@@ -263,7 +276,7 @@ class Film:
         if self._newest is None:
             frames = flow.ahead(frames, READ_AHEAD)
         # A live source's frames wait nowhere: each that waits is as old as what comes before it takes.
-        depth = 2 if self._newest is None else 1
+        depth = 4 if self._newest is None else 1
         found = flow.ahead(self._watcher.run(frames, lambda: self._view.look.heat if self._draws else ""), depth)
         return flow.ahead((self._shot(*pair) for pair in found), depth)
 
@@ -290,8 +303,9 @@ class Film:
         return render(shot.frame.image, shot.result, self._pose, self._view.look)
 
     def _shot(self, frame: Frame, result: Result) -> Shot:
-        drawn = render(frame.image, result, self._pose, self._view.look) if self._draws else None
-        return Shot(frame, result, drawn)
+        if not self._draws:
+            return Shot(frame, result, None)
+        return Shot(frame, result, render(frame.image, result, self._pose, self._view.look, overwrite=self._spare))
 
     def __enter__(self) -> Film:
         return self

@@ -32,11 +32,13 @@ class Look:
         return "strongest" if self.heatmap else ""
 
 
-def render(image: np.ndarray, result: Result, pose: PoseEstimator, look: Look) -> np.ndarray:
-    """Return a new picture with ``result`` drawn on ``image``, and the heat of its keypoints below.
+def render(
+    image: np.ndarray, result: Result, pose: PoseEstimator, look: Look, *, overwrite: bool = False
+) -> np.ndarray:
+    """Return a picture with ``result`` drawn on ``image``, and the heat of its keypoints below.
 
     Args:
-        image: uint8 ``[H, W, 3]``, BGR; it is not changed.
+        image: uint8 ``[H, W, 3]``, BGR; it is not changed, unless ``overwrite`` says that nobody needs it any more.
         result: what was found in it, with heatmaps where ``look`` shows them.
         pose: what found it.
 
@@ -58,6 +60,7 @@ def render(image: np.ndarray, result: Result, pose: PoseEstimator, look: Look) -
         indices=look.indices,
         style=look.style,
         black_background=look.black_background,
+        overwrite=overwrite and not look.heatmap,
     )
     if not look.heatmap or result.poses.heatmaps is None:
         return drawn

@@ -35,11 +35,12 @@ def draw(
     style: str = "mmpose",
     black_background: bool = False,
     contours: bool = True,
+    overwrite: bool = False,
 ) -> np.ndarray:
-    """Return a new picture with the instances of ``result`` drawn on ``image``.
+    """Return a picture with the instances of ``result`` drawn on ``image``.
 
     Args:
-        image: uint8 [H, W, 3], BGR; it is not changed.
+        image: uint8 [H, W, 3], BGR; it is not changed, unless ``overwrite`` says so.
         result: what was found in it; its points are those of ``keypoint_set``.
         keypoint_set: names, links, colours and contours of the points.
         kpt_thr: points that score less are not drawn, nor the lines that touch them.
@@ -55,6 +56,7 @@ def draw(
             arXiv:1812.08008): its order, with a neck, and limbs as ellipses, as ControlNet reads them.
         black_background: draw on black in place of the picture.
         contours: draw the lines of a face (jaw, eyes, lips, ...).
+        overwrite: nobody needs ``image`` any more, so draw on it where its memory allows that.
 
     Returns:
         uint8 [H, W, 3], BGR.
@@ -63,7 +65,7 @@ def draw(
         ArgumentError: an argument of the wrong shape, range or name; a set that OpenPose has no layout for.
     """
     _check(image, result, keypoint_set, radius, thickness, alpha, style)
-    canvas = np.zeros(image.shape, np.uint8) if black_background else np.array(image, order="C")
+    canvas = np.zeros(image.shape, np.uint8) if black_background else _canvas(image, overwrite)
     layout = openpose.layout(keypoint_set.name) if style == "openpose" else None
     if layout is not None:
         keypoint_set, result = layout.keypoint_set, _in_openpose(layout, result)
@@ -97,6 +99,11 @@ def draw(
         for m in range(len(parts)):
             write_indices(canvas, parts, m)
     return canvas
+
+
+def _canvas(image: np.ndarray, overwrite: bool) -> np.ndarray:
+    own = overwrite and image.flags.writeable and image.flags.c_contiguous
+    return image if own else np.array(image, order="C")
 
 
 def _check(

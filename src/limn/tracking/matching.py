@@ -43,7 +43,17 @@ class Seen:
 
 def sizes(boxes: np.ndarray) -> np.ndarray:
     """Return the square roots of the areas of boxes ``[..., 4]``."""
-    return np.asarray(np.sqrt(np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)))
+    return np.asarray(np.sqrt(areas(boxes)))
+
+
+def areas(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas of boxes ``[..., 4]``."""
+    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
+
+
+def twice(pair: np.ndarray | tuple[int, int]) -> np.ndarray:
+    """Return (x, y, x, y) of one or several (x, y) ``[..., 2]``."""
+    return np.concatenate([pair, pair], axis=-1)
 
 
 def spread(points: np.ndarray, weights: np.ndarray) -> float:
@@ -56,10 +66,11 @@ def spread(points: np.ndarray, weights: np.ndarray) -> float:
 
 def iou(a: np.ndarray, b: np.ndarray, reach: float = 0.0) -> np.ndarray:
     """Return the IoU ``[A, B]`` of boxes ``[A, 4]`` and ``[B, 4]``, both widened by ``reach`` sides all round."""
-    a, b = (boxes + reach * np.tile(boxes[:, 2:] - boxes[:, :2], 2) * (-1, -1, 1, 1) for boxes in (a, b))
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.prod((high - low).clip(0), axis=-1)
-    union = (sizes(a) ** 2)[:, None] + sizes(b) ** 2 - common
+    if reach:
+        a, b = (boxes + reach * twice(boxes[:, 2:] - boxes[:, :2]) * (-1, -1, 1, 1) for boxes in (a, b))
+    common = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    common = np.maximum(common[..., 0], 0) * np.maximum(common[..., 1], 0)
+    union = areas(a)[:, None] + areas(b) - common
     return np.asarray(common / np.maximum(union, 1e-9))
 
 

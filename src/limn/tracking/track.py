@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .filters import OneEuro
-from .matching import Seen, sizes, spread
+from .matching import Seen, sizes, spread, twice
 
 # a box that follows the noise of its points upsets the network; of a change as great as this, half is followed:
 CALM = 0.003  # sizes, moved since the detector last saw it: the mean of all points trembles by about as much
@@ -40,6 +40,7 @@ class Track:
         self.behind = -1  # the number of the one beside whom it vanished
         self.change = 0.0  # of its shape when it was last seen, see `reshaped`
         self._after: tuple[float, np.ndarray] | None = None  # seconds, and the box then
+        self._reshaped: tuple[Seen, int, float] | None = None  # what `reshaped` made of an instance
         self.since = 0  # frames since the detector saw it
         self.patience = 1.0  # frames after which a doubtful pose may call the detector early
         self.doubted = False  # whether a pose was doubtful since the detector saw it
@@ -63,7 +64,7 @@ class Track:
             self.steady = self.smoothing(self.steady, float(sizes(box)), self.idle)
         self.points, self.weights, self.box = points, weights, box
         self.hits, self.missed, self.idle = self.hits + 1, 0, 0.0
-        self._after = None
+        self._after = self._reshaped = None
 
     @property
     def wild(self) -> bool:
@@ -86,6 +87,11 @@ class Track:
         That of the third that moved least, so that arms and legs may swing: from frame to frame well below
         1 % where the network sees its person, and several percent where it guesses.
         """
+        if self._reshaped is None or self._reshaped[0] is not seen or self._reshaped[1] != row:
+            self._reshaped = seen, row, self._reshaping(seen, row)
+        return self._reshaped[2]
+
+    def _reshaping(self, seen: Seen, row: int) -> float:
         both = seen.weights[row] * self.weights
         if not both.any():
             return 0.0
@@ -111,7 +117,7 @@ class Track:
         if self.wild:
             return self.box
         if not both.any():
-            return np.asarray(self.box + np.tile(self.shift(seconds), 2))
+            return np.asarray(self.box + twice(self.shift(seconds)))
         size = max(float(sizes(box)), 1.0)
         then, now = (both @ points) / both.sum(), (both @ self.points) / both.sum()
         ahead = self.shift(seconds)
@@ -121,15 +127,15 @@ class Track:
         sure = both >= 0.5 * both.max()
         before, after = (points - then)[sure], (self.points - now)[sure]
         reach = np.concatenate([after.min(axis=0) - before.min(axis=0), after.max(axis=0) - before.max(axis=0)])
-        sides = box + np.tile(centre - then, 2) + reach * _followed(reach / size, STRETCH)
+        sides = box + twice(centre - then) + reach * _followed(reach / size, STRETCH)
         return np.concatenate([sides[:2], np.maximum(sides[2:], sides[:2] + 1)])
 
     def rescale(self, factor: np.ndarray) -> None:
         """Go on in a picture whose sides (x, y) are ``factor`` times as long."""
-        twice = np.tile(factor, 2)
+        sides = twice(factor)
         points, weights, box = self.anchor
-        self.anchor, self._after = (points * factor, weights, box * twice), None
-        self.points, self.velocity, self.box = self.points * factor, self.velocity * factor, self.box * twice
+        self.anchor, self._after = (points * factor, weights, box * sides), None
+        self.points, self.velocity, self.box = self.points * factor, self.velocity * factor, self.box * sides
         if self.smoothing is not None:
             self.smoothing.rescale(factor)
 

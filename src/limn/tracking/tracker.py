@@ -13,7 +13,7 @@ from ..errors import ArgumentError, suggest
 from ..keypoints import KeypointSet
 from ..types import Boxes, Result
 from .filters import OneEuro
-from .matching import SAME, SIGMA, Seen, iou, likeness, oks, pairs, sizes
+from .matching import SAME, SIGMA, Seen, areas, iou, likeness, oks, pairs, sizes, twice
 from .track import Track
 
 REACH = 0.5  # of its sides: how far round its box one is looked for who was found nowhere else
@@ -21,6 +21,7 @@ TWIN = 0.9  # OKS above which two carried poses are on the same person
 JUMP = 1.5  # a carried pose that grows or shrinks by more from one frame to the next is not believed
 INSIDE = 0.3  # a box of which less is inside the picture is not looked at
 GROW = 1.15  # times the patience with somebody after a detection in vain: five of them, and it is twice as long
+CHANGE = 0.0175  # share of somebody's size, see `max_change` of `Tracker`
 FAR = 8.0  # times `max_change`: where a detected pose changes by more, one such detection is enough
 SHRINK = 1.5  # the same divided by it after one that helped, or that nobody asked for
 
@@ -72,7 +73,7 @@ class Tracker:
         new_score: float = 0.5,
         confirm: int = 3,
         min_score: float = 0.5,
-        max_change: float = 0.0175,
+        max_change: float = CHANGE,
         fps: float = 30.0,
         smoothing: Callable[[], OneEuro] | None = OneEuro,
     ) -> None:
@@ -163,13 +164,13 @@ class Tracker:
             return Boxes.empty()
         xyxy = np.stack([t.box_after(self._period) for t in carried])
         if coming is not None and len(coming) and frame_size == self._size:
-            then = np.stack([t.box + np.tile(t.shift(steps * self._period), 2) for t in carried])
+            then = np.stack([t.box + twice(t.shift(steps * self._period)) for t in carried])
             near = iou(then, coming.xyxy.astype(np.float64))
             for i, j in pairs(np.where(near > SAME, near, 0)):
                 xyxy[i] = carried[i].box + (coming.xyxy[j] - carried[i].box) / steps
-        xyxy = xyxy * np.tile(np.divide(frame_size, self._size), 2)
+        xyxy = xyxy * twice(np.divide(frame_size, self._size))
         return Boxes(
-            xyxy.clip(0, np.tile(frame_size, 2)).astype(np.float32),
+            xyxy.clip(0, twice(frame_size)).astype(np.float32),
             np.array([t.score for t in carried], np.float32),
             np.array([t.label for t in carried], np.int64),
         )
@@ -237,8 +238,8 @@ class Tracker:
 
     def _in_view(self, track: Track) -> bool:
         box = track.box_after(self._period)
-        inside = box.clip(0, np.tile(self._size, 2))
-        return not track.missed and bool(sizes(inside) ** 2 >= INSIDE * sizes(box) ** 2)
+        inside = box.clip(0, twice(self._size))
+        return not track.missed and bool(areas(inside) >= INSIDE * areas(box))
 
     def _resize(self, size: tuple[int, int]) -> None:
         if self._tracks and self._size != size:
@@ -267,7 +268,7 @@ class Tracker:
             return {}
         shifts = np.stack([t.shift(t.idle + wait) for t in tracks])
         points = np.stack([t.points for t in tracks]) + shifts[:, None]
-        boxes = np.stack([t.box for t in tracks]) + np.tile(shifts, 2)
+        boxes = np.stack([t.box for t in tracks]) + twice(shifts)
         weights = np.stack([t.weights for t in tracks])
         alike = likeness(points, weights, boxes, seen, self._sigmas)
         ratio = sizes(boxes)[:, None] / np.maximum(sizes(seen.boxes), 1e-6)
@@ -328,7 +329,7 @@ class Tracker:
         front = [t for t in seen if t.number > 0]
         if not front:
             return -1
-        box = track.box + np.tile(track.shift(track.idle), 2)
+        box = track.box + twice(track.shift(track.idle))
         beside = iou(box[None], np.stack([t.box for t in front]), REACH)[0]
         return front[int(beside.argmax())].number if beside.max() > SAME else -1
 
