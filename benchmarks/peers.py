@@ -12,6 +12,7 @@ Ratios of one run count, times of different runs do not: run it on a quiet machi
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -142,7 +143,7 @@ def mmpose(
 
     stage = Stage(clip)
     open_stages = partial(standins.stages, FACE, stage, work, backend=backend, points=points)
-    same, chosen = open_stages(flip=True), open_stages(flip=False)
+    same, chosen = open_stages(flip=True), open_stages(flip=False, tight=True)
     base = "MMPose's way: eager torch, one crop a call"
     peers = {base: False, **({"MMPose's way, a frame's crops together": True} if together else {})}
     eager: dict[str, Pipeline] = {}
@@ -153,6 +154,9 @@ def mmpose(
     target = (lambda name: work / f"{name}.mp4") if draw else (lambda name: None)
     users = f"limn, no flip, detection at every {interval}th frame"
     ours = {"limn, same flags": (same, 1), users: (chosen, interval)}
+    for half in _openvino_precisions() if backend == "auto" else ():
+        what = "openvino, bfloat16" if half else "openvino"
+        ours[f"{users}, {what}"] = (open_stages(flip=False, tight=True, backend="openvino", half=half), interval)
     systems: dict[str, Callable[[], object]] = {
         name: partial(one_by_one, found_by, clip, target("mmpose")) for name, found_by in eager.items()
     }
@@ -181,6 +185,15 @@ def mmpose(
     faces = sum(len(found.detected) for found in stage.frames) / frames
     return {"frames": frames, "faces": faces, "seconds": spent, "medians": middle, "pictures": pictures,
             "columns": columns, "rows": rows}  # fmt: skip
+
+
+def _openvino_precisions() -> list[bool]:
+    """Return whether in half precision, for each way in which OpenVINO runs here."""
+    if importlib.util.find_spec("openvino") is None:
+        return []
+    from limn.runtimes.openvino import import_openvino
+
+    return [False, True] if "BF16" in import_openvino()[0].get_property("CPU", "OPTIMIZATION_CAPABILITIES") else [False]
 
 
 def _afresh(found_by: Pipeline, run: Callable[[], int]) -> None:

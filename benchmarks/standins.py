@@ -211,6 +211,8 @@ def stages(
     *,
     flip: bool,
     backend: str = "auto",
+    half: bool = False,
+    tight: bool = False,
     points: str = "recorded",
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Pipeline:
@@ -221,14 +223,15 @@ def stages(
         stage: what was found beforehand; None leaves all findings to the networks.
         work: folder of the weights.
         flip: the pose network looks at each crop's mirror image, too.
-        backend: see `pipeline.choose_engine`.
+        backend, half: see `pipeline.choose_engine`.
+        tight: see `pipeline.open_detector`.
         points: "recorded" puts the recorded points in place of the network's, "network" keeps those.
         around: entered for each call of a network.
     """
-    engine = Engine(backend)  # as `limn run` opens it
+    engine = Engine(backend, half=half)  # as `limn run` opens it
     weights = checkpoint(DETECTOR, work)
     detector = pipeline.open_detector(
-        DETECTOR.config, weights, engine=engine, bbox_thr=BOX_THR, nms_thr=BOX_THR, labels=(0,)
+        DETECTOR.config, weights, engine=engine, bbox_thr=BOX_THR, nms_thr=BOX_THR, labels=(0,), tight=tight
     )
     estimator = pipeline.open_pose(pose.config, checkpoint(pose, work), engine=engine, flip=flip)
     detector.runtime, estimator.runtime = Counted(detector.runtime, around), Counted(estimator.runtime, around)

@@ -17,8 +17,8 @@ import pytest
 from limn import pipeline
 from limn.errors import ArgumentError, InputError
 from limn.motion import Motion, Wishes, parse_size
-from limn.moving import Film, View, Watcher
-from limn.pipeline import Pipeline
+from limn.moving import Film, View, Watcher, max_change
+from limn.pipeline import Detector, Pipeline, WholeImage
 from limn.render import Look
 from limn.types import Boxes, Frame, Poses, Result
 from limn.video import VideoSink, VideoSource
@@ -355,3 +355,18 @@ def test_sizes_of_cameras() -> None:
     assert parse_size(None) is Wishes().camera_size is None
     with pytest.raises(ArgumentError, match="1280x720"):
         parse_size("large")
+
+
+def test_the_dearer_a_look_of_the_detector_the_more_doubt_it_takes(faces: Pipeline) -> None:
+    assert isinstance(faces.detector, Detector)
+    dear = Detector(faces.detector.runtime, replace(faces.detector.spec, size=(640, 640)))
+    assert max_change(WholeImage()) == max_change(faces.detector) < max_change(dear)
+
+
+def test_a_spare_frame_is_drawn_on_and_one_that_is_kept_is_not(faces: Pipeline, clip: Path) -> None:
+    for spare in (True, False):
+        with Film(VideoSource(clip), faces, Motion(), View(), spare=spare) as film:
+            shots = [(shot.frame.image, shot.drawn) for shot in film.shots()]
+        assert all((frame is drawn) == spare for frame, drawn in shots)
+        if not spare:
+            assert any((frame != drawn).any() for frame, drawn in shots)

@@ -70,3 +70,29 @@ def test_results_of_several_frames_are_those_of_each(faces: Pipeline, pictures: 
 def test_no_pictures_are_no_results(faces: Pipeline) -> None:
     assert faces.detector.many([]) == []
     assert faces.many([]) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "tight", "looked_at"),
+    [
+        ("demo/mmdetection_cfg/yolox-s_8xb8-300e_coco-face.py", True, (384, 640)),
+        ("demo/mmdetection_cfg/yolox-s_8xb8-300e_coco-face.py", False, (640, 640)),
+        ("demo/mmdetection_cfg/rtmdet_nano_320-8xb32_coco-person.py", True, (320, 320)),
+    ],
+)
+def test_only_yolox_goes_without_the_padding(config: str, tight: bool, looked_at: tuple[int, int]) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    detector = pipeline.open_detector(config, None, engine=pipeline.Engine("torch"), tight=tight)
+    shapes: list[tuple[int, ...]] = []
+    runtime = detector.runtime
+
+    class Watched:
+        device = runtime.device
+
+        def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+            shapes.append(batch.shape[1:3])
+            return runtime(batch)
+
+    detector.runtime = Watched()  # type: ignore[assignment]
+    detector(np.zeros((720, 1280, 3), np.uint8))
+    assert shapes == [looked_at]

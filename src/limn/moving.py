@@ -28,7 +28,7 @@ from .types import Boxes, Frame, Result
 from .video import CameraSource, Newest, VideoSource
 
 READ_AHEAD = 4  # frames of a file that are decoded before they are asked for
-CHEAP = 288  # pixels: the side of the input of a detector that costs little more than two crops of a pose network
+CHEAP = 288 * 288  # pixels: the input of a detector that costs little more than two crops of a pose network
 SPAN_PIXELS = 21_000_000  # of frames that wait for the detector's next turn: ten of 1920 x 1080
 
 
@@ -169,9 +169,9 @@ class Watcher:
 
 
 def max_change(detector: Detector | WholeImage) -> float:
-    """Return how much doubt calls a detector early, see `Tracker`: the larger its input, the dearer is its look."""
+    """Return how much doubt calls a detector early, see `Tracker`: a look costs as much as its input is large."""
     if isinstance(detector, Detector):
-        return CHANGE * max(1.0, math.sqrt(math.prod(detector.spec.size)) / CHEAP)
+        return CHANGE * max(1.0, math.prod(detector.spec.size) / CHEAP)
     return CHANGE
 
 
