@@ -188,3 +188,23 @@ def test_a_progress_bar_is_shown_for_more_than_one_picture(photo: Path) -> None:
     both = limn("run", ".", "--json", "j", cwd=photo.parent)
     assert "pictures" not in one.stderr
     assert "2/2" in both.stderr
+
+
+def test_no_flip_and_precision_reach_the_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from limn.cli import app
+    from limn.errors import LimnError
+
+    asked: dict[str, object] = {}
+
+    def load(model: str, **settings: object) -> object:
+        asked.update(settings)
+        raise LimnError("enough is known")
+
+    monkeypatch.setattr("limn.pipeline.load", load)
+    monkeypatch.chdir(tmp_path)
+    assert cv2.imwrite("grey.png", np.full((40, 40, 3), 128, np.uint8))
+    with pytest.raises(LimnError, match="enough is known"):
+        CliRunner().invoke(app, ["run", "grey.png", "--no-flip", "--precision", "float32"], catch_exceptions=False)
+    assert (asked["flip"], asked["precision"]) == (False, "float32")

@@ -156,6 +156,7 @@ def load(
     device: str | None = None,
     backend: str = "auto",
     precision: str = "auto",
+    flip: bool = True,
 ) -> Finder:
     """Load a model by name, such as "face-lite", "face", "human", "wholebody", "hand".
 
@@ -166,13 +167,16 @@ def load(
         backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
         precision: "int8" takes int8 networks where the model has such, "auto" only where they are faster;
             "float16" is for CUDA devices, "bfloat16" for OpenVINO on a CPU that has it.
+        flip: False leaves out the mirrored second look that OpenMMLab's models take, for nearly twice the speed.
 
     Raises:
         ModelError: there is no such model.
         DownloadError: its weights cannot be had.
         DeviceError: the device is not there.
     """
-    return Finder(pipeline.load(model, bbox_thr=bbox_thr, device=device, backend=backend, precision=precision))
+    return Finder(
+        pipeline.load(model, bbox_thr=bbox_thr, device=device, backend=backend, precision=precision, flip=flip)
+    )
 
 
 # -- MMPose's and MMDetection's

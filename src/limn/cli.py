@@ -75,6 +75,7 @@ def run(
     show: Annotated[bool, typer.Option("--show", help="Watch in a window [cameras, streams].")] = False,
     headless: Annotated[bool, typer.Option("--headless", help="No window; tell the speed.")] = False,
     det_interval: Annotated[int | None, _option("Detect each Nth frame [files 1, live 5].", "N", min=1)] = None,
+    no_flip: Annotated[bool, typer.Option("--no-flip", help="Look once, not at the mirror image too: faster.")] = False,
     batch: Annotated[str, _option("Pictures that go together: auto or N [auto].", "N", hidden=True)] = "auto",
     smooth: Annotated[str | None, _option("off, live or file [files off, live live].", "HOW")] = None,
     follow: Annotated[str | None, _option("One person: largest, center, X,Y, id:N.", "WHOM")] = None,
@@ -146,6 +147,7 @@ def run(
                 device=device,
                 backend=backend,
                 precision=precision,
+                flip=not no_flip,
                 progress=job.show_download,
             ),
             look=Look(

@@ -31,7 +31,7 @@ from .runtimes.hardware import int8_dot_products
 from .types import Boxes, Frame, Poses, Result
 from .zoo import store
 
-BATCH = 16  # crops in one call of the pose network; more gains nothing on a CPU and costs memory
+BATCH = 8  # crops in one call of the pose network; on a CPU more are slower, as they leave its caches
 DETECTOR_BATCH = 4  # pictures in one call of the detector, likewise
 BBOX_THR = NMS_THR = 0.3  # of MMPose, for models that have no threshold of their own
 
@@ -284,6 +284,7 @@ def load(
     device: str | None = None,
     backend: str = "auto",
     precision: str = "auto",
+    flip: bool = True,
     progress: zoo.Progress | None = None,
 ) -> Pipeline:
     """Load a model and its default detector by name; fetch what is not here yet.
@@ -296,6 +297,7 @@ def load(
         precision: "int8" takes the int8 form of a bundled model's networks, where they have one; "auto" does so on
             a CPU with int8 dot products, and is "float32" elsewhere. "float16" is for CUDA devices, "bfloat16" for
             OpenVINO on a CPU that has it (AMX).
+        flip: False leaves out the mirrored second look that OpenMMLab's models take, for nearly twice the speed.
         progress: called while weights are fetched.
 
     Raises:
@@ -323,7 +325,8 @@ def load(
         labels=found.detector_classes,
         tight=True,
     )
-    return Pipeline(boxes, open_pose(found.config, zoo.ensure(found, progress=progress), engine=engine))
+    weights = zoo.ensure(found, progress=progress)
+    return Pipeline(boxes, open_pose(found.config, weights, engine=engine, flip=flip))
 
 
 def _check_precision(precision: str, backend: str) -> None:
