@@ -93,7 +93,7 @@ def charts(found: dict[str, Any]) -> list[Chart]:
             Chart(f"YOLOX-s + RTMPose-m body, detection at every {entry['interval']}th frame", "frames/s", bars)
         )
     if entry := found.get("clip"):
-        bars = _frames(entry, [name for name in entry["medians"] if name != "PyAV alone"])
+        bars = _frames(entry, [name for name in entry["medians"] if not name.startswith("PyAV")])
         bars += [Bar("limit: PyAV alone decodes and encodes", entry["frames"] / entry["medians"]["PyAV alone"], LIMIT)]
         made.append(Chart("limn's own small model on a 720p film, drawn and encoded", "frames/s", bars))
     return made

@@ -50,8 +50,9 @@ def session(model: bytes, threads: int) -> Any:
     """Open a network with the options that limn uses; the same for all."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # waiting threads sleep: else those of the network before this one would still spin on its cores
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
+    # else the threads of the network before this one would still spin on its cores
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
