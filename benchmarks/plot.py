@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-WIDTH, LABELS, RIGHT = 820, 330, 70  # pixels: of the plot, of the labels on the left, of the numbers on the right
+WIDTH, LABELS, RIGHT = 980, 490, 70  # pixels: of the plot, of the labels on the left, of the numbers on the right
 BAR, GAP, TITLE = 18, 7, 46
 OURS, THEIRS, LIMIT = "#0f8b8d", "#9aa5b1", "#e9b44c"
 BEGIN, END = "<!-- numbers: made by benchmarks/peers.py report -->", "<!-- end of numbers -->"
