@@ -398,10 +398,10 @@ def main(words: list[str] | None = None) -> None:
     if args.command == "report":
         plot.report(args.folder, args.svg, args.page)
         return
-    standins.quiet()
     args.work.mkdir(parents=True, exist_ok=True)
     try:
-        found = _measured(args)
+        with standins.quiet():
+            found = _measured(args)
     except LimnError as error:
         raise SystemExit(str(error)) from None
     told = {name: str(value) for name, value in vars(args).items() if name not in ("json", "work", "env")}

@@ -112,11 +112,13 @@ def test_boxes_are_where_mmdetection_finds_them(exported: tuple[parity.Case, Pat
     if "bbox_head" not in case.cfg["model"]:
         pytest.skip("no detector")
     spec = build.detector_spec(case.cfg)
-    ours = parity.detect(opened(path, backend), spec, case.image, 0.0 if way == "thr0" else spec.score_thr)[:100]
-    theirs = [case.expected[f"{way}/{key}"] for key in ("bboxes", "scores", "labels")]
-    assert len(ours) == len(theirs[0])
     # ONNX Runtime sums in another order: with RTMDet's drawn weights a score moves by up to 0.005
-    assert parity.share_found(ours, *theirs, score_atol=0.01 if backend == "onnxruntime" else 1e-3) >= 0.99
+    score_thr, score_atol = 0.0 if way == "thr0" else spec.score_thr, 0.01 if backend == "onnxruntime" else 1e-3
+    ours = parity.detect(opened(path, backend), spec, case.image, score_thr)[:100]
+    theirs = [case.expected[f"{way}/{key}"] for key in ("bboxes", "scores", "labels")]
+    unsure = int((np.concatenate([ours.scores, theirs[1]]) <= score_thr + score_atol).sum())
+    assert abs(len(ours) - len(theirs[0])) <= (unsure if len(theirs[0]) < 100 else 0)
+    assert parity.share_found(ours, *theirs, score_atol=score_atol) >= 0.99
 
 
 # -- every family
