@@ -53,6 +53,7 @@ train: $(VENV)/.test
 	$(BIN)/python training/landmarks.py --minutes 85 --data $(DATA) --out runs/landmarks
 	$(BIN)/python training/export.py limn/rtmdet_face-lite_288.py runs/detector/weights.pth src/limn/bundled/face-lite/detector.onnx
 	$(BIN)/python training/export.py limn/rtmpose_face-lite_300w-160x160.py runs/landmarks/weights.pth src/limn/bundled/face-lite/pose.onnx
+	$(BIN)/python training/quantise.py --data $(DATA)
 
 clean:
 	rm -rf $(VENV) build dist limn-out
