@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limn import build, checkpoint, config, pipeline
+from limn import build, bundled, checkpoint, config, pipeline
 from limn.errors import ArgumentError, CheckpointError, DeviceError, LimnError, MissingExtraError
 from limn.runtimes import EngineError, engines, hardware
 from limn.runtimes.cache import NETWORK, Cache
@@ -252,6 +253,20 @@ def test_the_pictures_of_a_small_network_run_side_by_side(case: Case) -> None:
         for ours, theirs in zip(lanes(batch[:count]), alone(batch[:count]), strict=True):
             assert distance(ours, theirs) <= 1e-6
     lanes.close()
+
+
+def test_a_network_whose_weights_lie_in_many_files_is_not_small(tmp_path: Path) -> None:
+    small, large = tmp_path / "small" / NETWORK, tmp_path / "large" / NETWORK
+    for path in (small, large):
+        path.parent.mkdir()
+        shutil.copy(bundled.find("face-lite").pose, path)
+    with (large.parent / "stage4.weight").open("wb") as part:
+        part.truncate(20_000_000)
+    threads = [
+        open_file(path, Engine("onnxruntime", threads=3))._session.get_session_options().intra_op_num_threads
+        for path in (small, large)
+    ]
+    assert threads == [1, 3]
 
 
 def test_between_two_runs_no_thread_waits_awake(case: Case) -> None:

@@ -19,13 +19,13 @@ import numpy as np
 
 from . import build, bundled, checkpoint, config, decode, heatmap, keypoints, suppress, zoo
 from .crop import Crop, letterbox
-from .errors import ArgumentError, ConfigError, ModelError, suggest
+from .errors import ArgumentError, ConfigError, ModelError
 from .keypoints import KeypointSet
 from .runtimes import Runtime
 from .runtimes.cache import Cache
 from .runtimes.engines import CPU as CPU
 from .runtimes.engines import Engine as Engine
-from .runtimes.engines import Source, open_file, open_network
+from .runtimes.engines import Source, check_name, open_file, open_network
 from .runtimes.engines import choose_engine as choose_engine
 from .runtimes.hardware import int8_dot_products
 from .types import Boxes, Frame, Poses, Result
@@ -330,10 +330,7 @@ def load(
 
 
 def _check_precision(precision: str, backend: str) -> None:
-    if precision not in PRECISIONS:
-        raise ArgumentError(
-            f"there is no precision '{precision}': use {', '.join(PRECISIONS)}.{suggest(precision, PRECISIONS)}"
-        )
+    check_name("precision", precision, PRECISIONS)
     if (precision == "bfloat16") != (backend == "openvino") and precision.endswith("float16"):
         which = "openvino" if precision == "bfloat16" else "torch or tensorrt"
         raise ArgumentError(f"the backend {backend} does not compute in {precision}: take {which}, or float32")

@@ -32,7 +32,8 @@ _DEVICE = re.compile(r"(cpu|cuda|mps)(:\d+)?")
 _log = logging.getLogger(__name__)
 
 
-def _check_name(what: str, value: str, known: Sequence[str]) -> None:
+def check_name(what: str, value: str, known: Sequence[str]) -> None:
+    """Raise ArgumentError, which names the nearest, unless ``value`` is one of ``known``."""
     if value not in known:
         raise ArgumentError(f"there is no {what} '{value}': use {', '.join(known)}.{suggest(value, known)}")
 
@@ -60,8 +61,8 @@ class Engine:
     half: bool = False
 
     def __post_init__(self) -> None:
-        _check_name("backend", self.backend, BACKENDS)
-        _check_name("hint", self.hint, HINTS)
+        check_name("backend", self.backend, BACKENDS)
+        check_name("hint", self.hint, HINTS)
         if self.kind not in AUTO:
             raise DeviceError(NO_DEVICE.format(self.device))
         if self.threads < 0:
@@ -124,7 +125,7 @@ def choose_device(name: str | None = None, backend: str = "auto") -> str:
         DeviceError: the device is not there; limn never falls back to another one in silence.
         MissingExtraError: it needs torch, which is not installed.
     """
-    _check_name("backend", backend, BACKENDS)
+    check_name("backend", backend, BACKENDS)
     if name is None and backend == "tensorrt":
         name = "cuda:0"
     if name is None:

@@ -126,9 +126,11 @@ def missing_provider(device: str, tensorrt: bool = False) -> str:
 
 
 def _bytes(path: Path) -> int:
-    """Return the size of a network: its file, and the weights that may lie beside it."""
-    weights = path.with_suffix(".weights")
-    return sum(file.stat().st_size for file in (path, weights) if file.is_file())
+    """Return the size of a network: its file, and the weights beside it, which are many files above 2 GB."""
+    if not path.is_file():
+        return 0
+    beside = (file for file in path.parent.iterdir() if file.suffix != ".onnx" and file.is_file())
+    return sum(file.stat().st_size for file in (path, *beside))
 
 
 def _reason(error: Exception) -> str:
