@@ -9,7 +9,7 @@ DATA ?= ../shared/data
 .PHONY: help demo lint test check-long bench train clean
 
 help:
-	@echo "make demo [INPUT=picture]   outline the faces in a picture, into limn-out/"
+	@echo "make demo [INPUT=image]   outline the faces in an image, into limner-out/"
 	@echo "make test                   lint, types and tests"
 	@echo "make check-long             the tests with their long forms: 20,000 frames, 5 minutes live, gigabytes of weights"
 	@echo "make bench                  measure quality and speed of the bundled models"
@@ -40,7 +40,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 check-long: $(VENV)/.test
-	LIMN_LONG=1 $(BIN)/python -m pytest -s
+	LIMNER_LONG=1 $(BIN)/python -m pytest -s
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py
@@ -51,9 +51,9 @@ train: $(VENV)/.test
 	$(BIN)/python training/faces.py --data $(DATA) --out runs/faces.json
 	$(BIN)/python training/detector.py --minutes 88 --data $(DATA) --records runs/faces.json --out runs/detector
 	$(BIN)/python training/landmarks.py --minutes 85 --data $(DATA) --out runs/landmarks
-	$(BIN)/python training/export.py limn/rtmdet_face-lite_288.py runs/detector/weights.pth src/limn/bundled/face-lite/detector.onnx
-	$(BIN)/python training/export.py limn/rtmpose_face-lite_300w-160x160.py runs/landmarks/weights.pth src/limn/bundled/face-lite/pose.onnx
+	$(BIN)/python training/export.py limner/rtmdet_face-lite_288.py runs/detector/weights.pth src/limner/bundled/face-lite/detector.onnx
+	$(BIN)/python training/export.py limner/rtmpose_face-lite_300w-160x160.py runs/landmarks/weights.pth src/limner/bundled/face-lite/pose.onnx
 	$(BIN)/python training/quantise.py --data $(DATA)
 
 clean:
-	rm -rf $(VENV) build dist limn-out
+	rm -rf $(VENV) build dist limner-out

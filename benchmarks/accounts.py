@@ -1,6 +1,6 @@
 """Where the processor time of a run goes, to the last second that the system counts for the process. Linux only.
 
-Each stage's time is that of the thread it runs in, less that of the stages inside it. Threads that limn did not
+Each stage's time is that of the thread it runs in, less that of the stages inside it. Threads that limner did not
 start are told apart by when they appear: with the networks, with OpenCV, or with the film, which are FFmpeg's and
 x264's. Their clocks are read every few milliseconds, since they end with the film.
 """
@@ -20,11 +20,14 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from limn import moving, pipeline
-from limn.crop import Crop
-from limn.pipeline import Detector, PoseEstimator
-from limn.tracking import LagSmoother, Tracker
-from limn.video import VideoSink, VideoSource, reader, writer
+from limner import pipeline
+from limner.crop import Crop
+from limner.pipeline import Detector, PoseEstimator
+from limner.tracking import LagSmoother, Tracker
+from limner.video import pipeline as video_pipeline
+from limner.video import reader, writer
+from limner.video.reader import VideoSource
+from limner.video.writer import VideoWriter
 
 # whose time is what; a stage that is entered inside another takes its time from that one
 FUNCTIONS: tuple[tuple[Any, str, str], ...] = (
@@ -32,9 +35,9 @@ FUNCTIONS: tuple[tuple[Any, str, str], ...] = (
     (VideoSource, "_image", "colours"),
     (pipeline, "letterbox", "letterbox"),
     (Crop, "cut", "crops"),
-    (moving, "render", "drawing"),
-    (VideoSink, "write", "encode"),
-    (VideoSink, "close", "encode"),
+    (video_pipeline, "render", "drawing"),
+    (VideoWriter, "write", "encode"),
+    (VideoWriter, "close", "encode"),
 )
 CLASSES: tuple[tuple[type, str], ...] = (  # all that they do
     (Detector, "boxes, NMS"),
@@ -85,7 +88,7 @@ class Ledger:
 
 @contextmanager
 def watched(ledger: Ledger) -> Iterator[None]:
-    """Book the time of limn's stages while the ``with`` lasts."""
+    """Book the time of limner's stages while the ``with`` lasts."""
     before: list[tuple[Any, str, Any]] = []
 
     class Reformatter:
@@ -154,13 +157,13 @@ class _Clocks:
         self.last: dict[int, float] = {}
         self.python: set[int] = set()
         self.own = 0.0  # seconds that reading them took
-        self._look()
+        self._style()
         self.first = dict(self.last)  # who comes later began at 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="clocks", daemon=True)
         self._thread.start()
 
-    def _look(self) -> None:
+    def _style(self) -> None:
         self.python |= {thread.native_id for thread in threading.enumerate() if thread.native_id is not None}
         for thread in threads():
             try:
@@ -171,13 +174,13 @@ class _Clocks:
 
     def _work(self) -> None:
         while not self._stopped.wait(PAUSE):
-            self._look()
+            self._style()
         self.own = time.thread_time()
 
     def stop(self) -> None:
         self._stopped.set()
         self._thread.join()
-        self._look()
+        self._style()
         self.python.discard(self._thread.native_id or -1)
         self.last.pop(self._thread.native_id or -1, None)
 
@@ -214,5 +217,5 @@ def account(run: Callable[[], object], ledger: Ledger, networks: set[int], openc
 def shares(parts: dict[str, float]) -> dict[str, float]:
     """Return which part of the whole each group of stages takes."""
     whole = sum(parts.values())
-    groups = {"networks": NETWORKS, "codecs": CODECS, "colours": ("colours",), "limn's own": OWN, "rest": ("rest",)}
+    groups = {"networks": NETWORKS, "codecs": CODECS, "colours": ("colours",), "limner's own": OWN, "rest": ("rest",)}
     return {group: sum(parts.get(name, 0.0) for name in names) / whole for group, names in groups.items()}

@@ -1,4 +1,4 @@
-"""How many of MMPose's and MMDetection's own configs parse, and how many 2D top-down ones limn builds, by family.
+"""How many of MMPose's and MMDetection's own configs parse, and how many 2D top-down ones limner builds, by family.
 
     pip download --no-deps mmpose==1.3.2 mmdet==3.3.0   # and unzip both wheels into one folder
     python benchmarks/coverage.py --mim FOLDER
@@ -19,8 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from limn import build, config
-from limn.errors import LimnError
+from limner import build, config
+from limner.errors import LimnerError
 
 # groups that MMPose's users ask for by name: name, part of the path
 NAMED = [
@@ -54,7 +54,7 @@ def parsed(folder: Path) -> tuple[int, dict[str, str]]:
     for file in files:
         try:
             config.load(file)
-        except LimnError as error:
+        except LimnerError as error:
             failures[file.relative_to(folder).as_posix()] = str(error).splitlines()[0]
     return len(files), failures
 
@@ -76,7 +76,7 @@ def attempt(cfg: dict[str, Any]) -> str | None:
         build.decoder(spec.codec, spec.flip)
         with torch.device("meta"):
             build.network(cfg["model"])
-    except LimnError as error:
+    except LimnerError as error:
         return str(error)
     return None
 

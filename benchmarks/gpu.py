@@ -1,8 +1,8 @@
-"""Crops a second through RTMPose-m 256x192 on a GPU: limn's way against MMPose's, in one run.
+"""Crops a second through RTMPose-m 256x192 on a GPU: limner's way against MMPose's, in one run.
 
     python benchmarks/gpu.py [--json gpu.json]
 
-limn's way: float16, channels last, CUDA graphs, all crops in one call, without and with the mirrored second look.
+limner's way: float16, channels last, CUDA graphs, all crops in one call, without and with the mirrored second look.
 MMPose's way: torch eager in float32 with torch's defaults (which let cuDNN use TF32), one crop a call, each looked
 at twice. The weights are random and the same; from uint8 crops to outputs in numpy arrays, both; decoding is in
 neither. ``--device cpu`` runs the twin of the graphs in float32: it shows that the path works, not how fast it is.
@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from limn import build, config
-from limn.errors import LimnError
-from limn.runtimes.torch import TorchRuntime, find_device, flat, import_torch
+from limner import build, config
+from limner.errors import LimnerError
+from limner.runtimes.torch import TorchRuntime, find_device, flat, import_torch
 
 CONFIG = "configs/body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"
 ONE_BY_ONE = 64  # crops after which one crop a call is taken to go on at its rate
@@ -44,7 +44,7 @@ def mmposes_way(net: Any, colours: build.Normalisation, device: Any) -> Callable
     net = net.to(device)
     mean, std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (colours.mean, colours.std))
 
-    def look(crops: np.ndarray) -> list[np.ndarray]:
+    def style(crops: np.ndarray) -> list[np.ndarray]:
         found = []
         with torch.no_grad():
             for crop in crops:
@@ -54,7 +54,7 @@ def mmposes_way(net: Any, colours: build.Normalisation, device: Any) -> Callable
                 found.append([t.cpu().numpy() for t in (*seen, *mirrored)])
         return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
-    return look
+    return style
 
 
 def seconds(call: Callable[[], object], at_least: float) -> float:
@@ -87,8 +87,8 @@ def measure(device: str, sizes: list[int], rounds: int, at_least: float) -> dict
         for found, reference in zip(ours(crops), wanted, strict=False):
             apart = max(apart, relative(found[: len(few)], reference))
         ways = {
-            "limn": (partial(ours, crops), size),
-            "limn_flip": (partial(ours, both), size),
+            "limner": (partial(ours, crops), size),
+            "limner_flip": (partial(ours, both), size),
             "mmpose": (partial(theirs, few), len(few)),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -109,11 +109,11 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         f"rtmpose-m 256x192, crops a second on {found['device']}{note}; outputs apart by {found['apart']:.1e}",
         "",
-        "| crops | limn | limn, flip | MMPose's way, flip | ratio | ratio, flip |",
+        "| crops | limner | limner, flip | MMPose's way, flip | ratio | ratio, flip |",
         "|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
-        ours, flipped, theirs = row["limn"], row["limn_flip"], row["mmpose"]
+        ours, flipped, theirs = row["limner"], row["limner_flip"], row["mmpose"]
         lines.append(
             f"| {row['crops']} | {ours:,.0f} | {flipped:,.0f} | {theirs:,.0f} "
             f"| {ours / theirs:.1f} x | {flipped / theirs:.1f} x |"
@@ -132,11 +132,11 @@ def main() -> None:
         quick = find_device(args.device).type == "cpu"
         sizes = args.sizes or ([1, 3] if quick else [1, 8, 64, 512])
         found = measure(args.device, sizes, args.rounds, 0.0 if quick else 0.5)
-    except LimnError as error:
+    except LimnerError as error:
         print(f"gpu.py: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     if not found["twin"] and "float16" not in found["device"]:
-        print("gpu.py: the network did not run in float16, so these numbers are not limn's best", file=sys.stderr)
+        print("gpu.py: the network did not run in float16, so these numbers are not limner's best", file=sys.stderr)
     print(table(found))
     if args.json is not None:
         args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

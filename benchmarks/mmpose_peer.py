@@ -1,7 +1,7 @@
 """A stand-in for MMPose where it cannot be installed: the same modules in eager torch, as its demo runs them.
 
-Float32, torch's own number of threads, one picture a call, and a second call for the mirror image. What is before
-and after the networks is limn's own numpy and OpenCV code, in place of MMPose's transforms and data structures.
+Float32, torch's own number of threads, one image a call, and a second call for the mirror image. What is before
+and after the networks is limner's own numpy and OpenCV code, in place of MMPose's transforms and data structures.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import torch
 
-from limn import build, checkpoint, config
-from limn.pipeline import Pipeline
-from limn.render import Look, render
-from limn.types import Result
+from limner import build, checkpoint, config
+from limner.draw import DrawStyle, render
+from limner.pipeline import Pipeline
+from limner.types import Result
 
 
 class Eager:
@@ -25,7 +25,7 @@ class Eager:
     Args:
         model_config: path of its config.
         weights: its checkpoint.
-        together: pictures that are given together stay so, as the crops of a frame do in MMPose's Python call;
+        together: images that are given together stay so, as the crops of a frame do in MMPose's Python call;
             else each is a call of its own.
     """
 
@@ -37,17 +37,17 @@ class Eager:
         build.load_weights(self._network, checkpoint.load(weights).state_dict, name=str(weights))
         spec = build.pose_spec(cfg) if "head" in cfg["model"] else build.detector_spec(cfg)
         self._colours, self._together = spec.normalisation, together
-        self.pictures = 0
+        self.images = 0
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
-        self.pictures += len(batch)
+        self.images += len(batch)
         parts = [batch] if self._together else [batch[i : i + 1] for i in range(len(batch))]
         found = [self._run(part) for part in parts]
         return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
-    def _run(self, pictures: np.ndarray) -> list[np.ndarray]:
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+            x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
             x = (x.flip(1) if self._colours.to_rgb else x).float()
             mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self._colours.mean, self._colours.std))
             return [t.numpy() for t in _flat(self._network(((x - mean) / std).contiguous()))]
@@ -62,9 +62,9 @@ def _flat(outputs: Any) -> list[Any]:
 
 def one_by_one(found_by: Pipeline, path: Path, target: Path | None) -> int:
     """Run a clip frame by frame, nothing overlapped, drawn and written by OpenCV into ``target``; return its frames."""
-    film, writer, count = cv2.VideoCapture(str(path)), None, 0
+    video, writer, count = cv2.VideoCapture(str(path)), None, 0
     while True:
-        there, image = film.read()
+        there, image = video.read()
         if not there:
             break
         boxes = found_by.detector(image)
@@ -72,14 +72,14 @@ def one_by_one(found_by: Pipeline, path: Path, target: Path | None) -> int:
         height, width = image.shape[:2]
         if target is not None:
             drawn = render(
-                image, Result(boxes, poses, found_by.keypoint_set.name, (width, height)), found_by.pose, Look()
+                image, Result(boxes, poses, found_by.keypoint_set.name, (width, height)), found_by.pose, DrawStyle()
             )
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*"mp4v")
-                writer = cv2.VideoWriter(str(target), code, film.get(cv2.CAP_PROP_FPS), (width, height))
+                writer = cv2.VideoWriter(str(target), code, video.get(cv2.CAP_PROP_FPS), (width, height))
             writer.write(drawn)
         count += 1
-    film.release()
+    video.release()
     if writer is not None:
         writer.release()
     return count

@@ -83,19 +83,19 @@ def charts(found: dict[str, Any]) -> list[Chart]:
             bars += [Bar(f"{backend}, one crop a call", 1 / middle[one])] if one in middle else []
             bars += [Bar(f"{backend}, a file in batches", 1 / middle[many])] if many in middle else []
         bars.append(Bar("limit: one large matrix product", 1 / entry["limit"], LIMIT))
-        made.append(Chart("RTMPose-m 256x192, float32: the network in limn's engines", "crops/s", bars))
+        made.append(Chart("RTMPose-m 256x192, float32: the network in limner's engines", "crops/s", bars))
     if entry := found.get("mmpose"):
         bars = _frames(entry, [name for name in entry["medians"] if "networks alone" not in name])
         made.append(Chart("YOLOX-s + RTMPose-m face6 on a 720p film", "frames/s", bars))
     if entry := found.get("rtmlib"):
-        bars = _frames(entry, ["rtmlib", "limn"])
+        bars = _frames(entry, ["rtmlib", "limner"])
         made.append(
             Chart(f"YOLOX-s + RTMPose-m body, detection at every {entry['interval']}th frame", "frames/s", bars)
         )
     if entry := found.get("clip"):
         bars = _frames(entry, [name for name in entry["medians"] if not name.startswith("PyAV")])
         bars += [Bar("limit: PyAV alone decodes and encodes", entry["frames"] / entry["medians"]["PyAV alone"], LIMIT)]
-        made.append(Chart("limn's own small model on a 720p film, drawn and encoded", "frames/s", bars))
+        made.append(Chart("limner's own small model on a 720p film, drawn and encoded", "frames/s", bars))
     return made
 
 
@@ -107,7 +107,7 @@ def _frames(entry: dict[str, Any], names: Sequence[str]) -> list[Bar]:
 
 
 def drawn(all_charts: Sequence[Chart]) -> str:
-    """Return charts one below the other as an SVG picture."""
+    """Return charts one below the other as an SVG image."""
     lines, y = list[str](), 0
     for chart in all_charts:
         longest = max(bar.value for bar in chart.bars)
@@ -128,6 +128,6 @@ def drawn(all_charts: Sequence[Chart]) -> str:
     body = "\n".join(lines)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'role="img" aria-label="How fast limn is beside its peers">\n<style>{style}</style>\n'
+        f'role="img" aria-label="How fast limner is beside its peers">\n<style>{style}</style>\n'
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n{body}\n</svg>\n'
     )

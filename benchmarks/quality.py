@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT / "training"))
 
 from faces import annotated, face_box, is_validation, overlap  # noqa: E402
 from false_alarm_regions import load_regions  # noqa: E402
-from limn import bundled, pipeline  # noqa: E402
-from limn.runtimes.engines import open_file  # noqa: E402
+from limner import bundled, loading, pipeline  # noqa: E402
+from limner.runtimes.engines import open_file  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Quality:
 
 
 def landmarks(found: pipeline.Pipeline, items: list[tuple[Path, np.ndarray]]) -> Quality:
-    """Run the pipeline on annotated pictures."""
+    """Run the pipeline on annotated images."""
     errors = []
     for path, truth in items:
         result = found(cv2.imread(str(path)))
@@ -73,7 +73,7 @@ def landmarks(found: pipeline.Pipeline, items: list[tuple[Path, np.ndarray]]) ->
 
 def with_networks(name: str, *, int8: bool) -> pipeline.Pipeline:
     """Return a bundled model with its float32 networks, or with the int8 ones where it has them, on the CPU."""
-    found = pipeline.load(name, device="cpu")
+    found = loading.load(name, device="cpu")
     detector, pose = map(open_file, bundled.find(name).networks(int8=int8))
     found.detector.runtime, found.pose.runtime = detector, pose
     return found
@@ -86,7 +86,7 @@ def false_alarms(found: pipeline.Pipeline, data: Path) -> tuple[int, int]:
 
 
 def beside_int8(found: pipeline.Pipeline, small: pipeline.Pipeline, items: list[tuple[Path, np.ndarray]]) -> str:
-    """Compare the int8 networks with the float32 ones on annotated pictures, in one line each."""
+    """Compare the int8 networks with the float32 ones on annotated images, in one line each."""
     before, after = landmarks(found, items), landmarks(small, items)
     overlaps, lost, extra = [], 0, 0
     for path, _ in items:
@@ -109,7 +109,7 @@ def real_detector(shared: Path) -> tuple[int, int, float, float]:
     """
     expected = json.loads((shared / "parity" / "real-rtmdet-nano-person.expected.json").read_text())
     weights = shared / "models" / "rtmdet_nano_coco-person.pth"
-    detector = pipeline.open_detector(expected["config"], weights)
+    detector = loading.open_detector(expected["config"], weights)
     matched, wanted, worst_iou, worst_score = 0, 0, 1.0, 0.0
     for name, truth in expected["images"].items():
         boxes = detector(cv2.imread(str(shared / "data" / "mmpose" / name)))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import standins
-from limn import build, checkpoint, config
-from limn.runtimes.onnx import import_onnxruntime
+from limner import build, checkpoint, config
+from limner.runtimes.onnx import import_onnxruntime
 from standins import DETECTOR
 
 
@@ -27,7 +27,7 @@ def environment(folder: Path) -> Path:
 
 
 def exported(model: standins.Model, work: Path) -> Path:
-    """Export a network in the form that rtmlib takes: float pictures, one a call, normalised by rtmlib."""
+    """Export a network in the form that rtmlib takes: float images, one a call, normalised by rtmlib."""
     import torch
 
     path = work / f"{model.case}-rtmlib.onnx"
@@ -58,17 +58,17 @@ def exported(model: standins.Model, work: Path) -> Path:
 
 
 def difference(path: Path, runtime: Any, model: standins.Model) -> float:
-    """Return how far raw outputs of rtmlib's export are from those of limn's, as a part of their norm."""
+    """Return how far raw outputs of rtmlib's export are from those of limner's, as a part of their norm."""
     cfg = config.load(model.config)
     spec = build.detector_spec(cfg) if model is DETECTOR else build.pose_spec(cfg)
     width, height = spec.size
-    picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     colours = spec.normalisation
-    values = picture[..., ::-1] if colours.to_rgb else picture
+    values = image[..., ::-1] if colours.to_rgb else image
     values = (values.astype(np.float32) - np.float32(colours.mean)) / np.float32(colours.std)
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     theirs = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(values.transpose(0, 3, 1, 2))})
-    ours = runtime(picture)
+    ours = runtime(image)
     if model is DETECTOR:
         cls, reg, obj = (ours[i : i + 3] for i in (0, 3, 6))
         logistic = [[1 / (1 + np.exp(-a)) for a in part] for part in (obj, cls)]

@@ -1,4 +1,4 @@
-"""rtmlib's side of the comparison. It runs in rtmlib's own environment, where limn is not installed.
+"""rtmlib's side of the comparison. It runs in rtmlib's own environment, where limner is not installed.
 
     python rtmlib_peer.py CLIP RECORD DETECTOR.onnx POSE.onnx INTERVAL POINTS TARGET
 
@@ -22,7 +22,7 @@ import numpy as np
 
 import record
 
-KPT_THR = 0.3  # of limn and of MMPose
+KPT_THR = 0.3  # of limner and of MMPose
 
 
 class Known:
@@ -36,7 +36,7 @@ class Known:
     def __init__(self, network: Any, frames: Sequence[record.Found]) -> None:
         self.network, self.frames = network, frames
         self.frame = 0  # number of the one that is looked at
-        self.pictures = 0  # given to the network
+        self.images = 0  # given to the network
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.network, name)
@@ -46,7 +46,7 @@ class KnownBoxes(Known):
     """Its boxes are replaced."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        self.pictures += 1
+        self.images += 1
         self.network(image)
         return self.frames[self.frame].detected
 
@@ -57,7 +57,7 @@ class KnownPoses(Known):
     recorded = True
 
     def __call__(self, image: np.ndarray, bboxes: Any = ()) -> tuple[np.ndarray, np.ndarray]:
-        self.pictures += max(1, len(bboxes))  # without boxes it takes the whole picture
+        self.images += max(1, len(bboxes))  # without boxes it takes the whole image
         points, scores = self.network(image, bboxes=bboxes)
         if not self.recorded:
             return points, scores
@@ -68,9 +68,9 @@ def play(tracker: Any, clip: str, target: str) -> int:
     """Run a clip, draw and write it; return its frames."""
     from rtmlib import draw_skeleton
 
-    film, writer, count = cv2.VideoCapture(clip), None, 0
+    video, writer, count = cv2.VideoCapture(clip), None, 0
     while True:
-        there, image = film.read()
+        there, image = video.read()
         if not there:
             break
         tracker.det_model.frame = tracker.pose_model.frame = count
@@ -78,10 +78,10 @@ def play(tracker: Any, clip: str, target: str) -> int:
         drawn = draw_skeleton(image.copy(), points, scores, kpt_thr=KPT_THR)
         if writer is None:
             size = (image.shape[1], image.shape[0])
-            writer = cv2.VideoWriter(target, cv2.VideoWriter.fourcc(*"mp4v"), film.get(cv2.CAP_PROP_FPS), size)
+            writer = cv2.VideoWriter(target, cv2.VideoWriter.fourcc(*"mp4v"), video.get(cv2.CAP_PROP_FPS), size)
         writer.write(drawn)
         count += 1
-    film.release()
+    video.release()
     if writer is not None:
         writer.release()
     return count
@@ -102,14 +102,14 @@ def main() -> None:
     tracker.pose_model.recorded = points == "recorded"
     for _ in sys.stdin:
         tracker.reset()
-        tracker.det_model.pictures = tracker.pose_model.pictures = 0
+        tracker.det_model.images = tracker.pose_model.images = 0
         began = time.perf_counter()
         count = play(tracker, clip, target)
         told = {
             "seconds": time.perf_counter() - began,
             "frames": count,
-            "detector": tracker.det_model.pictures,
-            "crops": tracker.pose_model.pictures,
+            "detector": tracker.det_model.images,
+            "crops": tracker.pose_model.images,
         }
         print(json.dumps(told), flush=True)
 

@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT / "demo"))
 from first_light import portrait  # noqa: E402
 
 from export import to_onnx  # noqa: E402
-from limn import build, bundled  # noqa: E402
-from limn.runtimes.onnx import import_onnxruntime, usable_cores  # noqa: E402
+from limner import build, bundled  # noqa: E402
+from limner.runtimes.onnx import import_onnxruntime, usable_cores  # noqa: E402
 
 onnxruntime = import_onnxruntime()
 
@@ -47,7 +47,7 @@ PREPROCESSOR = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375
 
 
 def session(model: bytes, threads: int) -> Any:
-    """Open a network with the options that limn uses; the same for all."""
+    """Open a network with the options that limner uses; the same for all."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
@@ -57,7 +57,7 @@ def session(model: bytes, threads: int) -> Any:
 
 
 def caller(model: bytes, shape: tuple[int, ...], threads: int) -> Callable[[], object]:
-    """Return a function that runs the network once on random pictures."""
+    """Return a function that runs the network once on random images."""
     net = session(model, threads)
     batch = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return lambda: net.run(None, {net.get_inputs()[0].name: batch})
@@ -83,10 +83,10 @@ def networks(rounds: int, threads: int) -> dict[str, float]:
     return {name: float(np.median(times)) for name, times in spent.items()}
 
 
-def cold(command: list[str], picture: Path) -> float:
+def cold(command: list[str], image: Path) -> float:
     """Return the seconds of a fresh process."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, cwd=picture.parent)
+    subprocess.run(command, check=True, capture_output=True, cwd=image.parent)
     return time.perf_counter() - start
 
 
@@ -118,14 +118,14 @@ def main() -> None:
     print(f"detector:                    {times['detector']:.2f} ms, {times['detector'] / base:.3f} x")
     print(f"one face in a batch of six:  {times['six faces'] / 6:.2f} ms, {times['six faces'] / 6 / base:.3f} x")
     with tempfile.TemporaryDirectory() as folder:
-        picture = portrait(Path(folder))
-        limn = str(Path(sys.executable).with_name("limn"))
-        run = [limn, "run", str(picture), "--out", folder + "/out", "--json", folder + "/out"]
+        image = portrait(Path(folder))
+        limner = str(Path(sys.executable).with_name("limner"))
+        run = [limner, "run", str(image), "--out", folder + "/out", "--json", folder + "/out"]
         torch = [sys.executable, "-c", "import torch"]
-        pairs = [(cold(run, picture), cold(torch, picture)) for _ in range(7)][1:]
+        pairs = [(cold(run, image), cold(torch, image)) for _ in range(7)][1:]
         ours, theirs = np.median(np.array(pairs), axis=0)
-        print(f"cold `limn run`:             {ours:.2f} s; `import torch`: {theirs:.2f} s; {ours / theirs:.2f} x")
-        print(f"peak memory of that run:     {peak_megabytes(run, picture.parent):.0f} MB")
+        print(f"cold `limner run`:             {ours:.2f} s; `import torch`: {theirs:.2f} s; {ours / theirs:.2f} x")
+        print(f"peak memory of that run:     {peak_megabytes(run, image.parent):.0f} MB")
         print(f"wheel:                       {wheel_megabytes(Path(folder)):.1f} MB")
     sizes = [bundled.find("face-lite").detector.stat().st_size, bundled.find("face-lite").pose.stat().st_size]
     print(f"bundled networks:            {sum(sizes) / 1e6:.2f} MB")

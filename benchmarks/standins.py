@@ -18,14 +18,16 @@ import cv2
 import numpy as np
 
 import record
-from limn import bench, build, config, pipeline
-from limn.errors import InputError
-from limn.motion import Motion
-from limn.moving import Film, View
-from limn.pipeline import Detector, Engine, Pipeline, PoseEstimator
-from limn.runtimes.hardware import usable_cores
-from limn.types import Boxes, Poses
-from limn.video import VideoSink, VideoSource
+from limner import bench, build, config, loading
+from limner.errors import InputError
+from limner.loading import Engine
+from limner.pipeline import Detector, Pipeline, PoseEstimator
+from limner.runtimes.hardware import usable_cores
+from limner.types import Boxes, Poses
+from limner.video.options import TrackingOptions
+from limner.video.pipeline import CurrentStyle, VideoPipeline
+from limner.video.reader import VideoSource
+from limner.video.writer import VideoWriter
 
 PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
 BOX_THR = 0.3  # of MMPose's demo, for boxes
@@ -77,7 +79,7 @@ def clip(video: Path | None, frames: int, folder: Path) -> Path:
     path = folder / f"{video.stem if video else 'made'}-{frames}.mp4"
     if video is None:
         return bench._made_up(path, frames)
-    with VideoSource(video) as source, VideoSink(path, source.fps, crf=16) as sink:
+    with VideoSource(video) as source, VideoWriter(path, source.fps, crf=16) as sink:
         for frame in islice(source, frames):
             sink.write(frame.image)
         if sink.frames < frames:
@@ -94,7 +96,7 @@ class Stage:
     def __init__(self, path: Path) -> None:
         self.frames: list[record.Found] = []
         self._places: dict[bytes, int] = {}
-        stages = pipeline.load("face-lite")
+        stages = loading.load("face-lite")
         with VideoSource(path) as source:
             for frame in source:
                 found = stages.one(frame)
@@ -199,8 +201,8 @@ class Counted:
             return self.runtime(batch)
 
     @property
-    def pictures(self) -> int:
-        """How many pictures it was given."""
+    def images(self) -> int:
+        """How many images it was given."""
         return sum(shape[0] for shape in self.shapes)
 
 
@@ -223,17 +225,17 @@ def stages(
         stage: what was found beforehand; None leaves all findings to the networks.
         work: folder of the weights.
         flip: the pose network looks at each crop's mirror image, too.
-        backend, half: see `pipeline.choose_engine`.
-        tight: see `pipeline.open_detector`.
+        backend, half: see `loading.choose_engine`.
+        tight: see `loading.open_detector`.
         points: "recorded" puts the recorded points in place of the network's, "network" keeps those.
         around: entered for each call of a network.
     """
-    engine = Engine(backend, half=half)  # as `limn run` opens it
+    engine = Engine(backend, half=half)  # as `limner run` opens it
     weights = checkpoint(DETECTOR, work)
-    detector = pipeline.open_detector(
+    detector = loading.open_detector(
         DETECTOR.config, weights, engine=engine, bbox_thr=BOX_THR, nms_thr=BOX_THR, labels=(0,), tight=tight
     )
-    estimator = pipeline.open_pose(pose.config, checkpoint(pose, work), engine=engine, flip=flip)
+    estimator = loading.open_pose_estimator(pose.config, checkpoint(pose, work), engine=engine, flip=flip)
     detector.runtime, estimator.runtime = Counted(detector.runtime, around), Counted(estimator.runtime, around)
     if stage is not None:
         detector = KnownBoxes(detector, stage)
@@ -241,16 +243,18 @@ def stages(
     return Pipeline(detector, estimator)
 
 
-def through_limn(found_by: Pipeline, path: Path, interval: int, target: Path | None) -> int:
-    """Run a clip as `limn run` does, drawn and encoded into ``target``, or neither; return its frames."""
+def through_limner(found_by: Pipeline, path: Path, interval: int, target: Path | None) -> int:
+    """Run a clip as `limner run` does, drawn and encoded into ``target``, or neither; return its frames."""
     count = 0
     source = VideoSource(path)
     fps = source.fps
-    film = Film(source, found_by, Motion(interval), View(), draws=target is not None, spare=True)
-    with film, VideoSink(target, fps) if target is not None else nullcontext() as sink:
-        for shot in film.shots():
-            if sink is not None and shot.drawn is not None:
-                sink.write(shot.drawn, shot.frame.timestamp)
+    video = VideoPipeline(
+        source, found_by, TrackingOptions(interval), CurrentStyle(), draws=target is not None, overwrite_frames=True
+    )
+    with video, VideoWriter(target, fps) if target is not None else nullcontext() as sink:
+        for frame_result in video.frame_results():
+            if sink is not None and frame_result.drawn is not None:
+                sink.write(frame_result.drawn, frame_result.frame.timestamp)
             count += 1
     return count
 
@@ -259,7 +263,7 @@ def through_limn(found_by: Pipeline, path: Path, interval: int, target: Path | N
 
 
 def in_turn(
-    systems: Mapping[str, Callable[[], object]], rounds: int, say: Callable[[str], None] = print
+    systems: Mapping[str, Callable[[], object]], rounds: int, info: Callable[[str], None] = print
 ) -> dict[str, list[float]]:
     """Run systems one after the other, round by round; return the seconds of each. The first round does not count."""
     spent: dict[str, list[float]] = {name: [] for name in systems}
@@ -270,7 +274,7 @@ def in_turn(
             seconds = time.perf_counter() - began
             if i:
                 spent[name].append(seconds)
-        say(f"round {i} of {rounds}" if i else "warmed up")
+        info(f"round {i} of {rounds}" if i else "warmed up")
     return spent
 
 
@@ -304,8 +308,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what limn logs about random weights and exports out of the tables."""
-    log = logging.getLogger("limn")
+    """Keep what limner logs about random weights and exports out of the tables."""
+    log = logging.getLogger("limner")
     level = log.level
     log.setLevel(logging.ERROR)
     try:

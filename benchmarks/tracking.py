@@ -13,33 +13,33 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from limn import pipeline
-from limn.errors import LimnError
-from limn.motion import Motion
-from limn.moving import Watcher
-from limn.pipeline import Pipeline
-from limn.tracking import OneEuro, Tracker, smooth
-from limn.tracking.matching import iou, pairs, sizes
-from limn.types import Boxes, Frame, Poses, Result
-from limn.video import VideoSource
+from crossing import Crossing, Cutout, body, crossing, follow_crossing, head
+from limner import loading, pipeline
+from limner.errors import LimnerError
+from limner.pipeline import Pipeline
+from limner.tracking import OneEuro, Tracker, smooth
+from limner.tracking.matching import iou, pairs, sizes
+from limner.types import Boxes, Frame, Poses, Result
+from limner.video.options import TrackingOptions
+from limner.video.pipeline import VideoEstimator
+from limner.video.reader import VideoSource
 
 ROOT = Path(__file__).resolve().parents[1]
 SAME = 0.5  # IoU from one frame to the next by which a chain goes on
 MATCHED = 0.3  # IoU above which instances of two runs are the same person
 FACES = ("300w/indoor_029.png", "lapa/10773046825_0.jpg")
 BODIES = (219454, 204343)  # numbers of COCO's annotations
-HIDDEN = 0.3  # of a person that crosses another: the share behind the other from which on it counts as hidden
 
 
 class Noting(pipeline.Detector):
-    """A detector that notes how many pictures it was given."""
+    """A detector that notes how many images it was given."""
 
     def __init__(self, detector: pipeline.Detector) -> None:
         super().__init__(
@@ -56,10 +56,12 @@ class Noting(pipeline.Detector):
         return super().many(images)
 
 
-def watched(stages: Pipeline, frames: Iterator[Frame], motion: Motion, live: bool) -> tuple[list[Result], int]:
+def watched(
+    stages: Pipeline, frames: Iterator[Frame], tracking: TrackingOptions, live: bool
+) -> tuple[list[Result], int]:
     """Return what is found in the frames, and at how many of them the detector looked."""
     detector = Noting(stages.detector)
-    watcher = Watcher(Pipeline(detector, stages.pose), motion, live=live, fps=25)
+    watcher = VideoEstimator(Pipeline(detector, stages.pose), tracking, live=live, fps=25)
     return [result for _, result in watcher.run(frames)], detector.looks
 
 
@@ -67,7 +69,7 @@ def watched(stages: Pipeline, frames: Iterator[Frame], motion: Motion, live: boo
 
 
 def shaken(image: np.ndarray, count: int, sigma: float = 5.0) -> list[np.ndarray]:
-    """Return the same picture ``count`` times, each with other noise on its pixels."""
+    """Return the same image ``count`` times, each with other noise on its pixels."""
     noise = np.random.default_rng(0)
     return [np.clip(image + noise.normal(0, sigma, image.shape), 0, 255).astype(np.uint8) for _ in range(count)]
 
@@ -83,7 +85,7 @@ def places(results: Sequence[Result]) -> dict[int, dict[int, np.ndarray]]:
 
 
 def calmed(stages: Pipeline, image: np.ndarray, fps: float, count: int = 90) -> tuple[float, float, float]:
-    """Return by how many pixels keypoints of a still picture tremble: as found, by One-Euro, and by `smooth`.
+    """Return by how many pixels keypoints of a still image tremble: as found, by One-Euro, and by `smooth`.
 
     That is the standard deviation, mean of the keypoints of all who are seen in nine of ten frames.
     """
@@ -148,136 +150,6 @@ def switches(results: Sequence[Result]) -> int:
     return count
 
 
-# -- two who cross ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Cutout:
-    """One person cut out of a picture."""
-
-    image: np.ndarray  # uint8 [h, w, 3], BGR
-    alpha: np.ndarray  # float32 [h, w, 1] in 0..1
-    points: np.ndarray  # float64 [K, 2], annotated keypoints in pixels from its middle; none for a face
-
-
-@dataclass(frozen=True, eq=False)
-class Crossing:
-    """A frame in which two people cross, and where they are."""
-
-    frame: Frame
-    centers: np.ndarray  # float64 [2, 2], pixels
-    hidden: tuple[float, float]  # share of each behind the other
-
-
-def head(image: np.ndarray, box: np.ndarray, height: int) -> Cutout:
-    """Cut the oval round a face box out of a picture, ``height`` pixels tall."""
-    (x1, y1), (x2, y2) = box.reshape(2, 2)
-    wide, tall = x2 - x1, y2 - y1
-    low = np.maximum([x1 - 0.25 * wide, y1 - 0.35 * tall], 0).astype(int)
-    high = np.minimum([x2 + 0.25 * wide, y2 + 0.1 * tall], image.shape[1::-1]).astype(int)
-    part = scaled(image[low[1] : high[1], low[0] : high[0]], height)
-    alpha = np.zeros(part.shape[:2], np.float32)
-    middle = (part.shape[1] // 2, part.shape[0] // 2)
-    cv2.ellipse(alpha, middle, (middle[0] - 3, middle[1] - 3), 0, 0, 360, 1.0, -1)
-    return Cutout(part, cv2.GaussianBlur(alpha, (0, 0), 2)[..., None], np.zeros((0, 2)))
-
-
-def body(image: np.ndarray, note: dict[str, Any], height: int) -> Cutout:
-    """Cut a person out of a picture along its outline, ``height`` pixels tall; ``note`` is COCO's annotation."""
-    x, y, w, h = note["bbox"]
-    x1, y1, x2, y2 = np.rint([x, y, x + w, y + h]).astype(int).tolist()
-    mask = np.zeros(image.shape[:2], np.uint8)
-    cv2.setRNGSeed(0)
-    model = np.zeros((2, 1, 65))
-    cv2.grabCut(image, mask, (x1, y1, x2 - x1, y2 - y1), model[0], model[1], 4, cv2.GC_INIT_WITH_RECT)
-    inside = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.float32)
-    part, alpha = (scaled(a[y1:y2, x1:x2], height) for a in (image, inside))
-    points = np.reshape(note["keypoints"], (-1, 3))[:, :2] - ((x1 + x2) / 2, (y1 + y2) / 2)
-    return Cutout(part, cv2.GaussianBlur(alpha, (0, 0), 1.5)[..., None], points * height / (y2 - y1))
-
-
-def scaled(image: np.ndarray, height: int) -> np.ndarray:
-    """Return a picture scaled to that height."""
-    factor = height / image.shape[0]
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(image, (round(image.shape[1] * factor), height), interpolation=how).clip(0, 255)
-
-
-def crossing(
-    people: tuple[Cutout, Cutout],
-    background: np.ndarray,
-    *,
-    front: int,
-    offset: float = 0.0,
-    fps: float = 25.0,
-    seconds: float = 4.0,
-) -> Iterator[Crossing]:
-    """Move two people across each other, the one to the right and the other to the left.
-
-    Args:
-        people: who.
-        background: uint8 ``[H, W, 3]``, BGR.
-        front: which of them is in front.
-        offset: how far the second is below the first, in heights of the first.
-        fps, seconds: of the clip.
-    """
-    height, width = background.shape[:2]
-    noise = np.random.default_rng(0)
-    count = round(seconds * fps)
-    for i in range(count):
-        part = i / (count - 1)
-        xs = (0.15 + 0.7 * part) * width, (0.85 - 0.7 * part) * width
-        ys = 0.5 * height, 0.5 * height + offset * people[0].image.shape[0]
-        image, masks = background.astype(np.float32), []
-        for k in (1 - front, front):
-            layer, alpha = placed(people[k], xs[k], ys[k], (width, height))
-            image = image * (1 - alpha) + layer * alpha
-            masks.append(alpha)
-        behind = float((masks[0] * masks[1]).sum() / masks[0].sum())
-        image += noise.normal(0, 2, image.shape)
-        frame = Frame(np.clip(image, 0, 255).astype(np.uint8), "crossing", i, i / fps)
-        yield Crossing(frame, np.stack([xs, ys], axis=1), (0.0, behind) if front == 0 else (behind, 0.0))
-
-
-def placed(person: Cutout, x: float, y: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a person at a place of a picture: pixels and opacity, float32 ``[H, W, 3]`` and ``[H, W, 1]``."""
-    h, w = person.image.shape[:2]
-    matrix = np.array([[1, 0, x - w / 2], [0, 1, y - h / 2]], np.float32)
-    layer = cv2.warpAffine(person.image, matrix, size).astype(np.float32)
-    return layer, cv2.warpAffine(person.alpha, matrix, size)[..., None]
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """What became of the numbers of two who cross."""
-
-    numbers: tuple[tuple[int, ...], tuple[int, ...]]  # of each, in order of appearance
-    switches: int  # changes from one frame to the next while nobody is hidden
-    kept: bool  # whether both have the same number at the end as at the start
-    hidden: int  # frames in which one of them is hidden
-    unseen: int  # of those, in which fewer than two are found
-
-
-def follow_crossing(steps: Sequence[Crossing], results: Sequence[Result]) -> Crossed:
-    """Compare the numbers ``results`` give with who is where."""
-    told: tuple[dict[int, int], dict[int, int]] = ({}, {})  # frame -> number, where nobody is hidden
-    unseen = 0
-    for f, (step, result) in enumerate(zip(steps, results, strict=True)):
-        if max(step.hidden) > HIDDEN:
-            unseen += len(result) < 2
-            continue
-        middles = (result.boxes.xyxy[:, :2] + result.boxes.xyxy[:, 2:]) / 2
-        for middle, number in zip(middles, result.track_ids.tolist(), strict=True):
-            who = int(np.linalg.norm(step.centers - middle, axis=1).argmin())
-            if number > 0:
-                told[who][f] = number
-    pairs_ = [(of[f], of[f + 1]) for of in told for f in of if f + 1 in of]
-    seen = [tuple(dict.fromkeys(of.values())) for of in told]
-    kept = all(of and next(iter(of.values())) == next(reversed(of.values())) for of in told)
-    hidden = sum(max(step.hidden) > HIDDEN for step in steps)
-    return Crossed((seen[0], seen[1]), sum(a != b for a, b in pairs_), kept, hidden, unseen)
-
-
 # -- carried boxes ---------------------------------------------------------------------------------------------
 
 
@@ -313,7 +185,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def show_still(stages: Pipeline, image: np.ndarray) -> None:
-    """Print how calm smoothing makes the points of a still picture, and how far it lags behind a motion."""
+    """Print how calm smoothing makes the points of a still image, and how far it lags behind a motion."""
     for fps in (15, 30, 60):
         plain, euro, whole = calmed(stages, image, fps)
         row(
@@ -354,7 +226,7 @@ def show_video(stages: Pipeline, video: Path, interval: int) -> np.ndarray:
     show_identities("identities, detector at every frame", every)
     for name, live in (("a file", False), ("a live source", True)):
         with VideoSource(video) as source:
-            carried, looks = watched(stages, iter(source), Motion(interval, smooth="off"), live)
+            carried, looks = watched(stages, iter(source), TrackingOptions(interval, smooth="off"), live)
         show_identities(f"identities, detector at every {interval}. frame of {name}", carried)
         differences = np.array([d for one, other in zip(carried, every, strict=True) for d in apart(one, other)])
         middle, most = np.percentile(differences, [50, 95])
@@ -391,7 +263,7 @@ def show_economy(stages: Pipeline, video: Path, interval: int) -> None:
     guessing = Pipeline(stages.detector, Guesses(stages.pose))
     for name, live in (("a file", False), ("a live source", True)):
         with VideoSource(video) as source:
-            results, looks = watched(guessing, iter(source), Motion(interval, smooth="off"), live)
+            results, looks = watched(guessing, iter(source), TrackingOptions(interval, smooth="off"), live)
         row(
             f"  points at random, every {interval}. frame of {name}",
             f"the detector looked at {looks} of {len(results)} frames",
@@ -399,14 +271,14 @@ def show_economy(stages: Pipeline, video: Path, interval: int) -> None:
 
 
 def faces(stages: Pipeline, data: Path) -> tuple[Cutout, Cutout]:
-    """Cut the faces out of two pictures of ``shared/data``."""
+    """Cut the faces out of two images of ``shared/data``."""
     images = [cv2.imread(str(data / "mmpose" / "tests" / "data" / name)) for name in FACES]
     first, second = (head(image, stages.detector(image).xyxy[0], 220) for image in images)
     return first, second
 
 
 def bodies(data: Path) -> tuple[Cutout, Cutout]:
-    """Cut two people who stand upright out of the COCO pictures of ``shared/data``."""
+    """Cut two people who stand upright out of the COCO images of ``shared/data``."""
     notes = json.loads((data / "people" / "coco90.json").read_text())
     files = {image["id"]: Path(image["file_name"]).name for image in notes["images"]}
     cuts = []
@@ -456,8 +328,8 @@ def show_bodies(shared: Path, video: Path) -> None:
     config = "demo/mmdetection_cfg/rtmdet_nano_320-8xb32_coco-person.py"
     weights = shared / "models" / "rtmdet_nano_coco-person.pth"
     try:
-        detector = pipeline.open_detector(config, weights, bbox_thr=0.3, nms_thr=0.3, labels=[0])
-    except LimnError as error:
+        detector = loading.open_detector(config, weights, bbox_thr=0.3, nms_thr=0.3, labels=[0])
+    except LimnerError as error:
         row("bodies", f"not measured: {error}")
         return
     tracker = Tracker("coco-17", smoothing=None)
@@ -476,7 +348,7 @@ def main() -> None:
     args = parser.parse_args()
     data = args.shared / "data"
     video = args.video or data / "video" / "group_720p.mp4"
-    stages = pipeline.load("face-lite")
+    stages = loading.load("face-lite")
     show_still(stages, show_video(stages, video, args.interval))
     if not data.is_dir():
         row("two people who cross", f"not measured: there is no folder '{data}'")

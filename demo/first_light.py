@@ -1,6 +1,6 @@
-"""Outline the faces in a picture: the user's own, or a portrait that scikit-image ships.
+"""Outline the faces in an image: the user's own, or a portrait that scikit-image ships.
 
-    python demo/first_light.py [PICTURE ...]
+    python demo/first_light.py [IMAGE ...]
 
 The portrait is NASA's, of Eileen Collins, in the public domain.
 """
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from limn import cli
+from limner import cli
 
 
 def portrait(folder: Path) -> Path:
@@ -24,10 +24,10 @@ def portrait(folder: Path) -> Path:
     return path
 
 
-def main(pictures: list[str]) -> None:
+def main(images: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        inputs = pictures or [str(portrait(Path(folder)))]
-        sys.argv = ["limn", "run", *inputs, "--out", "limn-out", "--json", "limn-out"]
+        inputs = images or [str(portrait(Path(folder)))]
+        sys.argv = ["limner", "run", *inputs, "--out", "limner-out", "--json", "limner-out"]
         cli.main()
 
 

@@ -1,6 +1,6 @@
-"""MMPose's image demo, over limn: python demo/image_demo.py --help"""
+"""MMPose's image demo, over limner: python demo/image_demo.py --help"""
 
-from limn import demos
+from limner.mmpose import demos
 
 if __name__ == "__main__":
     demos.main(demos.image)

@@ -1,6 +1,6 @@
-"""MMPose's Inferencer demo, over limn: python demo/inferencer_demo.py --help"""
+"""MMPose's Inferencer demo, over limner: python demo/inferencer_demo.py --help"""
 
-from limn import demos
+from limner.mmpose import demos
 
 if __name__ == "__main__":
     demos.main(demos.inferencer)

@@ -1,6 +1,6 @@
-"""MMPose's top-down demo, over limn: python demo/topdown_demo_with_mmdet.py --help"""
+"""MMPose's top-down demo, over limner: python demo/topdown_demo_with_mmdet.py --help"""
 
-from limn import demos
+from limner.mmpose import demos
 
 if __name__ == "__main__":
     demos.main(demos.topdown)

@@ -1,6 +1,6 @@
 """Cameras and servers for tests: real ones from Debian's packages where they are installed, stand-ins elsewhere.
 
-Every picture carries its number as a bar code, so that a test knows which one it got and how old it is.
+Every image carries its number as a bar code, so that a test knows which one it got and how old it is.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-BITS = 12  # of a number; 4096 pictures are 163 seconds at 25 per second
+BITS = 12  # of a number; 4096 images are 163 seconds at 25 per second
 PATIENCE = 30.0  # seconds in which a server must do what it is asked for
 HERE = Path(__file__).resolve().parent
 
 
-# -- pictures that tell their number ---------------------------------------------------------------
+# -- images that tell their number ---------------------------------------------------------------
 
 
-def numbered(number: int, picture: np.ndarray | None = None, size: tuple[int, int] = (320, 240)) -> np.ndarray:
-    """Return a picture, uint8 [H, W, 3] BGR, with its number in black and white at the upper left.
+def numbered(number: int, background: np.ndarray | None = None, size: tuple[int, int] = (320, 240)) -> np.ndarray:
+    """Return an image, uint8 [H, W, 3] BGR, with its number in black and white at the upper left.
 
     The second row is the first one inverted, so that anything else there is no number. 64 pixels wide at least.
     """
-    if picture is None:
+    if background is None:
         width, height = size
         image = np.full((height, width, 3), (60, 90, 120), np.uint8)
         left = (4 * number) % (width - 8)
         image[2 * height // 3 : 2 * height // 3 + 8, left : left + 8] = 250
     else:
-        image = picture.copy()
+        image = background.copy()
     side = _side(image)
     for bit in range(BITS):
         value = 255 if number >> bit & 1 else 0
@@ -60,7 +60,7 @@ def numbered(number: int, picture: np.ndarray | None = None, size: tuple[int, in
 
 
 def number_in(image: np.ndarray) -> int | None:
-    """Return the number of a picture, None where it carries none."""
+    """Return the number of an image, None where it carries none."""
     side = _side(image)
     edge = max(1, side // 4)  # codecs blur the edges
     number = 0
@@ -83,14 +83,14 @@ def numbered_clip(
     frames: int = 50,
     fps: Fraction | int = 25,
     size: tuple[int, int] = (320, 240),
-    picture: np.ndarray | None = None,
+    background: np.ndarray | None = None,
     codec: str = "libx264",
     first: int = 0,
 ) -> Path:
-    """Write an H.264 video (or one of another codec) of numbered pictures, with a key frame in each second."""
+    """Write an H.264 video (or one of another codec) of numbered images, with a key frame in each second."""
     with av.open(f"file:{path}", "w") as container:
         stream = container.add_stream(codec, rate=Fraction(fps))
-        stream.width, stream.height = size if picture is None else picture.shape[1::-1]
+        stream.width, stream.height = size if background is None else background.shape[1::-1]
         stream.pix_fmt = "yuv420p" if codec != "mjpeg" else "yuvj420p"
         stream.codec_context.gop_size = round(fps)
         stream.codec_context.max_b_frames = 0
@@ -98,7 +98,7 @@ def numbered_clip(
         if codec == "libx264":
             stream.options = {"preset": "ultrafast", "crf": "20"}
         for i in range(frames):
-            frame = av.VideoFrame.from_ndarray(numbered(first + i, picture, size), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(numbered(first + i, background, size), format="bgr24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -135,24 +135,24 @@ if len(sys.argv) < 2:  # is all there? This also loads it for the first time, wh
 port, transport, login, clip = sys.argv[1:]
 server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
 server.set_address("127.0.0.1"); server.set_service(port)
-with open(clip, "rb") as file:  # of each picture its length, and then it
-    pictures = []
+with open(clip, "rb") as file:  # of each image its length, and then it
+    images = []
     while head := file.read(4):
-        pictures.append(file.read(int.from_bytes(head, "big")))
+        images.append(file.read(int.from_bytes(head, "big")))
 def feed(source, _, waiting):
     number = next(waiting)
-    if number == len(pictures):
+    if number == len(images):
         source.emit("end-of-stream")
         return
-    picture = Gst.Buffer.new_wrapped(pictures[number])
-    picture.duration = Gst.SECOND // 25
-    picture.pts = picture.dts = number * picture.duration
-    source.emit("push-buffer", picture)
+    image = Gst.Buffer.new_wrapped(images[number])
+    image.duration = Gst.SECOND // 25
+    image.pts = image.dts = number * image.duration
+    source.emit("push-buffer", image)
 def configure(_, media):
-    media.get_element().get_child_by_name("pictures").connect("need-data", feed, itertools.count())
+    media.get_element().get_child_by_name("images").connect("need-data", feed, itertools.count())
 kind = "video/x-h264,stream-format=byte-stream,alignment=au,framerate=25/1"
 pay = "h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96"
-factory.set_launch(f"( appsrc name=pictures format=time max-bytes=10000 caps={kind} ! {pay} )")
+factory.set_launch(f"( appsrc name=images format=time max-bytes=10000 caps={kind} ! {pay} )")
 factory.connect("media-configure", configure)
 factory.set_shared(True)
 factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, transport))
@@ -240,10 +240,10 @@ class RtspServer(StreamServer):
         self._transport, self._login = transport, login
 
     def command(self) -> list[str]:
-        joined = self._log.with_suffix(".pictures")
+        joined = self._log.with_suffix(".images")
         with joined.open("wb") as file:
-            for picture in (picture for clip in self.clips for picture in _annexb(clip)):
-                file.write(len(picture).to_bytes(4, "big") + picture)
+            for background in (background for clip in self.clips for background in _annexb(clip)):
+                file.write(len(background).to_bytes(4, "big") + background)
         about = [str(self.port), self._transport, self._login, str(joined)]
         return [_system_python(), "-I", "-c", _RTSP_PROGRAM, *about]
 
@@ -258,7 +258,7 @@ class RtspServer(StreamServer):
 
 
 def _annexb(clip: Path) -> Iterator[bytes]:
-    """Yield the coded pictures of an H.264 clip as they go over the air: key frames with what a decoder needs."""
+    """Yield the coded images of an H.264 clip as they go over the air: key frames with what a decoder needs."""
     with av.open(f"file:{clip}") as container:
         stream = container.streams.video[0]
         unpack = BitStreamFilterContext("h264_mp4toannexb", stream)
@@ -299,15 +299,15 @@ class MjpegServer(StreamServer):
         return [shutil.which("motion") or "motion", "-c", str(config)]
 
     def ready(self) -> bool:
-        """Tell whether it shows the clip: before that it sends a grey picture."""
+        """Tell whether it shows the clip: before that it sends a grey image."""
         with suppress(OSError), urllib.request.urlopen(self.address, timeout=5) as stream:
             for _ in range(100):
                 length = 0
                 while (line := stream.readline()) and (line.strip() or not length):
                     if line.lower().startswith(b"content-length:"):
                         length = int(line.split(b":")[1])
-                picture = cv2.imdecode(np.frombuffer(stream.read(length), np.uint8), cv2.IMREAD_COLOR)
-                if picture is not None and number_in(picture) is not None:
+                background = cv2.imdecode(np.frombuffer(stream.read(length), np.uint8), cv2.IMREAD_COLOR)
+                if background is not None and number_in(background) is not None:
                     return True
         return False
 
@@ -407,7 +407,7 @@ class WebServer:
         elif place.startswith("/private/") and not self._may(request):
             _answer(request, 401, WWW_Authenticate='Basic realm="here"')
         elif place == "/camera":
-            self._film(request)
+            self._video(request)
         else:
             self._file(request, self.folder / place.removeprefix("/private").lstrip("/"))
 
@@ -433,7 +433,7 @@ class WebServer:
             **({"Content_Range": f"bytes {start}-{end - 1}/{len(data)}"} if wanted else {}),
         )
 
-    def _film(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def _video(self, request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
         request.send_header("Connection", "close")
@@ -487,22 +487,22 @@ def camera(
 ) -> type:
     """Return a class that stands in for `cv2.VideoCapture`: webcam 0, which shows ``frames`` over and over.
 
-    Pictures come at ``fps`` by the clock and carry their number, from 0 at the opening; as a real camera
+    Images come at ``fps`` by the clock and carry their number, from 0 at the opening; as a real camera
     does, it drops those that nobody read in time. Others than number 0 cannot be opened.
 
     Args:
-        frames: uint8 [H, W, 3] BGR each, or the path of a picture or clip.
-        fps: Pictures per second.
-        count: Pictures after which the cable is pulled; None for never.
+        frames: uint8 [H, W, 3] BGR each, or the path of an image or clip.
+        fps: Images per second.
+        count: Images after which the cable is pulled; None for never.
     """
-    pictures = _pictures(os.fspath(frames)) if isinstance(frames, (str, os.PathLike)) else list(frames)
+    images = _images(os.fspath(frames)) if isinstance(frames, (str, os.PathLike)) else list(frames)
 
     class Camera:
         opened = 0  # how often, of all
 
         def __init__(self, number: int = 0, *_: object) -> None:
             self._open = number == 0
-            self._size: tuple[int, int] = pictures[0].shape[1::-1]
+            self._size: tuple[int, int] = images[0].shape[1::-1]
             self._start: float | None = None
             self._last = -1
             type(self).opened += self._open
@@ -521,10 +521,10 @@ def camera(
                 return False, None
             time.sleep(max(0.0, self._start + number / fps - now))
             self._last = number
-            picture = pictures[number % len(pictures)]
-            if picture.shape[1::-1] != self._size:
-                picture = cv2.resize(picture, self._size)
-            return True, numbered(number % (1 << BITS), picture)
+            background = images[number % len(images)]
+            if background.shape[1::-1] != self._size:
+                background = cv2.resize(background, self._size)
+            return True, numbered(number % (1 << BITS), background)
 
         def get(self, prop: int) -> float:
             width, height = self._size
@@ -542,8 +542,8 @@ def camera(
     return Camera
 
 
-def _pictures(path: str) -> list[np.ndarray]:
-    """Read a picture, or at most ten seconds of a clip, without OpenCV's VideoCapture."""
+def _images(path: str) -> list[np.ndarray]:
+    """Read an image, or at most ten seconds of a clip, without OpenCV's VideoCapture."""
     image = cv2.imread(path)
     if image is not None:
         return [image]
@@ -557,22 +557,22 @@ def with_camera(command: Sequence[str], frames: str | os.PathLike[str], fps: flo
 
     Args:
         command: [python, script, ...] or [python, "-m", module, ...].
-        frames: Path of a picture or clip.
-        fps: Pictures per second.
+        frames: Path of an image or clip.
+        fps: Images per second.
     """
-    python, *words = command
-    return [python, str(Path(__file__).resolve()), os.fspath(frames), str(fps), *words]
+    python, *arguments = command
+    return [python, str(Path(__file__).resolve()), os.fspath(frames), str(fps), *arguments]
 
 
-def _run_with_camera(frames: str, fps: str, *words: str) -> None:
+def _run_with_camera(frames: str, fps: str, *arguments: str) -> None:
     cv2.VideoCapture = camera(frames, float(fps))  # type: ignore[misc]
     sys.path.remove(str(HERE))
-    if words[0] == "-m":
-        sys.argv = list(words[1:])
-        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    if arguments[0] == "-m":
+        sys.argv = list(arguments[1:])
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
-        sys.argv = list(words)
-        runpy.run_path(words[0], run_name="__main__")
+        sys.argv = list(arguments)
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 import servers
-from limn import build, config
-from limn.video import VideoSource
+from limner import build, config
+from limner.video.reader import VideoSource
 
 torch = pytest.importorskip("torch", reason="checkpoints need torch")
 
@@ -83,7 +83,7 @@ ALIASES = {  # pose config, its weights, detector, number of keypoints
     "vitpose-h": (COCO.format("huge"), VIT.format("huge", "ffd48c05_20230314"), PERSON, 17),
 }
 HEAVY = ("vitpose-l", "vitpose-h")  # 1.2 and 2.5 GB
-long = pytest.mark.skipif(not os.environ.get("LIMN_LONG"), reason="it writes gigabytes of weights: set LIMN_LONG=1")
+long = pytest.mark.skipif(not os.environ.get("LIMNER_LONG"), reason="it writes gigabytes of weights: set LIMNER_LONG=1")
 
 
 # -- the mirror
@@ -161,19 +161,19 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """Where limn keeps what it fetches; emptied at once, for it is large."""
+    """Where limner keeps what it fetches; emptied at once, for it is large."""
     yield tmp_path / "home"
     shutil.rmtree(tmp_path / "home", ignore_errors=True)
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     """Something to look at: shapes on a slope of colour."""
     image = np.zeros((320, 320, 3), np.uint8)
     image[:] = np.linspace(40, 200, 320).astype(np.uint8)[None, :, None]
     cv2.circle(image, (160, 90), 50, (80, 120, 220), -1)
     cv2.rectangle(image, (110, 140), (210, 310), (160, 60, 40), -1)
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     assert cv2.imwrite(str(path), image)
     return path
 
@@ -181,22 +181,22 @@ def picture(tmp_path: Path) -> Path:
 # -- the command
 
 
-def command(picture: Path, alias: str) -> list[str]:
-    out = str(picture.parent / "out")
-    words = [str(picture), "--pose2d", alias, "--vis-out-dir", out, "--pred-out-dir", out, "--device", "cpu"]
-    return [sys.executable, str(ROOT / "demo" / "inferencer_demo.py"), *words]
+def command(image: Path, alias: str) -> list[str]:
+    out = str(image.parent / "out")
+    arguments = [str(image), "--pose2d", alias, "--vis-out-dir", out, "--pred-out-dir", out, "--device", "cpu"]
+    return [sys.executable, str(ROOT / "demo" / "inferencer_demo.py"), *arguments]
 
 
-def run(words: list[str], home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("LIMN_")}
-    environment |= {"PYTHONPATH": str(ROOT / "src"), "LIMN_HOME": str(home), "TORCH_HOME": str(home), "no_proxy": "*"}
+def run(arguments: list[str], home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LIMNER_")}
+    environment |= {"PYTHONPATH": str(ROOT / "src"), "LIMNER_HOME": str(home), "TORCH_HOME": str(home), "no_proxy": "*"}
     return subprocess.run(
-        words, env={**environment, **variables}, capture_output=True, text=True, timeout=600, check=False
+        arguments, env={**environment, **variables}, capture_output=True, text=True, timeout=600, check=False
     )
 
 
-def instances(picture: Path) -> list[dict[str, list]]:
-    return json.loads((picture.parent / "out" / "picture.json").read_text())
+def instances(image: Path) -> list[dict[str, list]]:
+    return json.loads((image.parent / "out" / "image.json").read_text())
 
 
 def offer(alias: str, mirror: Mirror) -> set[str]:
@@ -208,17 +208,17 @@ def offer(alias: str, mirror: Mirror) -> set[str]:
     return {weights, detector[1]}
 
 
-def check(alias: str, picture: Path) -> None:
+def check(alias: str, image: Path) -> None:
     """Look at what the command wrote."""
-    found = instances(picture)
+    found = instances(image)
     assert found
     for instance in found:
-        assert 0.3 < instance["bbox_score"] < 1  # the detector's: a whole picture has 1
+        assert 0.3 < instance["bbox_score"] < 1  # the detector's: a whole image has 1
         assert np.shape(instance["keypoints"]) == (ALIASES[alias][3], 2)
         assert np.isfinite(instance["keypoints"]).all()
         assert max(instance["keypoint_scores"]) > 0.3
-    drawn = cv2.imread(str(picture.parent / "out" / "picture.png"))
-    given = cv2.imread(str(picture))
+    drawn = cv2.imread(str(image.parent / "out" / "image.png"))
+    given = cv2.imread(str(image))
     assert drawn.shape == given.shape
     assert (drawn != given).any(axis=2).sum() > 50
 
@@ -227,36 +227,36 @@ LIGHT = [alias for alias in ALIASES if alias not in HEAVY]
 
 
 @pytest.mark.parametrize("alias", [*LIGHT, pytest.param("vitpose-l", marks=long)])
-def test_an_alias_fetches_its_networks_and_draws(alias: str, mirror: Mirror, home: Path, picture: Path) -> None:
+def test_an_alias_fetches_its_networks_and_draws(alias: str, mirror: Mirror, home: Path, image: Path) -> None:
     offered = offer(alias, mirror)
-    done = run(command(picture, alias), home, LIMN_MIRRORS=mirror.url)
+    done = run(command(image, alias), home, LIMNER_MIRRORS=mirror.url)
     assert done.returncode == 0, done.stderr
     assert set(mirror.asked) == {"SHA256SUMS", *offered}
     fetched = {path.name for path in (home / "weights").rglob("*.pth")}
     assert fetched == {Path(path).name for path in offered}
-    check(alias, picture)
-    if alias in ("human", "face", "hand") or os.environ.get("LIMN_LONG"):
-        on_a_camera(alias, picture, home, mirror)
+    check(alias, image)
+    if alias in ("human", "face", "hand") or os.environ.get("LIMNER_LONG"):
+        on_a_camera(alias, image, home, mirror)
 
 
-def on_a_camera(alias: str, picture: Path, home: Path, mirror: Mirror) -> None:
-    """Run the same model on a camera that shows the picture; nothing is fetched again."""
+def on_a_camera(alias: str, image: Path, home: Path, mirror: Mirror) -> None:
+    """Run the same model on a camera that shows the image; nothing is fetched again."""
     mirror.asked.clear()
-    words = command(picture, alias)
-    words[2] = "webcam"
-    watched = servers.with_camera([*words, "--headless", "--max-frames", "2"], picture)
-    done = run(watched, home, LIMN_MIRRORS=mirror.url)
+    arguments = command(image, alias)
+    arguments[2] = "webcam"
+    watched = servers.with_camera([*arguments, "--headless", "--max-frames", "2"], image)
+    done = run(watched, home, LIMNER_MIRRORS=mirror.url)
     assert done.returncode == 0, done.stderr
     assert mirror.asked == []
-    frames = json.loads((picture.parent / "out" / "webcam.json").read_text())
+    frames = json.loads((image.parent / "out" / "webcam.json").read_text())
     assert len(frames) == 2
     for frame in frames:
         for instance in frame["instances"]:
             assert np.shape(instance["keypoints"]) == (ALIASES[alias][3], 2)
     assert all(frame["instances"] for frame in frames)
-    with VideoSource(picture.parent / "out" / "webcam.mp4") as film:
-        drawn = [frame.image for frame in film]
-    given = servers.numbered(0, cv2.imread(str(picture)))
+    with VideoSource(image.parent / "out" / "webcam.mp4") as video:
+        drawn = [frame.image for frame in video]
+    given = servers.numbered(0, cv2.imread(str(image)))
     assert len(drawn) == 2
     assert (np.abs(drawn[0].astype(int) - given).max(axis=2) > 60).sum() > 50, "nothing is drawn"
 
@@ -264,18 +264,18 @@ def on_a_camera(alias: str, picture: Path, home: Path, mirror: Mirror) -> None:
 @long
 @pytest.mark.skipif(sys.platform == "win32", reason="the memory of a process is measured as Unix does")
 def test_the_largest_model_draws_in_the_memory_that_its_users_were_told(
-    mirror: Mirror, home: Path, picture: Path
+    mirror: Mirror, home: Path, image: Path
 ) -> None:
     offered = offer("vitpose-h", mirror)
     code = (
         "import resource,subprocess,sys; subprocess.run(sys.argv[1:],check=True,stdout=sys.stderr);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    done = run([sys.executable, "-c", code, *command(picture, "vitpose-h")], home, LIMN_MIRRORS=mirror.url)
+    done = run([sys.executable, "-c", code, *command(image, "vitpose-h")], home, LIMNER_MIRRORS=mirror.url)
     assert done.returncode == 0, done.stderr
     assert set(mirror.asked) == {"SHA256SUMS", *offered}
-    check("vitpose-h", picture)
-    on_a_camera("vitpose-h", picture, home, mirror)
+    check("vitpose-h", image)
+    on_a_camera("vitpose-h", image, home, mirror)
     peak = int(done.stdout) * (1 if sys.platform == "darwin" else 1024) / 1e9
     told = re.search(r"`vitpose-h` on a CPU takes about ([\d.]+) GB", (ROOT / "docs" / "weights.md").read_text())
     assert told
@@ -284,22 +284,22 @@ def test_the_largest_model_draws_in_the_memory_that_its_users_were_told(
 
 
 def test_weights_of_a_mirror_are_found_again_offline_and_never_pass_for_the_published_ones(
-    mirror: Mirror, home: Path, picture: Path
+    mirror: Mirror, home: Path, image: Path
 ) -> None:
     paths = offer("hand", mirror)
-    models = [sys.executable, "-m", "limn.cli", "models"]
-    pulled = run([*models, "pull", "hand"], home, LIMN_MIRRORS=mirror.url)
+    models = [sys.executable, "-m", "limner", "models"]
+    pulled = run([*models, "pull", "hand"], home, LIMNER_MIRRORS=mirror.url)
     assert pulled.returncode == 0, pulled.stderr
     mirror.asked.clear()
-    offline = {"LIMN_MIRRORS": mirror.url, "LIMN_OFFLINE": "1"}
+    offline = {"LIMNER_MIRRORS": mirror.url, "LIMNER_OFFLINE": "1"}
     verified = run([*models, "verify"], home, **offline)
     assert verified.returncode == 0
     assert all(f"{Path(path).name})" in verified.stdout for path in paths)
-    done = run(command(picture, "hand"), home, **offline)
+    done = run(command(image, "hand"), home, **offline)
     assert done.returncode == 0, done.stderr
-    check("hand", picture)
+    check("hand", image)
     assert mirror.asked == []
-    published = run([*models, "pull", "hand"], home, LIMN_OFFLINE="1")
+    published = run([*models, "pull", "hand"], home, LIMNER_OFFLINE="1")
     assert published.returncode == 1
     assert f"{Path(ALIASES['hand'][1]).name} could not be fetched" in published.stderr
     assert "Traceback" not in published.stderr

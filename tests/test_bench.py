@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from limn import bench, pipeline
-from limn.cli import app
-from limn.errors import LimnError
-from limn.pipeline import Pipeline
-from limn.video import VideoSink
+from limner import bench, loading, pipeline
+from limner.cli import app
+from limner.errors import LimnerError
+from limner.pipeline import Pipeline
+from limner.video.writer import VideoWriter
 
 STAGES = ["read", "detect", "crop", "pose", "decode", "draw", "encode"]
 
 
 @pytest.fixture(scope="module")
 def faces() -> Pipeline:
-    return pipeline.load("face-lite")
+    return loading.load("face-lite")
 
 
 @pytest.fixture
 def clip(tmp_path: Path, portrait: np.ndarray) -> Path:
-    with VideoSink(tmp_path / "walk.mp4", 25) as sink:
+    with VideoWriter(tmp_path / "walk.mp4", 25) as sink:
         for i in range(6):
             sink.write(cv2.resize(np.roll(portrait, 3 * i, axis=1), (256, 256)))
     return tmp_path / "walk.mp4"
@@ -74,17 +74,17 @@ def test_frames_that_are_made_up_have_as_many_people_as_asked_for(faces: Pipelin
 
 
 def test_the_command_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> None:
-    words: list[Any] = ["bench", clip, "--frames", 4, "--json", tmp_path / "speed.json"]
-    result = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    arguments: list[Any] = ["bench", clip, "--frames", 4, "--json", tmp_path / "speed.json"]
+    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
     assert result.exit_code == 0
     assert all(stage in result.stdout for stage in STAGES)
     assert "frames/s" in result.stdout
     found = json.loads((tmp_path / "speed.json").read_text())
     assert found["cold_start"] > 0
     assert found["megabytes"] is None or found["megabytes"] > 50
-    assert found["devices"] == pipeline.load().devices
+    assert found["devices"] == loading.load().devices
 
 
 def test_a_video_that_is_none_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(LimnError, match="does not exist"):
+    with pytest.raises(LimnerError, match="does not exist"):
         CliRunner().invoke(app, ["bench", str(tmp_path / "no.mp4")], catch_exceptions=False)

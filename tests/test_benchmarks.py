@@ -1,4 +1,4 @@
-"""Somebody compares limn with its peers: the comparison is fair, its accounts add up, and its report can be read."""
+"""Somebody compares limner with its peers: the comparison is fair, its accounts add up, and its report can be read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import moving, pipeline
-from limn.pipeline import Detector, Pipeline
-from limn.video import VideoSink
+from limner import loading
+from limner.pipeline import Detector, Pipeline
+from limner.video import pipeline as video_pipeline
+from limner.video.writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,13 +25,13 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def benchmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    monkeypatch.setenv("LIMN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
 def walk(tmp_path: Path, portrait: np.ndarray) -> Path:
     """One face that moves to the right, 8 frames."""
-    with VideoSink(tmp_path / "walk.mp4", 25) as sink:
+    with VideoWriter(tmp_path / "walk.mp4", 25) as sink:
         for i in range(8):
             sink.write(cv2.resize(np.roll(portrait, 4 * i, axis=1), (320, 320)))
     return tmp_path / "walk.mp4"
@@ -38,7 +39,7 @@ def walk(tmp_path: Path, portrait: np.ndarray) -> Path:
 
 @pytest.fixture
 def faces() -> Pipeline:
-    return pipeline.load("face-lite", backend="onnxruntime")
+    return loading.load("face-lite", backend="onnxruntime")
 
 
 def test_systems_take_turns_and_the_first_round_does_not_count() -> None:
@@ -51,7 +52,7 @@ def test_systems_take_turns_and_the_first_round_does_not_count() -> None:
         time.sleep(seconds.pop(0))
 
     slow, quick = [0.3, 0.04, 0.04, 0.04], [0.0, 0.01, 0.01, 0.01]
-    spent = standins.in_turn({"a": lambda: run("a", slow), "b": lambda: run("b", quick)}, 3, say=lambda _: None)
+    spent = standins.in_turn({"a": lambda: run("a", slow), "b": lambda: run("b", quick)}, 3, info=lambda _: None)
     assert order == ["a", "b"] * 4
     assert len(spent["a"]) == len(spent["b"]) == 3
     assert max(spent["a"]) < 0.3
@@ -77,7 +78,7 @@ def test_what_was_found_beforehand_takes_the_place_of_what_a_network_finds(tmp_p
     assert (noise == -1).all(), "the network's own are left alone"
 
 
-def test_networks_run_in_full_and_limn_follows_what_stands_in(faces: Pipeline, walk: Path) -> None:
+def test_networks_run_in_full_and_limner_follows_what_stands_in(faces: Pipeline, walk: Path) -> None:
     import standins
 
     class Blind(Detector):
@@ -90,8 +91,8 @@ def test_networks_run_in_full_and_limn_follows_what_stands_in(faces: Pipeline, w
     detector = standins.KnownBoxes(Blind(), stage)
     pose = standins.KnownPoses(faces.pose, stage)
     pose.runtime = standins.Counted(pose.runtime)
-    assert standins.through_limn(Pipeline(detector, pose), walk, 1, None) == 8
-    assert (detector.runtime.pictures, pose.runtime.pictures) == (8, 8)
+    assert standins.through_limner(Pipeline(detector, pose), walk, 1, None) == 8
+    assert (detector.runtime.images, pose.runtime.images) == (8, 8)
     image = cv2.VideoCapture(str(walk)).read()[1]
     assert np.array_equal(pose(image, stage.frames[0].detected).keypoints, stage.frames[0].points)
     assert len(Blind()(image)) == 0
@@ -107,9 +108,9 @@ def test_frames_that_are_made_up_have_people(tmp_path: Path) -> None:
 def test_a_video_that_is_too_short_is_one_sentence(walk: Path, tmp_path: Path) -> None:
     import peers
 
-    words = ["clip", "--video", str(walk), "--frames", "9", "--work", str(tmp_path / "work")]
+    arguments = ["clip", "--video", str(walk), "--frames", "9", "--work", str(tmp_path / "work")]
     with pytest.raises(SystemExit, match="has 8 frames where 9 are asked for"):
-        peers.main(words)
+        peers.main(arguments)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the clocks of all threads are known on Linux alone")
@@ -124,7 +125,7 @@ def test_the_account_adds_up_and_shows_who_is_slow(
     stages = Pipeline(faces.detector, faces.pose)
     stages.detector.runtime = standins.Counted(faces.detector.runtime, lambda: ledger.stage("networks"))
     stages.pose.runtime = standins.Counted(faces.pose.runtime, lambda: ledger.stage("networks"))
-    drawn = moving.render
+    drawn = video_pipeline.render
 
     def burn(*args: Any, **more: Any) -> np.ndarray:
         until = time.thread_time() + 0.02
@@ -133,7 +134,7 @@ def test_the_account_adds_up_and_shows_who_is_slow(
         return drawn(*args, **more)
 
     def run() -> None:
-        standins.through_limn(stages, walk, 1, tmp_path / "drawn.mp4")
+        standins.through_limner(stages, walk, 1, tmp_path / "drawn.mp4")
 
     networks = accounts.started_by(run)
     began = time.process_time()
@@ -142,10 +143,10 @@ def test_the_account_adds_up_and_shows_who_is_slow(
     assert all(plain[name] > 0 for name in ("networks", "decode", "encode", "drawing", "tracking", "keypoints"))
     assert plain["codec threads"] > 0
     assert sum(accounts.shares(plain).values()) == pytest.approx(1)
-    monkeypatch.setattr(moving, "render", burn)
+    monkeypatch.setattr(video_pipeline, "render", burn)
     slow = accounts.account(run, ledger, networks, opencv)
     assert slow["drawing"] >= 0.16, "8 frames burn 0.02 s each"
-    assert accounts.shares(slow)["limn's own"] > accounts.shares(plain)["limn's own"]
+    assert accounts.shares(slow)["limner's own"] > accounts.shares(plain)["limner's own"]
     untouched = vars(Detector)["many"]
     with accounts.watched(ledger):
         assert vars(Detector)["many"] is not untouched
@@ -168,29 +169,29 @@ def test_stages_inside_a_stage_are_booked_once() -> None:
     assert 0.02 <= ledger.spent["outer"] < 0.05 <= ledger.spent["inner"]
 
 
-def test_pyav_alone_encodes_as_limn_does(walk: Path, tmp_path: Path) -> None:
-    import peers
+def test_pyav_alone_encodes_as_limner_does(walk: Path, tmp_path: Path) -> None:
+    import clip_speed
 
-    assert peers.recoded(walk, tmp_path / "again.mp4") == 8
-    found = peers.settings(tmp_path / "again.mp4")
+    assert clip_speed.recoded(walk, tmp_path / "again.mp4") == 8
+    found = clip_speed.settings(tmp_path / "again.mp4")
     assert "crf=20" in found
-    assert found == peers.settings(walk)
+    assert found == clip_speed.settings(walk)
 
 
-def test_the_stand_in_for_mmpose_finds_what_limn_finds(portrait: np.ndarray, tmp_path: Path) -> None:
+def test_the_stand_in_for_mmpose_finds_what_limner_finds(portrait: np.ndarray, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     import mmpose_peer
     import standins
 
     weights = standins.checkpoint(standins.FACE, tmp_path)
-    ours = pipeline.open_pose(standins.FACE.config, weights, engine=pipeline.Engine("torch"))
+    ours = loading.open_pose_estimator(standins.FACE.config, weights, engine=loading.Engine("torch"))
     boxes = np.array([[160, 60, 290, 210], [100, 40, 300, 260]], np.float32)
     wanted = ours(portrait, boxes)
     for together in (False, True):
         eager = mmpose_peer.Eager(standins.FACE.config, weights, together=together)
         ours.runtime = eager
         found = ours(portrait, boxes)
-        assert eager.pictures == 4, "each crop and its mirror image"
+        assert eager.images == 4, "each crop and its mirror image"
         # where two places of a random network's output are nearly equal, rounding decides between them
         assert np.mean(np.abs(found.keypoints - wanted.keypoints) < 0.01) > 0.98
         assert np.abs(found.scores - wanted.scores).max() < 1e-3
@@ -200,15 +201,16 @@ def test_the_limit_is_that_of_the_network_that_is_measured(tmp_path: Path) -> No
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
-    import peers
-    from limn import build, config
+    import processor_limits
+    import standins
+    from limner import build, config
 
-    network = build.network(config.load(peers.BODY.config)["model"]).eval()
+    network = build.network(config.load(standins.BODY.config)["model"]).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, 256, 192))
-    assert counter.get_total_flops() / 1e9 == pytest.approx(peers.GFLOP, rel=0.02)
-    found = peers.limits(tmp_path, 1, backends=("torch",), side=128, products=2, sizes=(1, 2, 4), threads=1)
-    assert found["limit"] == pytest.approx(peers.GFLOP * 1e9 / found["rate"])
+    assert counter.get_total_flops() / 1e9 == pytest.approx(processor_limits.GFLOP, rel=0.02)
+    found = processor_limits.limits(tmp_path, 1, backends=("torch",), side=128, products=2, sizes=(1, 2, 4), threads=1)
+    assert found["limit"] == pytest.approx(processor_limits.GFLOP * 1e9 / found["rate"])
     assert all(len(values) == 1 and values[0] > 0 for values in found["seconds"].values())
     assert all(len(row) == len(found["columns"]) for row in found["rows"][1:])
 
@@ -220,10 +222,10 @@ def test_the_report_replaces_the_table_and_draws_the_plot(tmp_path: Path, monkey
     page, svg, folder = tmp_path / "speed.md", tmp_path / "speed.svg", tmp_path / "found"
     folder.mkdir()
     page.write_text((ROOT / "docs" / "speed.md").read_text(encoding="utf-8"), encoding="utf-8")
-    words = ["report", str(folder), "--svg", str(svg), "--page", str(page)]
+    arguments = ["report", str(folder), "--svg", str(svg), "--page", str(page)]
     with pytest.raises(SystemExit, match="measure first"):
-        peers.main(words)
-    columns, rows = ["what", "rate", "ratio"], [["limn & co", "20.0 frames/s", "2.00 x"], ["rtmlib", "10.0 frames/s"]]
+        peers.main(arguments)
+    columns, rows = ["what", "rate", "ratio"], [["limner & co", "20.0 frames/s", "2.00 x"], ["rtmlib", "10.0 frames/s"]]
     entry = {
         "benchmark": "rtmlib",
         "machine": "a machine",
@@ -232,17 +234,17 @@ def test_the_report_replaces_the_table_and_draws_the_plot(tmp_path: Path, monkey
         "columns": columns,
         "rows": rows,
     }
-    (folder / "a.json").write_text(json.dumps(entry | {"medians": {"limn": 1.0, "rtmlib": 2.0}}))
-    peers.main(words)
+    (folder / "a.json").write_text(json.dumps(entry | {"medians": {"limner": 1.0, "rtmlib": 2.0}}))
+    peers.main(arguments)
     once = page.read_text(encoding="utf-8")
-    assert "| limn & co | 20.0 frames/s | 2.00 x |" in once
-    assert "| rtmlib    | 10.0 frames/s |        |" in once
-    peers.main(words)
+    assert "| limner & co | 20.0 frames/s | 2.00 x |" in once
+    assert "| rtmlib      | 10.0 frames/s |        |" in once
+    peers.main(arguments)
     assert page.read_text(encoding="utf-8") == once, "a second report replaces the first"
     space = {"s": "http://www.w3.org/2000/svg"}
     widths = [float(r.get("width", "")) for r in ElementTree.parse(svg).findall("s:rect", space)[1:]]
     assert len(widths) == 2
-    assert widths[1] == pytest.approx(2 * widths[0]), "rtmlib, then limn"
+    assert widths[1] == pytest.approx(2 * widths[0]), "rtmlib, then limner"
     page.write_text("nothing here")
     with pytest.raises(SystemExit, match="no place for the table"):
         plot.report(folder, svg, page)
@@ -288,7 +290,7 @@ def test_rtmlibs_side_counts_what_it_runs_and_takes_what_was_found(
     monkeypatch.setitem(sys.modules, "rtmlib", types.SimpleNamespace(draw_skeleton=draw_skeleton))
     tracker = Tracker()
     assert rtmlib_peer.play(tracker, str(walk), str(tmp_path / "out.mp4")) == 8
-    assert (tracker.det_model.pictures, tracker.pose_model.pictures) == (4, 8)
+    assert (tracker.det_model.images, tracker.pose_model.images) == (4, 8)
     assert drawn == [68] * 8
     assert all(np.array_equal(a, b.points) for a, b in zip(tracker.seen, tracker.frames, strict=True))
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 8

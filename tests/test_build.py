@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limn import build
-from limn.errors import CheckpointError, ConfigError
+from limner import build
+from limner.errors import CheckpointError, ConfigError
 
 PIPELINE = [
     {"type": "LoadImage"},
@@ -119,7 +119,7 @@ def test_a_combined_udp_map_moves_the_point_by_its_offsets() -> None:
     assert np.allclose(points[0, 0], expected, atol=1e-3)
     mirrored = maps[..., ::-1] * np.array([1, -1, 1], np.float32)[:, None, None]
     merged = decoder.merge([maps], [mirrored], [0])
-    assert np.allclose(merged[0], maps), "a mirrored picture says the same"
+    assert np.allclose(merged[0], maps), "a mirrored image says the same"
 
 
 def test_a_map_without_any_response_is_a_point_without_score() -> None:

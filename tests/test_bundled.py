@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import build, bundled, config, pipeline
-from limn.errors import ArgumentError, ModelError
-from limn.types import Frame
+from limner import build, bundled, config, loading, pipeline
+from limner.errors import ArgumentError, ModelError
+from limner.types import Frame
 
 TRAINING = Path(__file__).resolve().parents[1] / "training"
 
 
 @pytest.fixture(scope="module")
 def found() -> pipeline.Pipeline:
-    return pipeline.load("face-lite")
+    return loading.load("face-lite")
 
 
 def test_both_networks_take_at_most_12_megabytes() -> None:
@@ -62,9 +62,9 @@ def test_frames_come_out_in_the_order_they_went_in(found: pipeline.Pipeline, por
 
 def test_unknown_names_and_thresholds_are_errors() -> None:
     with pytest.raises(ModelError, match="face-lite"):
-        pipeline.load("face-lit")
+        loading.load("face-lit")
     with pytest.raises(ArgumentError, match=r"1\.5"):
-        pipeline.load(bbox_thr=1.5)
+        loading.load(bbox_thr=1.5)
 
 
 def test_the_onnx_files_are_the_networks_of_the_configs() -> None:
@@ -87,8 +87,8 @@ def test_exporting_keeps_what_the_network_computes(tmp_path: Path, monkeypatch: 
     onnxruntime = pytest.importorskip("onnxruntime")
     monkeypatch.syspath_prepend(str(TRAINING))
     import export
-    from limn.runtimes.onnx import OnnxRuntime
-    from limn.runtimes.torch import TorchRuntime
+    from limner.runtimes.onnx import OnnxRuntime
+    from limner.runtimes.torch import TorchRuntime
 
     assert onnxruntime.__version__
     torch.manual_seed(0)

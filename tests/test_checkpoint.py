@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limn import checkpoint
-from limn.errors import CheckpointError
+from limner import checkpoint
+from limner.errors import CheckpointError
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 REAL = SHARED / "models" / "rtmdet_nano_coco-person.pth"
@@ -227,7 +227,7 @@ def test_a_real_detector_equals_what_torch_reads(torch: Any) -> None:
     checkpoint.fit(found, {key: tuple(tensor.shape) for key, tensor in expected.items()}, name=REAL.name)
 
 
-# -- files that limn refuses
+# -- files that limner refuses
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_quantised_and_sparse_tensors_are_named(torch: Any, save: Callable[..., 
             "head.float8": torch.zeros(3).to(torch.float8_e4m3fn),
         }
     for key, tensor in unusual.items():
-        with pytest.raises(CheckpointError, match=rf"'{key}' is of a type that limn does not read"):
+        with pytest.raises(CheckpointError, match=rf"'{key}' is of a type that limner does not read"):
             checkpoint.load(save({"fine": torch.ones(1), key: tensor}))
 
 

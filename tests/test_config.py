@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from limn import config
-from limn.config import paths
-from limn.errors import ArgumentError, ConfigError
+from limner import config
+from limner.config import paths
+from limner.errors import ArgumentError, ConfigError
 
 Write = Callable[..., Path]
 
@@ -192,17 +192,17 @@ def test_imported_types_are_their_names(read: Read) -> None:
 
 
 def test_templates_of_the_file_and_the_environment(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMN_TEST_ROOT", "/data's")
-    monkeypatch.setenv("LIMN_TEST_CLASSES", "20")
+    monkeypatch.setenv("LIMNER_TEST_ROOT", "/data's")
+    monkeypatch.setenv("LIMNER_TEST_N", "20")
     path = write(
         "deep/rtm.face.py",
         """
         work_dir = './runs/{{ fileBasenameNoExtension }}/{{fileBasename}}{{ fileExtname }}'
         here = '{{ fileDirname }}'
-        root = '{{$LIMN_TEST_ROOT:data}}/coco'
-        other = "{{ $LIMN_TEST_UNSET:data/x }}"
-        bare = dict(classes={{$LIMN_TEST_CLASSES:80}}, more={{'$LIMN_TEST_CLASSES:80'}}, lr={{ $LIMN_TEST_UNSET:1e-3 }})
-        word = {{$LIMN_TEST_UNSET:plain}}
+        root = '{{$LIMNER_TEST_ROOT:data}}/coco'
+        other = "{{ $LIMNER_TEST_UNSET:data/x }}"
+        bare = dict(classes={{$LIMNER_TEST_N:80}}, more={{'$LIMNER_TEST_N:80'}}, lr={{ $LIMNER_TEST_UNSET:1e-3 }})
+        word = {{$LIMNER_TEST_UNSET:plain}}
         foreign = '{{ jinja }}'
         """,
     )
@@ -215,8 +215,8 @@ def test_templates_of_the_file_and_the_environment(write: Write, monkeypatch: py
         "word": "plain",
         "foreign": "{{ jinja }}",
     }
-    with pytest.raises(ConfigError, match="LIMN_TEST_UNSET is not set"):
-        config.load(write("a.py", "x = '{{ $LIMN_TEST_UNSET: }}'"))
+    with pytest.raises(ConfigError, match="LIMNER_TEST_UNSET is not set"):
+        config.load(write("a.py", "x = '{{ $LIMNER_TEST_UNSET: }}'"))
 
 
 # -- inheritance
@@ -332,7 +332,7 @@ def test_what_cannot_be_inherited(write: Write) -> None:
         ("_base_ = 'one.py'\nx = {{_base_.b.y}}", r"the bases have no 'b\.y'"),
         ("_base_ = 'a.py'", r"inherits from itself: a\.py -> a\.py"),
         ("if True:\n    _base_ = 'one.py'", r"top level"),
-        ("_base_ = 'mmdet::rtmdet/none.py'", r"Install mmdet.*LIMN_CONFIG_PATH"),
+        ("_base_ = 'mmdet::rtmdet/none.py'", r"Install mmdet.*LIMNER_CONFIG_PATH"),
         ("_base_ = 'mmdet::'", r"does not name a config of a package"),
         ("_base_ = 'bad\\0name.py'", r"is not there"),
     ]:
@@ -427,7 +427,7 @@ def test_configs_of_packages_and_of_the_search_path(
     assert "mmxdet" not in sys.modules
 
 
-def test_limns_own_copies_stand_in_for_files_that_are_not_there(
+def test_limners_own_copies_stand_in_for_files_that_are_not_there(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "OWN", tmp_path / "own")
@@ -619,7 +619,7 @@ def test_long_configs_are_no_bombs(read: Read) -> None:
 
 
 def test_options_of_the_command_line() -> None:
-    words = {
+    arguments = {
         "a=1": 1,
         "a=-1.5e3": -1500.0,
         "a=True": True,
@@ -643,7 +643,7 @@ def test_options_of_the_command_line() -> None:
         "a=it's": "it's",
         "a=data/coco/": "data/coco/",
     }
-    for word, value in words.items():
+    for word, value in arguments.items():
         found = config.parse_options([word])
         assert found == {"a": value}
         assert type(found["a"]) is type(value)
@@ -686,10 +686,10 @@ def test_options_change_a_loaded_config(write: Write) -> None:
 # -- the real ones
 
 
-@pytest.mark.skipif("LIMN_TEST_MIM" not in os.environ, reason="LIMN_TEST_MIM names no folder with unzipped wheels")
+@pytest.mark.skipif("LIMNER_TEST_MIM" not in os.environ, reason="LIMNER_TEST_MIM names no folder with unzipped wheels")
 def test_every_config_of_mmpose_and_mmdet_loads() -> None:
-    """Point LIMN_TEST_MIM to a folder with the wheels of mmpose, mmdet and mmpretrain, unzipped."""
-    folder = Path(os.environ["LIMN_TEST_MIM"])
+    """Point LIMNER_TEST_MIM to a folder with the wheels of mmpose, mmdet and mmpretrain, unzipped."""
+    folder = Path(os.environ["LIMNER_TEST_MIM"])
     files = [f for part in ("configs", "demo/mm*_cfg") for f in folder.glob(f"mm*/.mim/{part}/**/*.py")]
     files = [f for f in files if f.relative_to(folder).parts[0] in ("mmpose", "mmdet")]
     assert len(files) > 1000

@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the Python of a fresh environment that holds limn and what it depends on, nothing else."""
+    """Return the Python of a fresh environment that holds limner and what it depends on, nothing else."""
     folder = tmp_path_factory.mktemp("core")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
     python = folder / "bin" / "python"
@@ -45,7 +45,7 @@ def test_the_core_outlines_a_face_without_torch(core: Path, portrait: np.ndarray
     cv2.imwrite(str(tmp_path / "a.png"), portrait)
     missing = subprocess.run([str(core), "-c", "import torch"], capture_output=True, check=False)
     assert missing.returncode != 0, "torch is installed, so this test shows nothing"
-    program = str(core.with_name("limn"))
+    program = str(core.with_name("limner"))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     command = [program, "run", "a.png", "--json", "out", "--out", "out"]
     done = subprocess.run(
@@ -59,12 +59,12 @@ def test_the_core_outlines_a_face_without_torch(core: Path, portrait: np.ndarray
     assert "RTMPose" in shown.stdout
 
 
-def test_one_picture_takes_at_most_300_megabytes(core: Path, portrait: np.ndarray, tmp_path: Path) -> None:
+def test_one_image_takes_at_most_300_megabytes(core: Path, portrait: np.ndarray, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), portrait)
     code = (
         "import resource,subprocess,sys; subprocess.run(sys.argv[1:],check=True,capture_output=True);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    command = [sys.executable, "-c", code, str(core.with_name("limn")), "run", "a.png", "--json", "j", "--out", "o"]
+    command = [sys.executable, "-c", code, str(core.with_name("limner")), "run", "a.png", "--json", "j", "--out", "o"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=True)
     assert int(done.stdout) / 1024 <= 300

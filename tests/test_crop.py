@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from limn.crop import Crop, letterbox
+from limner.crop import Crop, letterbox
 
 
 def test_a_letterbox_keeps_the_aspect_and_pads_below_or_to_the_right() -> None:
-    picture = np.full((100, 200, 3), 7, np.uint8)
-    canvas, factor = letterbox(picture, (320, 320))
+    image = np.full((100, 200, 3), 7, np.uint8)
+    canvas, factor = letterbox(image, (320, 320))
     assert canvas.shape == (320, 320, 3)
     assert factor == (1.6, 1.6)
     assert (canvas[:160] == 7).all()
@@ -23,7 +23,7 @@ def test_padding_stops_at_the_next_multiple_of_the_stride() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (3000, 2)])
-def test_extreme_pictures_still_fit(shape: tuple[int, int]) -> None:
+def test_extreme_images_still_fit(shape: tuple[int, int]) -> None:
     canvas, factor = letterbox(np.zeros((*shape, 3), np.uint8), (320, 320), stride=32)
     assert max(canvas.shape[:2]) <= 320
     assert min(canvas.shape[:2]) >= 32
@@ -34,7 +34,7 @@ def test_points_return_to_where_the_crop_took_them_from() -> None:
     boxes = np.array([[10, 20, 60, 110], [-30, 5, 20, 25]], np.float32)
     crop = Crop.around(boxes, (192, 256))
     inside = np.array([[[0, 0], [96, 128], [192, 256]]] * 2, np.float32)
-    back = crop.to_picture(inside)
+    back = crop.to_image(inside)
     matrices = crop.matrices()
     there = np.einsum("nij,nkj->nki", matrices[:, :, :2], back) + matrices[:, None, :, 2]
     assert np.allclose(there, inside, atol=1e-3)

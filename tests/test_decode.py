@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from limn import decode
+from limner import decode
 
 
 def test_nms_keeps_the_best_of_each_heap() -> None:
@@ -20,7 +20,7 @@ def test_classes_do_not_suppress_each_other() -> None:
     assert np.array_equal(found.xyxy, boxes)
 
 
-def test_a_grid_point_becomes_a_box_in_picture_pixels() -> None:
+def test_a_grid_point_becomes_a_box_in_image_pixels() -> None:
     cls = [np.full((1, 4, 4), -9.0, np.float32), np.full((1, 2, 2), -9.0, np.float32)]
     reg = [np.zeros((4, 4, 4), np.float32), np.zeros((4, 2, 2), np.float32)]
     cls[1][0, 1, 0] = 2.0
@@ -28,7 +28,7 @@ def test_a_grid_point_becomes_a_box_in_picture_pixels() -> None:
     found = decode.grid_distances(
         cls, reg, strides=(8, 16), factor=(0.5, 0.5), limit=(32, 32), score_thr=0.3, iou_threshold=0.5
     )
-    assert np.allclose(found.xyxy, [[0, 20, 16, 52]]), "left is cut at the picture's edge"
+    assert np.allclose(found.xyxy, [[0, 20, 16, 52]]), "left is cut at the image's edge"
     assert np.allclose(found.scores, 1 / (1 + np.exp(-2.0)))
 
 

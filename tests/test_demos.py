@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import demos
-from limn.errors import LimnError
+from limner.errors import LimnerError
+from limner.mmpose import demos
 
 torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
 
@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PERSON = "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py"
 BODY = "configs/body_2d_keypoint/rtmpose/body8/rtmpose-m_8xb256-420e_body8-256x192.py"
 AFLW = "configs/face_2d_keypoint/topdown_heatmap/aflw/td-hm_hrnetv2-w18_8xb64-60e_aflw-256x256.py"
-# two small configs of limn's own, for commands whose numbers do not matter
-SMALL_DETECTOR, SMALL_POSE = "limn/rtmdet_face-lite_288.py", "limn/rtmpose_face-lite_300w-160x160.py"
+# two small configs of limner's own, for commands whose numbers do not matter
+SMALL_DETECTOR, SMALL_POSE = "limner/rtmdet_face-lite_288.py", "limner/rtmpose_face-lite_300w-160x160.py"
 FLIP = "model.test_cfg.flip_test="
 
 
@@ -46,16 +46,16 @@ def drawn_weights(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Any
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return the four words of a top-down demo whose small networks have drawn weights."""
-    from limn import build, config
+    from limner import build, config
 
     torch.manual_seed(7)
     folder = tmp_path_factory.mktemp("small")
-    words = []
+    arguments = []
     for name in (SMALL_DETECTOR, SMALL_POSE):
         path = folder / f"{Path(name).stem}.pth"
         torch.save({"state_dict": build.network(config.load(name)["model"]).state_dict()}, path)
-        words += [name, str(path)]
-    return words
+        arguments += [name, str(path)]
+    return arguments
 
 
 @pytest.fixture
@@ -80,11 +80,11 @@ def agree(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
         assert np.allclose(a["keypoint_scores"], b["keypoint_scores"], atol=1e-3)
 
 
-def says(demo: Any, words: list[Any], capsys: pytest.CaptureFixture[str]) -> str:
+def says(demo: Any, arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a demo that must fail; return the one sentence that it says."""
     try:
-        status = demo([str(word) for word in words])
-    except LimnError as error:
+        status = demo([str(word) for word in arguments])
+    except LimnerError as error:
         return str(error)
     assert status == 1
     (sentence,) = capsys.readouterr().err.splitlines()
@@ -95,10 +95,10 @@ def says(demo: Any, words: list[Any], capsys: pytest.CaptureFixture[str]) -> str
 
 
 def test_topdown_demo_writes_what_mmpose_writes(shared: Path, drawn_weights: Any, tmp_path: Path) -> None:
-    picture = shared / "data" / "mmpose" / "tests" / "data" / "coco" / "000000196141.jpg"
-    words = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", BODY, drawn_weights("human-rtmpose-m")]
-    words += ["--input", picture, "--output-root", tmp_path, "--draw-bbox", "--save-predictions", "--device", "cpu"]
-    assert demos.topdown([str(word) for word in words]) == 0
+    image = shared / "data" / "mmpose" / "tests" / "data" / "coco" / "000000196141.jpg"
+    arguments = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", BODY, drawn_weights("human-rtmpose-m")]
+    arguments += ["--input", image, "--output-root", tmp_path, "--draw-bbox", "--save-predictions", "--device", "cpu"]
+    assert demos.topdown([str(word) for word in arguments]) == 0
     expected = shared / "parity" / "e2e" / "topdown"
     name = "results_000000196141.json"
     assert form(tmp_path / name) == form(expected / name)
@@ -108,22 +108,31 @@ def test_topdown_demo_writes_what_mmpose_writes(shared: Path, drawn_weights: Any
     scores = [instance["bbox_score"] for instance in ours["instance_info"]]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] < 1, "the detector's score is not there"
-    drawn = cv2.imread(str(tmp_path / picture.name))
-    assert drawn.shape == cv2.imread(str(expected / picture.name)).shape
-    assert (drawn != cv2.imread(str(picture))).any()
+    drawn = cv2.imread(str(tmp_path / image.name))
+    assert drawn.shape == cv2.imread(str(expected / image.name)).shape
+    assert (drawn != cv2.imread(str(image))).any()
 
 
-def test_the_heat_stands_under_the_picture(shared: Path, drawn_weights: Any, tmp_path: Path) -> None:
-    picture = shared / "data" / "mmpose" / "tests" / "data" / "cofw" / "001766.jpg"
-    words = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", AFLW, drawn_weights("face-hrnetv2-aflw")]
-    words += ["--input", picture, "--output-root", tmp_path, "--draw-heatmap", "--save-predictions", "--device", "cpu"]
-    assert demos.topdown([str(word) for word in words]) == 0
+def test_the_heat_stands_under_the_image(shared: Path, drawn_weights: Any, tmp_path: Path) -> None:
+    image = shared / "data" / "mmpose" / "tests" / "data" / "cofw" / "001766.jpg"
+    arguments = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", AFLW, drawn_weights("face-hrnetv2-aflw")]
+    arguments += [
+        "--input",
+        image,
+        "--output-root",
+        tmp_path,
+        "--draw-heatmap",
+        "--save-predictions",
+        "--device",
+        "cpu",
+    ]
+    assert demos.topdown([str(word) for word in arguments]) == 0
     expected = shared / "parity" / "e2e" / "heatmap"
     name = "results_001766.json"
     assert form(tmp_path / name) == form(expected / name)
     ours, theirs = (json.loads((folder / name).read_text()) for folder in (tmp_path, expected))
     agree(ours["instance_info"], theirs["instance_info"])
-    drawn, reference = (cv2.imread(str(folder / picture.name)).astype(int) for folder in (tmp_path, expected))
+    drawn, reference = (cv2.imread(str(folder / image.name)).astype(int) for folder in (tmp_path, expected))
     assert drawn.shape == reference.shape
     half = len(drawn) // 2
     assert np.abs(drawn[half:] - reference[half:]).mean() < 12, "the heat is elsewhere"
@@ -134,10 +143,10 @@ def test_inferencer_demo_writes_what_mmpose_writes(shared: Path, drawn_weights: 
     coco = shared / "data" / "mmpose" / "tests" / "data" / "coco"
     for sheet in expected.glob("*.json"):
         (tmp_path / f"{sheet.stem}.jpg").write_bytes((coco / f"{sheet.stem}.jpg").read_bytes())
-    words = [tmp_path, "--pose2d", "human", "--pose2d-weights", drawn_weights("human-rtmpose-m")]
-    words += ["--det-model", PERSON, "--det-weights", shared / "models" / "rtmdet_nano_coco-person.pth"]
-    words += ["--vis-out-dir", tmp_path / "vis", "--pred-out-dir", tmp_path / "pred", "--device", "cpu"]
-    assert demos.inferencer([str(word) for word in words]) == 0
+    arguments = [tmp_path, "--pose2d", "human", "--pose2d-weights", drawn_weights("human-rtmpose-m")]
+    arguments += ["--det-model", PERSON, "--det-weights", shared / "models" / "rtmdet_nano_coco-person.pth"]
+    arguments += ["--vis-out-dir", tmp_path / "vis", "--pred-out-dir", tmp_path / "pred", "--device", "cpu"]
+    assert demos.inferencer([str(word) for word in arguments]) == 0
     for sheet in expected.glob("*.json"):
         assert form(tmp_path / "pred" / sheet.name) == form(sheet)
         ours, theirs = (json.loads(path.read_text()) for path in (tmp_path / "pred" / sheet.name, sheet))
@@ -148,10 +157,10 @@ def test_inferencer_demo_writes_what_mmpose_writes(shared: Path, drawn_weights: 
 
 
 def test_topdown_demo_writes_of_a_video_what_mmpose_writes(shared: Path, drawn_weights: Any, tmp_path: Path) -> None:
-    film = shared / "data" / "mmpose" / "demo" / "resources" / "demo.mp4"
-    words = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", BODY, drawn_weights("human-rtmpose-m")]
-    words += ["--input", film, "--output-root", tmp_path, "--save-predictions", "--device", "cpu"]
-    assert demos.topdown([str(word) for word in words]) == 0
+    video = shared / "data" / "mmpose" / "demo" / "resources" / "demo.mp4"
+    arguments = [PERSON, shared / "models" / "rtmdet_nano_coco-person.pth", BODY, drawn_weights("human-rtmpose-m")]
+    arguments += ["--input", video, "--output-root", tmp_path, "--save-predictions", "--device", "cpu"]
+    assert demos.topdown([str(word) for word in arguments]) == 0
     theirs = json.loads((shared / "parity" / "e2e" / "video" / "results_demo.json").read_text())
     ours = json.loads((tmp_path / "results_demo.json").read_text())
     assert ours["meta_info"] == theirs["meta_info"]
@@ -169,8 +178,8 @@ def test_topdown_demo_writes_of_a_video_what_mmpose_writes(shared: Path, drawn_w
 
 
 def test_nothing_found_is_no_instance_and_no_failure(small: list[str], photo: Path, tmp_path: Path) -> None:
-    words = [*small, "--input", str(photo), "--output-root", str(tmp_path / "o"), "--save-predictions"]
-    assert demos.topdown(words) == 0
+    arguments = [*small, "--input", str(photo), "--output-root", str(tmp_path / "o"), "--save-predictions"]
+    assert demos.topdown(arguments) == 0
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["eileen.png", "results_eileen.json"]
     sheet = json.loads((tmp_path / "o" / "results_eileen.json").read_text())
     assert sheet["instance_info"] == []
@@ -179,10 +188,10 @@ def test_nothing_found_is_no_instance_and_no_failure(small: list[str], photo: Pa
 
 
 def inferred(small: list[str], photo: Path, *more: str) -> np.ndarray:
-    """Return the keypoints that the Inferencer's demo finds in a whole picture."""
+    """Return the keypoints that the Inferencer's demo finds in a whole image."""
     folder = photo.parent / "pred"
-    words = [str(photo), "--pose2d", small[2], "--pose2d-weights", small[3], "--det-model", "whole_image"]
-    assert demos.inferencer([*words, "--pred-out-dir", str(folder), *more]) == 0
+    arguments = [str(photo), "--pose2d", small[2], "--pose2d-weights", small[3], "--det-model", "whole_image"]
+    assert demos.inferencer([*arguments, "--pred-out-dir", str(folder), *more]) == 0
     (instance,) = json.loads((folder / f"{photo.stem}.json").read_text())
     assert instance["bbox"] == [[0, 0, 512, 512]]
     return np.array(instance["keypoints"])
@@ -196,16 +205,16 @@ def test_flip_test_is_left_out_in_two_ways(small: list[str], photo: Path) -> Non
     assert np.array_equal(plain, inferred(small, photo, "--no-flip", "--cfg-options", FLIP + "True"))
 
 
-def test_image_demo_takes_the_whole_picture(small: list[str], photo: Path, portrait: np.ndarray) -> None:
+def test_image_demo_takes_the_whole_image(small: list[str], photo: Path, portrait: np.ndarray) -> None:
     target = photo.parent / "drawn.png"
-    words = [str(photo), *small[2:], "--out-file", str(target), "--kpt-thr", "0", "--draw-heatmap"]
-    assert demos.image(words) == 0
+    arguments = [str(photo), *small[2:], "--out-file", str(target), "--kpt-thr", "0", "--draw-heatmap"]
+    assert demos.image(arguments) == 0
     drawn = cv2.imread(str(target))
     assert drawn.shape == (1024, 512, 3)
     assert (drawn[:512] != portrait).any()
 
 
-def test_drawing_flags_change_the_picture(small: list[str], photo: Path) -> None:
+def test_drawing_flags_change_the_image(small: list[str], photo: Path) -> None:
     target = photo.parent / "drawn.png"
     seen = set()
     for flags in (
@@ -228,20 +237,18 @@ def test_black_background_is_black(small: list[str], photo: Path) -> None:
     assert drawn.any()
 
 
-def test_a_folder_goes_on_after_a_bad_picture(
-    small: list[str], photo: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (photo.parent / "torn.jpg").write_text("no picture")
-    words = [str(photo.parent), "--pose2d", small[2], "--pose2d-weights", small[3], "--det-model", "whole_image"]
-    assert demos.inferencer([*words, "--pred-out-dir", str(photo.parent / "p")]) == 1
+def test_a_folder_goes_on_after_a_bad_image(small: list[str], photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photo.parent / "torn.jpg").write_text("no image")
+    arguments = [str(photo.parent), "--pose2d", small[2], "--pose2d-weights", small[3], "--det-model", "whole_image"]
+    assert demos.inferencer([*arguments, "--pred-out-dir", str(photo.parent / "p")]) == 1
     assert "torn.jpg" in capsys.readouterr().err
     assert [path.name for path in (photo.parent / "p").iterdir()] == ["eileen.json"]
 
 
 def test_the_input_is_never_overwritten(small: list[str], photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = photo.read_bytes()
-    words = [*small, "--input", photo, "--output-root", photo.parent]
-    assert "overwritten" in says(demos.topdown, words, capsys)
+    arguments = [*small, "--input", photo, "--output-root", photo.parent]
+    assert "overwritten" in says(demos.topdown, arguments, capsys)
     assert "overwritten" in says(demos.image, [photo, *small[2:], "--out-file", photo], capsys)
     assert photo.read_bytes() == before
 
@@ -313,15 +320,24 @@ def test_bad_words_of_the_topdown_demo(
 def test_bad_words_of_the_inferencer_demo(
     small: list[str], photo: Path, flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [photo, "--pred-out-dir", photo.parent / "p", "--pose2d", small[2], "--pose2d-weights", small[3], *flags]
-    assert expected in says(demos.inferencer, words, capsys)
+    arguments = [
+        photo,
+        "--pred-out-dir",
+        photo.parent / "p",
+        "--pose2d",
+        small[2],
+        "--pose2d-weights",
+        small[3],
+        *flags,
+    ]
+    assert expected in says(demos.inferencer, arguments, capsys)
 
 
 def test_a_bundled_model_stays_as_it_is(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [photo, "--pose2d", "face-lite", "--pred-out-dir", photo.parent / "p"]
-    assert "cfg_options" in says(demos.inferencer, [*words, "--cfg-options", FLIP + "True"], capsys)
-    assert "det_model" in says(demos.inferencer, [*words, "--det-cat-ids", "1"], capsys)
-    assert "cuda:0" in says(demos.inferencer, [*words, "--device", "cuda:0"], capsys)
+    arguments = [photo, "--pose2d", "face-lite", "--pred-out-dir", photo.parent / "p"]
+    assert "cfg_options" in says(demos.inferencer, [*arguments, "--cfg-options", FLIP + "True"], capsys)
+    assert "det_model" in says(demos.inferencer, [*arguments, "--det-cat-ids", "1"], capsys)
+    assert "cuda:0" in says(demos.inferencer, [*arguments, "--device", "cuda:0"], capsys)
 
 
 def test_no_display_is_said_with_what_to_do(
@@ -332,9 +348,9 @@ def test_no_display_is_said_with_what_to_do(
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     assert "--output-root" in says(demos.topdown, [*small, "--input", photo, "--show"], capsys)
-    words = [photo, "--pose2d", small[2], "--pose2d-weights", small[3], "--show"]
-    assert "--vis-out-dir" in says(demos.inferencer, words, capsys)
-    # where the pictures are written anyway, they are
+    arguments = [photo, "--pose2d", small[2], "--pose2d-weights", small[3], "--show"]
+    assert "--vis-out-dir" in says(demos.inferencer, arguments, capsys)
+    # where the images are written anyway, they are
     assert demos.topdown([*small, "--input", str(photo), "--show", "--output-root", str(photo.parent / "o")]) == 0
     assert (photo.parent / "o" / "eileen.png").exists()
     assert "display" in capsys.readouterr().err
@@ -362,7 +378,7 @@ def test_the_scripts_are_there_where_mmpose_has_them(script: str) -> None:
 
 
 def test_a_sub_command_is_the_same_demo(photo: Path) -> None:
-    command = [sys.executable, "-m", "limn.cli", "inferencer", photo.name, "--pose2d", "face-lite"]
+    command = [sys.executable, "-m", "limner", "inferencer", photo.name, "--pose2d", "face-lite"]
     done = subprocess.run(
         [*command, "--vis-out-dir", "v", "--pred-out-dir", "v", "--draw-heatmap"],
         capture_output=True,
@@ -378,4 +394,4 @@ def test_a_sub_command_is_the_same_demo(photo: Path) -> None:
     assert cv2.imread(str(photo.parent / "v" / "eileen.png")).shape == (1024, 512, 3)
     wrong = subprocess.run([*command, "--vis-outdir", "v"], capture_output=True, text=True, timeout=60, check=False)
     assert wrong.returncode == 1
-    assert wrong.stderr.startswith("limn: there is no flag --vis-outdir. Did you mean '--vis-out-dir'?")
+    assert wrong.stderr.startswith("limner: there is no flag --vis-outdir. Did you mean '--vis-out-dir'?")

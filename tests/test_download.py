@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from limn import zoo
-from limn.errors import DownloadError, ModelError
-from limn.zoo import download, mirrors, store, web
+from limner import zoo
+from limner.errors import DownloadError, ModelError
+from limner.zoo import download, mirrors, store, web
 
 
 def checkpoint(seed: int, size: int = 300_000) -> bytes:
@@ -150,11 +150,11 @@ def one_after_another(*answers: Callable[[BaseHTTPRequestHandler], None]) -> Cal
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give limn a cache of its own, and no way to the internet."""
-    monkeypatch.setenv("LIMN_HOME", str(tmp_path / "home"))
+    """Give limner a cache of its own, and no way to the internet."""
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("no_proxy", "*")
-    for name in ("LIMN_OFFLINE", "LIMN_MIRRORS"):
+    for name in ("LIMNER_OFFLINE", "LIMNER_MIRRORS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(web, "PAUSES", (0.0, 0.0))
     return tmp_path / "home"
@@ -184,10 +184,10 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]
     )
 
 
-FETCH = "import sys; from limn import zoo; print(zoo.ensure(sys.argv[1]))"
+FETCH = "import sys; from limner import zoo; print(zoo.ensure(sys.argv[1]))"
 FETCH_OR_SAY = """
 import sys
-from limn import errors, zoo
+from limner import errors, zoo
 try:
     print(zoo.ensure(sys.argv[1]))
 except errors.DownloadError as error:
@@ -392,7 +392,7 @@ def test_the_error_says_what_was_tried_and_what_helps(official: str, server: Ser
     assert f"{server.url}/official/mmpose/{NAME}: the server says 404" in said
     assert f"{server.url}/builtin/mmpose/{NAME}: its SHA-256" in said
     assert str(home / "weights" / NAME) in said
-    assert "LIMN_MIRRORS" in said
+    assert "LIMNER_MIRRORS" in said
     assert "face-lite" in said
 
 
@@ -408,7 +408,7 @@ def test_a_password_in_an_address_is_not_printed(server: Server) -> None:
 def test_mirrors_are_asked_in_order_until_one_has_the_file(
     official: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/first, {server.url}/second/,")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/first, {server.url}/second/,")
     server.give(f"second/mmpose/{NAME}", file(OTHER))
     server.give(f"builtin/mmpose/{NAME}", file(GOOD))
     assert zoo.ensure(f"{official}mmpose/{NAME}").read_bytes() == GOOD
@@ -416,7 +416,7 @@ def test_mirrors_are_asked_in_order_until_one_has_the_file(
 
 
 def test_a_mirror_serves_openmmlabs_real_addresses(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/mirror")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/mirror")
     server.give(f"mirror/mmpose/v1/{NAME}", file(GOOD))
     assert zoo.ensure(f"https://download.openmmlab.com/mmpose/v1/{NAME}").read_bytes() == GOOD
 
@@ -429,7 +429,7 @@ def test_a_file_that_one_mirror_began_another_one_completes(official: str, serve
 
 
 def test_mirrors_are_for_openmmlabs_files_only(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/mirror")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/mirror")
     zoo.ensure(server.give(NAME, file(GOOD)))
     assert server.paths() == [f"/{NAME}"]
 
@@ -452,7 +452,7 @@ def lab(official: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     server.give(f"lab/{OWN_PATH}", file(OWN))
     server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OWN})))
     server.give(f"official/{OWN_PATH}", file(GOOD))
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/lab")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/lab")
     return f"{official}{OWN_PATH}"
 
 
@@ -475,7 +475,7 @@ def test_it_needs_no_network_afterwards(lab: str, server: Server, monkeypatch: p
 
 def test_it_never_passes_for_the_published_file(lab: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = zoo.ensure(lab)
-    monkeypatch.delenv("LIMN_MIRRORS")
+    monkeypatch.delenv("LIMNER_MIRRORS")
     with pytest.raises(DownloadError, match="offline"):
         zoo.ensure(lab, offline=True)
     published = zoo.ensure(lab)
@@ -485,10 +485,10 @@ def test_it_never_passes_for_the_published_file(lab: str, home: Path, monkeypatc
 
 
 def test_the_mirror_counts_even_where_the_published_file_is_here(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    mirror = os.environ["LIMN_MIRRORS"]
-    monkeypatch.delenv("LIMN_MIRRORS")
+    mirror = os.environ["LIMNER_MIRRORS"]
+    monkeypatch.delenv("LIMNER_MIRRORS")
     assert zoo.ensure(lab).read_bytes() == GOOD
-    monkeypatch.setenv("LIMN_MIRRORS", mirror)
+    monkeypatch.setenv("LIMNER_MIRRORS", mirror)
     assert zoo.ensure(lab).read_bytes() == OWN
     assert zoo.ensure(lab, offline=True).read_bytes() == OWN
 
@@ -497,10 +497,10 @@ def test_two_mirrors_are_told_apart(lab: str, server: Server, monkeypatch: pytes
     first = zoo.ensure(lab)
     server.give(f"other/{OWN_PATH}", file(OTHER))
     server.give("other/SHA256SUMS", file(sums(**{OWN_PATH: OTHER})))
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/other")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/other")
     assert zoo.ensure(lab).read_bytes() == OTHER
     assert first.read_bytes() == OWN
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/empty,{server.url}/lab,{server.url}/other")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/empty,{server.url}/lab,{server.url}/other")
     assert zoo.ensure(lab) == first
 
 
@@ -510,7 +510,7 @@ def test_a_listed_file_that_is_the_published_one_is_kept_as_such(
     server.give(f"lab/{OWN_PATH}", file(GOOD))
     server.give("lab/SHA256SUMS", file(sums(**{f"./{OWN_PATH}": GOOD})))
     assert zoo.ensure(lab) == home / "weights" / NAME
-    monkeypatch.delenv("LIMN_MIRRORS")
+    monkeypatch.delenv("LIMNER_MIRRORS")
     assert zoo.ensure(lab, offline=True).read_bytes() == GOOD
 
 
@@ -544,7 +544,7 @@ def test_a_file_that_does_not_fit_the_list_is_an_error(lab: str, server: Server,
         zoo.ensure(lab)
     digests = [hashlib.sha256(content).hexdigest()[:12] for content in (OTHER, OWN)]
     assert f"begins with {digests[0]} where SHA256SUMS of {server.url}/lab/ says {digests[1]}" in str(caught.value)
-    assert "take the mirror out of LIMN_MIRRORS" in str(caught.value)
+    assert "take the mirror out of LIMNER_MIRRORS" in str(caught.value)
     assert weights_in(home) == ["SHA256SUMS"]
     assert f"/official/{OWN_PATH}" not in server.paths()
 
@@ -643,7 +643,7 @@ def test_the_built_in_mirrors_are_never_asked_for_a_list(
         server.give(f"{place}/SHA256SUMS", file(sums(**{OWN_PATH: OWN})))
         server.give(f"{place}/{OWN_PATH}", file(OWN))
     for named in ("", f"{server.url}/builtin, {server.url}/official/"):
-        monkeypatch.setenv("LIMN_MIRRORS", named)
+        monkeypatch.setenv("LIMNER_MIRRORS", named)
         with pytest.raises(DownloadError, match="where its name says"):
             zoo.ensure(f"{official}{OWN_PATH}")
     assert server.paths() == server.weights()
@@ -680,8 +680,8 @@ def test_a_damaged_copy_of_a_list_is_an_error_that_names_it(lab: str, home: Path
 
 def test_what_came_from_a_mirror_is_a_mirror_itself(lab: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = zoo.ensure(lab).parents[2]
-    monkeypatch.setenv("LIMN_MIRRORS", str(folder))
-    monkeypatch.setenv("LIMN_HOME", str(home.with_name("elsewhere")))
+    monkeypatch.setenv("LIMNER_MIRRORS", str(folder))
+    monkeypatch.setenv("LIMNER_HOME", str(home.with_name("elsewhere")))
     assert zoo.ensure(lab, offline=True).read_bytes() == OWN
 
 
@@ -692,7 +692,7 @@ def test_two_processes_fetch_one_file_of_a_mirror_once(server: Server, monkeypat
 
     server.give(f"lab/{OWN_PATH}", slowly)
     server.give("lab/SHA256SUMS", file(sums(**{OWN_PATH: OWN})))
-    monkeypatch.setenv("LIMN_MIRRORS", f"{server.url}/lab")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{server.url}/lab")
     both = [run(FETCH, f"https://download.openmmlab.com/{OWN_PATH}") for _ in range(2)]
     said = {process.communicate(timeout=60)[0].strip() for process in both}
     assert len(said) == 1
@@ -717,7 +717,7 @@ def stick(official: str, tmp_path: Path) -> Path:
 def test_a_folder_can_be_a_mirror_with_and_without_network(
     official: str, stick: Path, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, how: str, offline: bool
 ) -> None:
-    monkeypatch.setenv("LIMN_MIRRORS", str(stick) if how == "path" else stick.as_uri())
+    monkeypatch.setenv("LIMNER_MIRRORS", str(stick) if how == "path" else stick.as_uri())
     assert zoo.ensure(f"{official}{OWN_PATH}", offline=offline) == home / "weights" / NAME
     shutil.rmtree(stick)
     assert zoo.ensure(f"{official}{OWN_PATH}", offline=offline).read_bytes() == GOOD
@@ -729,7 +729,7 @@ def test_a_folder_can_list_files_of_its_own_and_be_pulled_out(
 ) -> None:
     (stick / OWN_PATH).write_bytes(OWN)
     (stick / "SHA256SUMS").write_bytes(sums(**{OWN_PATH: OWN}))
-    monkeypatch.setenv("LIMN_MIRRORS", str(stick))
+    monkeypatch.setenv("LIMNER_MIRRORS", str(stick))
     found = zoo.ensure(f"{official}{OWN_PATH}")
     assert found.read_bytes() == OWN
     shutil.rmtree(stick)
@@ -745,21 +745,21 @@ def test_a_relative_folder_and_one_at_home_are_mirrors(
     official: str, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(stick.parent)
-    monkeypatch.setenv("LIMN_MIRRORS", stick.name)
+    monkeypatch.setenv("LIMNER_MIRRORS", stick.name)
     assert zoo.ensure(f"{official}{OWN_PATH}", offline=True).read_bytes() == GOOD
-    monkeypatch.setenv("LIMN_MIRRORS", f"~nobody-of-that-name/x,{stick.name}")
-    monkeypatch.setenv("LIMN_HOME", str(stick.parent / "another"))
+    monkeypatch.setenv("LIMNER_MIRRORS", f"~nobody-of-that-name/x,{stick.name}")
+    monkeypatch.setenv("LIMNER_HOME", str(stick.parent / "another"))
     assert zoo.ensure(f"{official}{OWN_PATH}", offline=True).read_bytes() == GOOD
     monkeypatch.setenv("HOME", str(stick.parent))
-    monkeypatch.setenv("LIMN_MIRRORS", f"~/{stick.name}/")
-    monkeypatch.setenv("LIMN_HOME", str(stick.parent / "elsewhere"))
+    monkeypatch.setenv("LIMNER_MIRRORS", f"~/{stick.name}/")
+    monkeypatch.setenv("LIMNER_HOME", str(stick.parent / "elsewhere"))
     assert zoo.ensure(f"{official}{OWN_PATH}", offline=True).read_bytes() == GOOD
 
 
 def test_a_folder_that_lacks_the_file_or_is_not_there_says_so(
     official: str, stick: Path, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("LIMN_MIRRORS", f"{stick},{stick}-that-is-not-there")
+    monkeypatch.setenv("LIMNER_MIRRORS", f"{stick},{stick}-that-is-not-there")
     with pytest.raises(DownloadError) as caught:
         zoo.ensure(f"{official}mmpose/other-01234567_20230101.pth", offline=True)
     assert f"{stick}/mmpose/other-01234567_20230101.pth: there is no such file" in str(caught.value)
@@ -772,7 +772,7 @@ def test_a_folder_that_lacks_the_file_or_is_not_there_says_so(
 def test_a_pipe_in_a_folder_is_no_file(official: str, stick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (stick / OWN_PATH).unlink()
     os.mkfifo(stick / OWN_PATH)  # reading it would wait for ever
-    monkeypatch.setenv("LIMN_MIRRORS", str(stick))
+    monkeypatch.setenv("LIMNER_MIRRORS", str(stick))
     with pytest.raises(DownloadError, match="there is no such file"):
         zoo.ensure(f"{official}{OWN_PATH}", offline=True)
 
@@ -837,7 +837,7 @@ def test_offline_touches_no_network(
     official: str, server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     if how == "variable":
-        monkeypatch.setenv("LIMN_OFFLINE", "1")
+        monkeypatch.setenv("LIMNER_OFFLINE", "1")
     server.give(f"official/{NAME}", file(GOOD))
     with pytest.raises(DownloadError, match="offline") as caught:
         zoo.ensure(f"{official}{NAME}", offline=how == "argument")
@@ -877,7 +877,7 @@ def test_a_disk_that_is_too_small_is_seen_before_the_download(
 ) -> None:
     usage = shutil.disk_usage(home.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(DownloadError, match=r"the disk is full at .* 0\.0 MB are free .*LIMN_HOME"):
+    with pytest.raises(DownloadError, match=r"the disk is full at .* 0\.0 MB are free .*LIMNER_HOME"):
         zoo.ensure(server.give(NAME, file(GOOD)))
     assert weights_in(home) == []
 
@@ -892,7 +892,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(server: Server, home: Path) 
     said = process.communicate(timeout=60)[0]
     assert said.startswith("DownloadError"), said
     assert "the disk is full" in said
-    assert "LIMN_HOME" in said
+    assert "LIMNER_HOME" in said
     assert not [p for p in (home / "weights").rglob("*") if p.is_file()]
 
 
@@ -900,8 +900,8 @@ def test_a_cache_folder_that_cannot_be_made_is_an_error(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "not-a-folder").write_text("")
-    monkeypatch.setenv("LIMN_HOME", str(tmp_path / "not-a-folder"))
-    with pytest.raises(DownloadError, match="LIMN_HOME"):
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "not-a-folder"))
+    with pytest.raises(DownloadError, match="LIMNER_HOME"):
         zoo.ensure(server.give(NAME, file(GOOD)))
 
 
@@ -927,6 +927,6 @@ def test_the_hash_in_a_files_name_is_found(name: str, prefix: str) -> None:
 
 
 def test_the_platforms_cache_folder_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIMN_HOME")
+    monkeypatch.delenv("LIMNER_HOME")
     assert store.home().is_absolute()
-    assert "limn" in store.home().parts
+    assert "limner" in store.home().parts

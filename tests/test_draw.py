@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import keypoints
-from limn.draw import draw
-from limn.errors import ArgumentError
-from limn.keypoints import openpose
-from limn.types import Boxes, Poses, Result
+from limner import keypoints
+from limner.draw import draw
+from limner.errors import ArgumentError
+from limner.keypoints import openpose
+from limner.types import Boxes, Poses, Result
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 GREY = 90
@@ -86,10 +86,12 @@ def only(k: int, index: int, point: tuple[float, float]) -> tuple[np.ndarray, np
     return points, scores
 
 
-def test_the_picture_given_is_never_changed() -> None:
+def test_the_image_given_is_never_changed() -> None:
     image = blank(200, 200)
     image.flags.writeable = False
-    drawn = draw(image, found("300w-68", [face(150, 20, 20)]), keypoints.load("300w-68"), boxes=True, indices=True)
+    drawn = draw(
+        image, found("300w-68", [face(150, 20, 20)]), keypoints.load("300w-68"), draw_bbox=True, show_kpt_idx=True
+    )
     assert drawn is not image
     assert (drawn.shape, drawn.dtype) == (image.shape, image.dtype)
     assert (image == GREY).all()
@@ -99,7 +101,7 @@ def test_the_picture_given_is_never_changed() -> None:
 def test_nothing_found_gives_a_copy() -> None:
     image = np.arange(40 * 30 * 3, dtype=np.uint8).reshape(30, 40, 3)
     nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), "300w-68", (40, 30))
-    drawn = draw(image, nothing, keypoints.load("300w-68"), boxes=True)
+    drawn = draw(image, nothing, keypoints.load("300w-68"), draw_bbox=True)
     assert np.array_equal(drawn, image)
     assert not np.shares_memory(drawn, image)
     assert not draw(image, nothing, keypoints.load("300w-68"), black_background=True).any()
@@ -253,11 +255,11 @@ SMALL, LARGE = 60, 200  # pixels
 def test_a_group_looks_as_if_drawn_one_after_the_other_the_largest_first(name: str, style: str, gap: int) -> None:
     known, shape = keypoints.load(name), np.random.default_rng(2).uniform(0, 1, (len(keypoints.load(name)), 2))
     both = [shape * LARGE + 20, shape * SMALL + (20 + gap, 80)]
-    together = draw(blank(420, 260), found(name, both), known, style=style)
-    np.testing.assert_array_equal(draw(blank(420, 260), found(name, both[::-1]), known, style=style), together)
+    together = draw(blank(420, 260), found(name, both), known, skeleton_style=style)
+    np.testing.assert_array_equal(draw(blank(420, 260), found(name, both[::-1]), known, skeleton_style=style), together)
     one_by_one = blank(420, 260)
     for points in both:
-        one_by_one = draw(one_by_one, found(name, [points]), known, style=style)
+        one_by_one = draw(one_by_one, found(name, [points]), known, skeleton_style=style)
     np.testing.assert_array_equal(together, one_by_one)
 
 
@@ -291,7 +293,7 @@ def test_where_small_dots_overlap_the_later_one_is_on_top() -> None:
     assert drawn[30, 29, 0] <= 1, "at its edge one mixes with the other, not with the grey below both"
 
 
-def test_on_black_the_same_is_drawn_without_the_picture() -> None:
+def test_on_black_the_same_is_drawn_without_the_image() -> None:
     image = np.full((200, 200, 3), 255, np.uint8)
     result = found("300w-68", [face(150, 20, 20)])
     black = draw(image, result, keypoints.load("300w-68"), black_background=True)
@@ -308,15 +310,15 @@ def test_wild_points_and_boxes_do_not_harm(name: str, wild: float) -> None:
     points[0, 1, 1] = wild
     boxes = np.array([[wild, 10, 60, wild]])
     result = found(name, points, boxes=boxes, track_ids=[3])
-    touched = ink(draw(image, result, known, boxes=True, indices=True), image)
+    touched = ink(draw(image, result, known, draw_bbox=True, show_kpt_idx=True), image)
     assert touched.any()
     everything = found(name, np.full((2, len(known), 2), wild), boxes=np.full((2, 4), wild))
-    assert draw(image, everything, known, boxes=True, indices=True).shape == image.shape
+    assert draw(image, everything, known, draw_bbox=True, show_kpt_idx=True).shape == image.shape
 
 
-def test_a_single_point_far_larger_than_the_picture_is_survived() -> None:
+def test_a_single_point_far_larger_than_the_image_is_survived() -> None:
     points, scores = only(17, 0, (0.4, 0.4))
-    drawn = draw(blank(1, 1), found("coco-17", points, scores), keypoints.load("coco-17"), radius=50, indices=True)
+    drawn = draw(blank(1, 1), found("coco-17", points, scores), keypoints.load("coco-17"), radius=50, show_kpt_idx=True)
     assert drawn.shape == (1, 1, 3)
 
 
@@ -324,7 +326,7 @@ def test_boxes_and_scores_are_drawn_only_when_asked_for() -> None:
     image = blank(300, 300)
     result = found("coco-17", [person(200, 100, 60)], boxes=[[60, 50, 260, 280]])
     coco = keypoints.load("coco-17")
-    plain, boxed = draw(image, result, coco), draw(image, result, coco, boxes=True)
+    plain, boxed = draw(image, result, coco), draw(image, result, coco, draw_bbox=True)
     assert not ink(plain, image)[270:, 250:].any()
     assert ink(boxed, image)[280, 250] > 0
     assert ink(boxed, image)[36:50, 60:80].any(), "the tag with the score stands on the box"
@@ -335,8 +337,8 @@ def test_somebody_without_a_number_yet_gets_no_tag() -> None:
     pose = [person(200, 100, 60)]
     plain = draw(image, found("coco-17", pose), coco)
     np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco), plain)
-    boxed = draw(image, found("coco-17", pose), coco, boxes=True)
-    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco, boxes=True), boxed)
+    boxed = draw(image, found("coco-17", pose), coco, draw_bbox=True)
+    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco, draw_bbox=True), boxed)
 
 
 def test_a_track_id_is_written_with_and_without_the_box() -> None:
@@ -353,14 +355,14 @@ def test_a_track_id_is_written_with_and_without_the_box() -> None:
 
 
 @pytest.mark.parametrize("size", [90, 400, 3000])
-def test_numbers_are_written_and_stay_in_the_picture(size: int) -> None:
+def test_numbers_are_written_and_stay_in_the_image(size: int) -> None:
     coco = keypoints.load("coco-17")
     written = []
     for point in ((size / 2, size / 2), (0.0, 0.0), (size - 1.0, size - 1.0)):
         points, scores = only(17, 16, point)
         result = found("coco-17", points, scores, boxes=[[0, 0, size - 1, size - 1]])
         options = {"radius": 0, "thickness": 0}
-        numbered = draw(blank(size, size), result, coco, indices=True, **options)
+        numbered = draw(blank(size, size), result, coco, show_kpt_idx=True, **options)
         written.append(int((ink(numbered, blank(size, size)) > 60).sum()))
     assert written[0] > 40, "two digits of at least six pixels"
     assert min(written[1:]) > 0.9 * written[0], "at a corner the number moves inwards"
@@ -372,7 +374,7 @@ def test_numbers_of_neighbours_do_not_cover_each_other() -> None:
     points[0, [3, 4]], scores[0, [3, 4]] = (100.0, 100.0), 1
     both = found("coco-17", points, scores)
     one = found("coco-17", points, scores * (np.arange(17) == 3))
-    options = {"radius": 0, "thickness": 0, "indices": True}
+    options = {"radius": 0, "thickness": 0, "show_kpt_idx": True}
     image = blank(200, 200)
     single = (ink(draw(image, one, coco, **options), image) > 60).sum()
     assert (ink(draw(image, both, coco, **options), image) > 60).sum() > 1.7 * single
@@ -380,7 +382,7 @@ def test_numbers_of_neighbours_do_not_cover_each_other() -> None:
 
 def test_an_unknown_style_names_the_known_ones() -> None:
     with pytest.raises(ArgumentError, match=r"'opnpose'.*Did you mean 'openpose'.*mmpose, openpose"):
-        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), style="opnpose")
+        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), skeleton_style="opnpose")
 
 
 @pytest.mark.parametrize(
@@ -409,7 +411,7 @@ def test_every_set_can_be_drawn(name: str) -> None:
     known = keypoints.load(name)
     points = np.random.default_rng(1).uniform(10, 190, (2, len(known), 2))
     image = blank(200, 200)
-    assert ink(draw(image, found(name, points), known, boxes=True, indices=True), image).any()
+    assert ink(draw(image, found(name, points), known, draw_bbox=True, show_kpt_idx=True), image).any()
 
 
 SHOULDERS = (5, 6)  # left and right of a body of COCO
@@ -423,9 +425,9 @@ def two_shoulders(name: str = "coco-17") -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_openpose(name: str, points: np.ndarray, scores: np.ndarray | float = 1.0, **options: object) -> np.ndarray:
-    """The points on a grey picture of 200 x 120 pixels in OpenPose's style."""
+    """The points on a grey image of 200 x 120 pixels in OpenPose's style."""
     result = found(name, points, scores, boxes=np.tile((0, 0, 200, 120), (len(points), 1)))
-    return draw(blank(200, 120), result, keypoints.load(name), style="openpose", **options)  # type: ignore[arg-type]
+    return draw(blank(200, 120), result, keypoints.load(name), skeleton_style="openpose", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", openpose.known())
@@ -439,7 +441,7 @@ def test_openpose_shows_the_same_points_in_its_own_order(name: str) -> None:
     links = {frozenset(link) for link in shown.skeleton.tolist()}
     assert {frozenset(shown.flip_indices[list(link)].tolist()) for link in links} == links
     points = np.random.default_rng(1).uniform(10, 110, (2, len(known), 2))
-    assert ink(in_openpose(name, points, boxes=True, indices=True), blank(200, 120)).any()
+    assert ink(in_openpose(name, points, draw_bbox=True, show_kpt_idx=True), blank(200, 120)).any()
 
 
 def test_openpose_names_the_sets_that_it_knows() -> None:
@@ -543,9 +545,9 @@ def test_openpose_numbers_are_its_own() -> None:
     assert (coco.names.index(wrist), body.names.index(wrist)) == (10, 4)
     points, scores = only(17, 10, (100, 60))
     options = {"radius": 0, "thickness": 0}
-    numbered = ink(in_openpose("coco-17", points, scores, indices=True, **options), blank(200, 120)) > 60
+    numbered = ink(in_openpose("coco-17", points, scores, show_kpt_idx=True, **options), blank(200, 120)) > 60
     two_digits = ink(
-        draw(blank(200, 120), found("coco-17", points, scores), coco, indices=True, **options), blank(200, 120)
+        draw(blank(200, 120), found("coco-17", points, scores), coco, show_kpt_idx=True, **options), blank(200, 120)
     )
     assert 0 < np.ptp(np.nonzero(numbered)[1]) < 0.75 * np.ptp(np.nonzero(two_digits > 60)[1])
 
@@ -554,14 +556,14 @@ def test_openpose_numbers_are_its_own() -> None:
 def test_openpose_survives_wild_points(wild: float) -> None:
     points = np.array([person(100, 60, 10)])
     points[0, [6, 9, 14]] = wild
-    assert ink(in_openpose("coco-17", points, boxes=True, indices=True), blank(200, 120)).any()
+    assert ink(in_openpose("coco-17", points, draw_bbox=True, show_kpt_idx=True), blank(200, 120)).any()
     assert in_openpose("coco-17", np.full((2, 17, 2), wild)).shape == (120, 200, 3)
 
 
-def test_openpose_of_nobody_is_the_picture() -> None:
+def test_openpose_of_nobody_is_the_image() -> None:
     nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), "coco-17", (40, 30))
     image = blank(40, 30)
-    assert np.array_equal(draw(image, nothing, keypoints.load("coco-17"), style="openpose"), image)
+    assert np.array_equal(draw(image, nothing, keypoints.load("coco-17"), skeleton_style="openpose"), image)
 
 
 def test_a_real_face_shows_through_its_contours() -> None:

@@ -21,24 +21,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limn import build, bundled, checkpoint, config, pipeline
-from limn.errors import ArgumentError, CheckpointError, DeviceError, LimnError, MissingExtraError
-from limn.runtimes import EngineError, engines, hardware
-from limn.runtimes.cache import NETWORK, Cache
-from limn.runtimes.engines import Engine, Source, choose_device, choose_engine, open_file, open_network
-from limn.runtimes.notes import decode, encode
-from limn.runtimes.onnx import import_onnxruntime
-from limn.runtimes.openvino import import_openvino
-from limn.zoo import store
+from limner import build, bundled, checkpoint, config, loading
+from limner.errors import ArgumentError, CheckpointError, DeviceError, LimnerError, MissingExtraError
+from limner.runtimes import EngineError, engines, hardware
+from limner.runtimes.cache import NETWORK, Cache
+from limner.runtimes.engines import Engine, NetworkSource, choose_device, choose_engine, open_file, open_network
+from limner.runtimes.metadata import decode, encode
+from limner.runtimes.onnx import import_onnxruntime
+from limner.runtimes.openvino import import_openvino
+from limner.zoo import store
 
 torch = pytest.importorskip("torch")
 
 ENGINES = ["onnxruntime", "openvino", "torch"]
-POSE, DETECTOR = "limn/rtmpose_face-lite_300w-160x160.py", "limn/rtmdet_face-lite_288.py"
+POSE, DETECTOR = "limner/rtmpose_face-lite_300w-160x160.py", "limner/rtmdet_face-lite_288.py"
 META = {"dataset_name": "300w", "keypoint_id2name": {0: "a", 1: "b"}, "sigmas": np.array([0.1, 0.2], np.float32)}
 
 
-def pictures(count: int, width: int, height: int) -> np.ndarray:
+def images(count: int, width: int, height: int) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
@@ -48,7 +48,7 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def need(name: str) -> None:
-    """Skip a test where a package is not installed; limn itself shall import it."""
+    """Skip a test where a package is not installed; limner itself shall import it."""
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
 
@@ -65,7 +65,7 @@ def write_weights(path: Path, model: Mapping[str, Any], seed: int = 0, meta: Map
     return path
 
 
-def source(config_file: str, weights: Path | None, cfg: Mapping[str, Any] | None = None) -> Source:
+def source(config_file: str, weights: Path | None, cfg: Mapping[str, Any] | None = None) -> NetworkSource:
     """Describe a config's network as the pipeline does."""
     cfg = cfg or config.load(config_file)
     detector = "bbox_head" in cfg["model"]
@@ -79,14 +79,14 @@ def source(config_file: str, weights: Path | None, cfg: Mapping[str, Any] | None
         build.load_weights(network, loaded.state_dict)
         return network, loaded.dataset_meta
 
-    return Source(cfg["model"], weights, spec.normalisation, spec.size, detector, make)
+    return NetworkSource(cfg["model"], weights, spec.normalisation, spec.size, detector, make)
 
 
 @dataclass(frozen=True)
 class Case:
     """A network that was saved, and a cache that holds its export."""
 
-    source: Source
+    source: NetworkSource
     cache: Cache
 
     def open(self, backend: str, **settings: Any) -> Any:
@@ -108,7 +108,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
-    monkeypatch.setenv("LIMN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
     return Cache(store.home() / "networks", store.locked)
 
 
@@ -117,7 +117,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Play the export, to watch the cache alone: return the folders that networks were written to."""
     written: list[Path] = []
 
-    def export(of: Source, folder: Path) -> Mapping[str, Any]:
+    def export(of: NetworkSource, folder: Path) -> Mapping[str, Any]:
         written.append(folder)
         (folder / NETWORK).write_bytes(b"network")
         (folder / "network.weights").write_bytes(b"weights of the network")
@@ -128,7 +128,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return written
 
 
-def untouchable(of: Source) -> Source:
+def untouchable(of: NetworkSource) -> NetworkSource:
     """Return a source that fails where it is asked for its network."""
 
     def make() -> Any:
@@ -137,7 +137,7 @@ def untouchable(of: Source) -> Source:
     return replace(of, make=make)
 
 
-def counting(of: Source) -> tuple[Source, list[str]]:
+def counting(of: NetworkSource) -> tuple[NetworkSource, list[str]]:
     """Return a source that notes each time its network is made."""
     made: list[str] = []
 
@@ -158,9 +158,9 @@ def test_every_engine_computes_what_torch_does(case: Case, backend: str) -> None
     assert runtime.device == f"cpu ({backend})"
     width, height = case.source.size
     sizes = [(1, width, height), (2, width, height), (5, width, height)]
-    sizes += [(1, 160, 96), (3, 96, 160)] if case.source.moving else []
+    sizes += [(1, 160, 96), (3, 96, 160)] if case.source.dynamic_size else []
     for size in sizes:
-        batch = pictures(*size)
+        batch = images(*size)
         found = runtime(batch)
         assert all(array.dtype == np.float32 for array in found)
         for ours, theirs in zip(found, wanted(batch), strict=True):
@@ -169,9 +169,9 @@ def test_every_engine_computes_what_torch_does(case: Case, backend: str) -> None
 
 
 @pytest.mark.parametrize("backend", ENGINES)
-def test_mirrored_pictures_need_no_copy(case: Case, backend: str) -> None:
+def test_mirrored_images_need_no_copy(case: Case, backend: str) -> None:
     need(backend)
-    runtime, batch = case.open(backend), pictures(2, *case.source.size)
+    runtime, batch = case.open(backend), images(2, *case.source.size)
     for ours, theirs in zip(runtime(batch[:, :, ::-1]), runtime(batch[:, :, ::-1].copy()), strict=True):
         assert np.array_equal(ours, theirs)
 
@@ -180,15 +180,15 @@ def test_mirrored_pictures_need_no_copy(case: Case, backend: str) -> None:
 def test_outputs_outlive_the_next_run(case: Case, backend: str) -> None:
     need(backend)
     runtime = case.open(backend)
-    first = runtime(pictures(2, *case.source.size))
+    first = runtime(images(2, *case.source.size))
     kept = [array.copy() for array in first]
-    runtime(255 - pictures(2, *case.source.size))
+    runtime(255 - images(2, *case.source.size))
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(first, kept, strict=True))
 
 
-def test_pictures_side_by_side_give_the_same_numbers(case: Case) -> None:
+def test_images_side_by_side_give_the_same_numbers(case: Case) -> None:
     need("openvino")
-    batch = pictures(7, *case.source.size)
+    batch = images(7, *case.source.size)
     alone, crowd = case.open("openvino"), case.open("openvino", hint="throughput", threads=2)
     for count in (1, 2, 7):
         for ours, theirs in zip(crowd(batch[:count]), alone(batch[:count]), strict=True):
@@ -211,7 +211,7 @@ def test_nothing_but_float32_is_computed(case: Case) -> None:
 
 def test_openvino_computes_bfloat16_only_where_it_is_asked_to(case: Case) -> None:
     need("openvino")
-    batch = pictures(2, *case.source.size)
+    batch = images(2, *case.source.size)
     exact = case.open("openvino")(batch)
     if "BF16" not in import_openvino()[0].get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(DeviceError, match="bfloat16"):
@@ -233,8 +233,8 @@ def test_openvino_computes_bfloat16_only_where_it_is_asked_to(case: Case) -> Non
     ],
 )
 def test_a_precision_that_nothing_computes_is_one_sentence(backend: str, precision: str, reason: str) -> None:
-    with pytest.raises(LimnError, match=reason):
-        pipeline.load(device="cpu", backend=backend, precision=precision)
+    with pytest.raises(LimnerError, match=reason):
+        loading.load(device="cpu", backend=backend, precision=precision)
 
 
 def test_threads_are_those_that_were_asked_for(case: Case) -> None:
@@ -242,12 +242,12 @@ def test_threads_are_those_that_were_asked_for(case: Case) -> None:
     assert case.open("openvino", threads=1)._model.get_property("INFERENCE_NUM_THREADS") == 1
     assert case.open("onnxruntime", threads=1)._session.get_session_options().intra_op_num_threads == 1
     before = torch.get_num_threads()
-    case.open("torch", threads=before + 1)(pictures(1, *case.source.size))
+    case.open("torch", threads=before + 1)(images(1, *case.source.size))
     assert torch.get_num_threads() == before
 
 
-def test_the_pictures_of_a_small_network_run_side_by_side(case: Case) -> None:
-    batch = pictures(5, *case.source.size)
+def test_the_images_of_a_small_network_run_side_by_side(case: Case) -> None:
+    batch = images(5, *case.source.size)
     alone, lanes = case.open("onnxruntime", threads=1), case.open("onnxruntime", threads=3)
     for count in (1, 2, 3, 5):
         for ours, theirs in zip(lanes(batch[:count]), alone(batch[:count]), strict=True):
@@ -270,7 +270,7 @@ def test_a_network_whose_weights_lie_in_many_files_is_not_small(tmp_path: Path) 
 
 
 def test_between_two_runs_no_thread_waits_awake(case: Case) -> None:
-    runtime, batch = case.open("onnxruntime", threads=2), pictures(1, *case.source.size)
+    runtime, batch = case.open("onnxruntime", threads=2), images(1, *case.source.size)
     runtime(batch)
     before = time.process_time()
     time.sleep(0.3)
@@ -281,12 +281,12 @@ def test_between_two_runs_no_thread_waits_awake(case: Case) -> None:
 
 
 def test_the_second_start_reads_no_checkpoint(saved: Path, cache: Cache) -> None:
-    batch = pictures(2, 160, 160)
-    cold, notes = open_network(source(POSE, saved), Engine(), cache)
+    batch = images(2, 160, 160)
+    cold, metadata = open_network(source(POSE, saved), Engine(), cache)
     warm, again = open_network(untouchable(source(POSE, saved)), Engine(), cache)
     assert warm.device == "cpu (onnxruntime)"
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(warm(batch), cold(batch), strict=True))
-    for found in (notes, again):
+    for found in (metadata, again):
         assert found["keypoint_id2name"] == META["keypoint_id2name"]
         assert np.array_equal(found["sigmas"], META["sigmas"])
 
@@ -297,13 +297,13 @@ sys.modules["torch"] = None
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import numpy as np
-from limn import build, config
-from limn.runtimes.cache import Cache
-from limn.runtimes.engines import Engine, Source, open_network
-from limn.zoo import store
+from limner import build, config
+from limner.runtimes.cache import Cache
+from limner.runtimes.engines import Engine, NetworkSource, open_network
+from limner.zoo import store
 cfg = config.load({config!r})
 spec = build.pose_spec(cfg)
-source = Source(cfg["model"], Path({weights!r}), spec.normalisation, spec.size, False, lambda: 1 / 0)
+source = NetworkSource(cfg["model"], Path({weights!r}), spec.normalisation, spec.size, False, lambda: 1 / 0)
 runtime, notes = open_network(source, Engine({backend!r}), Cache(store.home() / "networks", store.locked))
 print(runtime.device, notes["dataset_name"], len(runtime(np.zeros((1, 160, 160, 3), np.uint8))))
 """
@@ -377,10 +377,10 @@ def test_a_damaged_export_is_made_again(
     given = source(POSE, saved)
     open_network(given, Engine(), cache)
     damage(entry(cache))
-    path, notes = open_network(given, Engine(), cache)
+    path, metadata = open_network(given, Engine(), cache)
     assert len(quick) == 2
     assert path.read_bytes() == b"network"
-    assert notes["dataset_name"] == "300w"
+    assert metadata["dataset_name"] == "300w"
     open_network(untouchable(given), Engine(), cache)
     assert len(quick) == 2
 
@@ -447,7 +447,7 @@ def test_a_file_is_hashed_once(cache: Cache, tmp_path: Path, monkeypatch: pytest
     os.utime(file, (1, 1))
     digest = cache.digest(file)
     assert digest == hashlib.sha256(b"weights").hexdigest()
-    monkeypatch.setattr("limn.runtimes.cache._digest", lambda _: 1 / 0)
+    monkeypatch.setattr("limner.runtimes.cache._digest", lambda _: 1 / 0)
     assert cache.digest(file) == digest
     (cache.folder / "digests.json").write_text("[")
     with pytest.raises(ZeroDivisionError):
@@ -459,9 +459,9 @@ def test_a_folder_that_cannot_be_written_costs_time_only(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = Cache(tmp_path / "file" / "networks", lambda _: nullcontext())
-    runtime, notes = open_network(source(POSE, saved), Engine(), cache)
-    assert notes["dataset_name"] == "300w"
-    assert len(runtime(pictures(1, 160, 160))) == 2
+    runtime, metadata = open_network(source(POSE, saved), Engine(), cache)
+    assert metadata["dataset_name"] == "300w"
+    assert len(runtime(images(1, 160, 160))) == 2
     assert "exported anew at each start" in caplog.text
 
 
@@ -492,7 +492,7 @@ def test_the_leavings_of_a_killed_program_are_removed(tmp_path: Path) -> None:
 
 
 def test_notes_come_back_as_they_were() -> None:
-    notes = {
+    metadata = {
         "flip": [1, 0],
         0: ("a", 2.5, None, True),
         "names": {"x", "y"},
@@ -501,14 +501,14 @@ def test_notes_come_back_as_they_were() -> None:
         "words": np.array(["eye", "nose"]),
         ("a", 1): float("inf"),
     }
-    again = decode(json.loads(json.dumps(encode(notes))))
-    assert list(again) == list(notes)
+    again = decode(json.loads(json.dumps(encode(metadata))))
+    assert list(again) == list(metadata)
     for key in ("flip", 0, "names", "count", ("a", 1)):
-        assert again[key] == notes[key]
-        assert type(again[key]) is type(notes[key]) or key == "count"
+        assert again[key] == metadata[key]
+        assert type(again[key]) is type(metadata[key]) or key == "count"
     for key in ("sigmas", "words"):
-        assert np.array_equal(again[key], notes[key])
-        assert again[key].dtype == notes[key].dtype
+        assert np.array_equal(again[key], metadata[key])
+        assert again[key].dtype == metadata[key].dtype
     assert decode(encode({"odd": object()})) == {"odd": None}
 
 
@@ -518,9 +518,9 @@ def test_notes_without_end_are_refused(quick: list[Path], cache: Cache, saved: P
     bomb: list[Any] = ["x"] * 10
     for _ in range(30):
         bomb = [bomb] * 10
-    for notes in (endless, bomb):
+    for metadata in (endless, bomb):
         given = source(POSE, saved)
-        bad = replace(given, make=lambda notes=notes: (None, {"classes": notes}))
+        bad = replace(given, make=lambda metadata=metadata: (None, {"classes": metadata}))
         with pytest.raises(CheckpointError, match="dataset_meta"):
             open_network(bad, Engine(), cache)
 
@@ -529,7 +529,7 @@ def test_random_weights_are_not_kept(cache: Cache) -> None:
     runtime, _ = open_network(source(POSE, None), Engine(), cache)
     assert runtime.device == "cpu (torch)"
     runtime, _ = open_network(source(POSE, None), Engine("onnxruntime"), cache)
-    assert len(runtime(pictures(1, 160, 160))) == 2
+    assert len(runtime(images(1, 160, 160))) == 2
     assert not cache.folder.exists()
 
 
@@ -554,11 +554,11 @@ def test_an_unknown_backend_is_named_with_the_nearest() -> None:
 
 
 def test_a_missing_openvino_is_one_sentence(saved: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    from limn.runtimes import openvino
+    from limner.runtimes import openvino
 
     openvino.import_openvino.cache_clear()
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "limn\[openvino\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install "openvino>='):
         open_network(untouchable(source(POSE, saved)), Engine("openvino"), cache)
 
 
@@ -567,7 +567,7 @@ def test_without_torch_and_without_an_export_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     for backend in ("auto", "onnxruntime", "torch"):
-        with pytest.raises(MissingExtraError, match=r"limn\[torch\]"):
+        with pytest.raises(MissingExtraError, match=r'pip install "torch>='):
             open_network(source(POSE, saved), Engine(backend), cache)
 
 
@@ -575,12 +575,12 @@ def test_without_onnx_torch_runs_the_network_and_says_so(
     saved: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    runtime, notes = open_network(source(POSE, saved), Engine(), cache)
+    runtime, metadata = open_network(source(POSE, saved), Engine(), cache)
     assert runtime.device == "cpu (torch)"
-    assert notes["dataset_name"] == "300w"
+    assert metadata["dataset_name"] == "300w"
     assert caplog.messages == [
         "torch runs the network in place of onnxruntime: Preparing a checkpoint for another engine than torch "
-        'needs packages that are not installed: pip install "limn[torch]"'
+        'needs packages that are not installed: pip install "torch>=2.1" "onnx>=1.15"'
     ]
     with pytest.raises(MissingExtraError, match="another engine"):
         open_network(source(POSE, saved), Engine("onnxruntime"), cache)
@@ -594,7 +594,7 @@ class Sorted(torch.nn.Module):
 
 
 class Frozen(torch.nn.Module):
-    """A network whose trace would hold for one picture only."""
+    """A network whose trace would hold for one image only."""
 
     def forward(self, x: Any) -> Any:
         return x.mean((2, 3)).reshape(len(x), -1).repeat(len(x), 1)[: len(x)]
@@ -607,7 +607,7 @@ def test_a_network_that_cannot_be_exported_falls_back_in_auto_only(
     bad = replace(source(POSE, saved), model={"backbone": kind.__name__}, make=lambda: (kind(), {}))
     runtime, _ = open_network(bad, Engine(), cache)
     assert runtime.device == "cpu (torch)"
-    assert runtime(pictures(2, 160, 160))[0].shape == (2, 3)
+    assert runtime(images(2, 160, 160))[0].shape == (2, 3)
     (message,) = caplog.messages
     assert message.startswith("torch runs the network in place of onnxruntime")
     assert reason in message
@@ -649,7 +649,7 @@ def test_a_file_that_is_no_network_is_one_sentence(backend: str, tmp_path: Path,
 def test_opening_and_running_prints_nothing(saved: Path, cache: Cache, backend: str, capfd: Any) -> None:
     need(backend)
     runtime, _ = open_network(source(POSE, saved), Engine(backend), cache)
-    runtime(pictures(2, 160, 160))
+    runtime(images(2, 160, 160))
     assert "".join(capfd.readouterr()) == ""
 
 
@@ -662,7 +662,7 @@ def note(event, args):
         noted.append(event)
 import numpy as np
 from pathlib import Path
-from limn.runtimes.engines import Engine, open_file
+from limner.runtimes.engines import Engine, open_file
 sys.addaudithook(note)
 runtime = open_file(Path({path!r}), Engine({backend!r}))
 runtime(np.zeros((1, 160, 160, 3), np.uint8))
@@ -685,13 +685,13 @@ def test_an_engine_reports_to_nobody(saved: Path, cache: Cache, backend: str, tm
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_pictures_of_another_size_are_one_sentence(saved: Path, cache: Cache, backend: str, capfd: Any) -> None:
+def test_images_of_another_size_are_one_sentence(saved: Path, cache: Cache, backend: str, capfd: Any) -> None:
     need(backend)
     runtime, _ = open_network(source(POSE, saved), Engine(backend), cache)
     with pytest.raises(EngineError, match=r"\[1, 100, 90, 3\]") as caught:
-        runtime(pictures(1, 90, 100))
+        runtime(images(1, 90, 100))
     assert "\n" not in str(caught.value)
-    assert len(runtime(pictures(1, 160, 160))) == 2
+    assert len(runtime(images(1, 160, 160))) == 2
     assert "".join(capfd.readouterr()) == ""
 
 
@@ -758,7 +758,7 @@ def test_a_device_is_checked_before_anything_is_read(monkeypatch: pytest.MonkeyP
 
 
 def test_a_cpu_needs_no_torch_to_be_chosen() -> None:
-    code = "import sys; from limn.runtimes.engines import *; print(choose_device('cpu'), 'torch' in sys.modules)"
+    code = "import sys; from limner.runtimes.engines import *; print(choose_device('cpu'), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["cpu", "False"]
 
@@ -780,7 +780,7 @@ class Session:
         return [name for name, _ in self.asked if name in self.starts]
 
     def get_inputs(self) -> list[Any]:
-        return [SimpleNamespace(name="pictures")]
+        return [SimpleNamespace(name="images")]
 
 
 @pytest.fixture
@@ -810,7 +810,7 @@ def test_tensorrt_keeps_its_engines_beside_the_export(
 ) -> None:
     cache = Cache(tmp_path / "networks", lambda _: nullcontext())
     exported = source(POSE, saved)
-    monkeypatch.setattr("limn.runtimes.engines._export", lambda s, f: (f / NETWORK).write_bytes(b"x") and {})
+    monkeypatch.setattr("limner.runtimes.engines._export", lambda s, f: (f / NETWORK).write_bytes(b"x") and {})
     runtime, _ = open_network(exported, Engine("tensorrt", "cuda:0"), cache)
     assert runtime.device == "cuda:0 (onnxruntime, TensorRT)"
     settings = gpu.asked[0][1]
@@ -844,7 +844,7 @@ def test_a_torch_without_cuda_leaves_the_gpu_to_onnxruntime(
 ) -> None:
     if torch.cuda.is_available():
         pytest.skip("torch sees a CUDA device here")
-    monkeypatch.setattr("limn.runtimes.engines._export", lambda s, f: (f / NETWORK).write_bytes(b"x") and {})
+    monkeypatch.setattr("limner.runtimes.engines._export", lambda s, f: (f / NETWORK).write_bytes(b"x") and {})
     assert choose_device() == "cuda:0"
     assert choose_device("1") == "cuda:1"
     with pytest.raises(DeviceError, match="torch sees 0 CUDA devices"):

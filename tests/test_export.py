@@ -12,24 +12,24 @@ import numpy as np
 import pytest
 
 import test_parity as parity
-from limn import build, config
-from limn.build import Normalisation
-from limn.crop import Crop
-from limn.runtimes import EngineError, Runtime
-from limn.runtimes.engines import Engine, open_file
-from limn.runtimes.export import distance, export
-from limn.runtimes.torch import TorchRuntime
+from limner import build, config
+from limner.build import Normalisation
+from limner.crop import Crop
+from limner.runtimes import EngineError, Runtime
+from limner.runtimes.engines import Engine, open_file
+from limner.runtimes.export import distance, export
+from limner.runtimes.torch import TorchRuntime
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
-LONG = "LIMN_LONG" in os.environ
+LONG = "LIMNER_LONG" in os.environ
 QUICK = {"face-rtmpose-t", "det-rtmdet-nano-person", "vitpose-s"}
 COLOURS = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), to_rgb=True)
 ENGINES = ["onnxruntime", "openvino"]
 
 
-def pictures(count: int, width: int, height: int) -> np.ndarray:
+def images(count: int, width: int, height: int) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
@@ -49,7 +49,7 @@ def operators(path: Path) -> list[str]:
 
 
 def case_names() -> list[Any]:
-    slow = pytest.mark.skipif(not LONG, reason="a long run; set LIMN_LONG=1")
+    slow = pytest.mark.skipif(not LONG, reason="a long run; set LIMNER_LONG=1")
     return [pytest.param(name, marks=() if name in QUICK else slow) for name in parity.NAMES]
 
 
@@ -60,7 +60,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     detector = "bbox_head" in case.cfg["model"]
     spec = build.detector_spec(case.cfg) if detector else build.pose_spec(case.cfg)
     path = tmp_path_factory.mktemp("exported") / f"{case.name}.onnx"
-    export(case.network, spec.normalisation, spec.size, path, moving=detector)
+    export(case.network, spec.normalisation, spec.size, path, dynamic_size=detector)
     return case, path
 
 
@@ -99,7 +99,7 @@ def test_keypoints_are_where_mmpose_finds_them(exported: tuple[parity.Case, Path
     flipped = [o[n:] for o in both] if way == "flip" else None
     merged = decoder.merge([o[:n] for o in both], flipped, case.flip_indices)
     points, scores = decoder.points(merged)
-    apart = np.linalg.norm(crop.to_picture(points) - case.expected[f"{way}/keypoints"], axis=-1)
+    apart = np.linalg.norm(crop.to_image(points) - case.expected[f"{way}/keypoints"], axis=-1)
     same = (apart <= 0.05) & (np.abs(scores - case.expected[f"{way}/keypoint_scores"]) <= 1e-3)
     divides = spec.codec["type"] == "UDPHeatmap" or spec.codec.get("unbiased")
     assert same.mean() >= (0.97 if divides else 0.99)
@@ -125,7 +125,7 @@ def test_boxes_are_where_mmdetection_finds_them(exported: tuple[parity.Case, Pat
 
 RESNET = {"type": "ResNet", "depth": 18}
 WIDE = {"in_channels": 512, "out_channels": 5}
-# families that no config of limn's own has, as MMPose's configs write them, for pictures of 64 x 64
+# families that no config of limner's own has, as MMPose's configs write them, for images of 64 x 64
 FAMILIES: dict[str, dict[str, Any]] = {
     "regression": {
         "backbone": RESNET,
@@ -175,13 +175,13 @@ def network_of(model: Mapping[str, Any]) -> Any:
 
 
 def families() -> list[Any]:
-    slow = pytest.mark.skipif(not LONG, reason="a long run; set LIMN_LONG=1")
+    slow = pytest.mark.skipif(not LONG, reason="a long run; set LIMNER_LONG=1")
     return [pytest.param(name, marks=() if name in ("regression", "simcc") else slow) for name in FAMILIES]
 
 
 @pytest.mark.parametrize("family", families())
 def test_every_family_can_be_exported(family: str, tmp_path: Path) -> None:
-    model, path, batch = FAMILIES[family], tmp_path / "network.onnx", pictures(3, 64, 64)
+    model, path, batch = FAMILIES[family], tmp_path / "network.onnx", images(3, 64, 64)
     export(network_of(model), COLOURS, (64, 64), path)
     wanted = TorchRuntime(network_of(model), COLOURS.mean, COLOURS.std, COLOURS.to_rgb)(batch)
     for backend in ENGINES:
@@ -190,7 +190,7 @@ def test_every_family_can_be_exported(family: str, tmp_path: Path) -> None:
 
 
 def own_configs() -> list[str]:
-    """Return one of limn's own configs for each combination of backbone, neck and head."""
+    """Return one of limner's own configs for each combination of backbone, neck and head."""
     root = Path(config.__file__).parents[1] / "configs"
     found: dict[tuple[str, ...], str] = {}
     for file in sorted(root.rglob("*.py")):
@@ -202,7 +202,7 @@ def own_configs() -> list[str]:
     return sorted(found.values())
 
 
-@pytest.mark.skipif(not LONG, reason="a long run; set LIMN_LONG=1")
+@pytest.mark.skipif(not LONG, reason="a long run; set LIMNER_LONG=1")
 def test_every_kind_of_own_config_can_be_exported(tmp_path: Path) -> None:
     names = own_configs()
     assert len(names) > 10
@@ -210,8 +210,8 @@ def test_every_kind_of_own_config_can_be_exported(tmp_path: Path) -> None:
         cfg = config.load(name)
         detector = "bbox_head" in cfg["model"]
         spec = build.detector_spec(cfg) if detector else build.pose_spec(cfg)
-        export(network_of(cfg["model"]), spec.normalisation, spec.size, tmp_path / "n.onnx", moving=detector)
-        batch = pictures(2, *spec.size)
+        export(network_of(cfg["model"]), spec.normalisation, spec.size, tmp_path / "n.onnx", dynamic_size=detector)
+        batch = images(2, *spec.size)
         first, second = (opened(tmp_path / "n.onnx", backend)(batch) for backend in ENGINES)
         for ours, theirs in zip(first, second, strict=True):
             assert distance(ours, theirs) <= 1e-4, name
@@ -234,13 +234,13 @@ def test_weights_lie_beside_the_network_where_engines_can_map_them(tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["n.onnx", "n.weights"]
 
 
-def test_a_network_that_wants_plain_pictures_gets_them(tmp_path: Path) -> None:
+def test_a_network_that_wants_plain_images_gets_them(tmp_path: Path) -> None:
     export(network_of(FAMILIES["regression"]), Normalisation(), (64, 64), tmp_path / "n.onnx")
     assert operators(tmp_path / "n.onnx") == ["Transpose", "Cast", "Conv"]
 
 
 class Two(torch.nn.Module):
-    """Two layers see the picture."""
+    """Two layers see the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ class Two(torch.nn.Module):
 
 
 class Slices(torch.nn.Module):
-    """The first layer sees slices of the picture, as YOLOX's does."""
+    """The first layer sees slices of the image, as YOLOX's does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,10 +273,10 @@ class Groups(torch.nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Two, Slices, Groups])
-def test_where_other_layers_see_the_picture_colours_stay_before_them(kind: Any, tmp_path: Path) -> None:
+def test_where_other_layers_see_the_image_colours_stay_before_them(kind: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = kind().eval()
-    batch = pictures(2, 64, 64)
+    batch = images(2, 64, 64)
     wanted = TorchRuntime(network, COLOURS.mean, COLOURS.std, COLOURS.to_rgb)(batch)
     export(network, COLOURS, (64, 64), tmp_path / "n.onnx")
     assert "Div" in operators(tmp_path / "n.onnx")
@@ -288,20 +288,20 @@ def test_where_other_layers_see_the_picture_colours_stay_before_them(kind: Any, 
 
 
 class Frozen(torch.nn.Module):
-    """Its trace holds for as many pictures as were traced."""
+    """Its trace holds for as many images as were traced."""
 
     def forward(self, x: Any) -> Any:
         return x.mean((2, 3))[: len(x)]
 
 
 class Still(torch.nn.Module):
-    """Its trace holds for pictures of one size."""
+    """Its trace holds for images of one size."""
 
     def forward(self, x: Any) -> Any:
         return x.mean((2, 3)) * int(x.shape[2])
 
 
-@pytest.mark.parametrize(("kind", "moving"), [(Frozen, False), (Still, True)])
-def test_an_export_that_computes_something_else_is_refused(kind: Any, moving: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "dynamic_size"), [(Frozen, False), (Still, True)])
+def test_an_export_that_computes_something_else_is_refused(kind: Any, dynamic_size: bool, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="as ONNX the network gives other"):
-        export(kind(), COLOURS, (128, 128), tmp_path / "n.onnx", moving=moving)
+        export(kind(), COLOURS, (128, 128), tmp_path / "n.onnx", dynamic_size=dynamic_size)

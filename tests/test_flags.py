@@ -16,15 +16,17 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import config, demos, pipeline, words
-from limn.errors import LimnError
-from limn.window import Window
+from limner import config, loading, pipeline
+from limner.display.window import Window
+from limner.errors import LimnerError
+from limner.mmpose import arguments as arguments
+from limner.mmpose import demos
 
 torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
 
-DETECTOR, POSE = "limn/rtmdet_face-lite_288.py", "limn/rtmpose_face-lite_300w-160x160.py"
-PICTURES = (".png", ".jpg")
-ROUNDS = 300 if os.environ.get("LIMN_LONG") else 50  # random commands for each demo
+DETECTOR, POSE = "limner/rtmdet_face-lite_288.py", "limner/rtmpose_face-lite_300w-160x160.py"
+IMAGES = (".png", ".jpg")
+ROUNDS = 300 if os.environ.get("LIMNER_LONG") else 50  # random commands for each demo
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Models:
 
 def drawn(name: str, path: Path, portrait: np.ndarray) -> tuple[str, str]:
     """Write weights at random, under which layers keep their scale on a portrait; return config and checkpoint."""
-    from limn import build
+    from limner import build
 
     torch.manual_seed(3)
     network = build.network(config.load(name)["model"])
@@ -49,9 +51,9 @@ def drawn(name: str, path: Path, portrait: np.ndarray) -> tuple[str, str]:
         elif isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
     side = 160 if "pose" in name else 288
-    look = torch.from_numpy(cv2.resize(portrait, (side, side)).transpose(2, 0, 1)[None].astype(np.float32) - 115) / 58
+    style = torch.from_numpy(cv2.resize(portrait, (side, side)).transpose(2, 0, 1)[None].astype(np.float32) - 115) / 58
     with torch.no_grad():
-        network.train()(torch.cat([look, look.flip(3)]))
+        network.train()(torch.cat([style, style.flip(3)]))
     state = network.state_dict()
     for key, values in state.items():
         if key.startswith("head.cls_"):  # scores of points lie about 0.4
@@ -79,7 +81,7 @@ def models(portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Mo
 
 @pytest.fixture
 def photo(tmp_path: Path, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A picture in the folder that the user works in, on a machine without a display."""
+    """An image in the folder that the user works in, on a machine without a display."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -89,7 +91,7 @@ def photo(tmp_path: Path, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch)
 
 @dataclass
 class Demos:
-    """Runs a demo on the picture, and returns what it draws and finds."""
+    """Runs a demo on the image, and returns what it draws and finds."""
 
     models: Models
 
@@ -203,7 +205,7 @@ def test_skeleton_style_openpose_is_another_drawing(demo: str, run: Demos, portr
     openpose, same = getattr(run, demo)(*flags, "openpose", pose=run.models.body)
     assert found == same, "the style changes what is found"
     assert changed(openpose, usual) > 0.2 * changed(usual, portrait)
-    with pytest.raises(LimnError, match="openpose"):
+    with pytest.raises(LimnerError, match="openpose"):
         getattr(run, demo)("--skeleton-style", "openpose")
 
 
@@ -222,12 +224,12 @@ def test_a_black_background_is_black_where_nothing_is_drawn(run: Demos, portrait
     usual, _ = run.inferencer("--draw-bbox")
     black, _ = run.inferencer("--draw-bbox", "--black-background")
     marks = (usual != portrait).any(axis=2).astype(np.uint8)
-    outside = cv2.dilate(marks, np.ones((5, 5), np.uint8)) == 0  # the edge of a mark may have the picture's own colour
+    outside = cv2.dilate(marks, np.ones((5, 5), np.uint8)) == 0  # the edge of a mark may have the image's own colour
     assert outside.mean() > 0.1
     assert not black[outside].any()
     assert changed(black, np.zeros_like(black)) > 1000
     panel = run.inferencer("--black-background", "--draw-heatmap")[0][len(portrait) :]
-    assert changed(panel, run.inferencer("--draw-heatmap")[0][len(portrait) :]) > 0, "the picture is below the heat"
+    assert changed(panel, run.inferencer("--draw-heatmap")[0][len(portrait) :]) > 0, "the image is below the heat"
 
 
 # -- what is found
@@ -280,35 +282,35 @@ def test_det_cat_id_chooses_the_class(run: Demos) -> None:
     _, both = run.inferencer("--det-cat-ids", "0", "1", "--bbox-thr", "0.1", "--nms-thr", "1", det=run.models.hats)
     assert all(box in [instance["bbox"] for instance in both] for box in faces + hats)
     assert run.topdown("--bbox-thr", "0.1", det=run.models.hats)[1][0]["bbox"] == faces[0], "0 is the default"
-    with pytest.raises(LimnError, match=r"no class 2.*0 face, 1 hat"):
+    with pytest.raises(LimnerError, match=r"no class 2.*0 face, 1 hat"):
         run.topdown("--det-cat-id", "2", det=run.models.hats)
 
 
 def test_pose_based_nms_drops_poses_that_share_their_points(run: Demos, monkeypatch: pytest.MonkeyPatch) -> None:
     def alike(self: Any, images: Any, boxes: Any, **rest: Any) -> Any:
         """Find the points of the first box in each box."""
-        return look(self, images, [np.repeat(of_one[:1], len(of_one), axis=0) for of_one in boxes], **rest)
+        return style(self, images, [np.repeat(of_one[:1], len(of_one), axis=0) for of_one in boxes], **rest)
 
-    look = pipeline.PoseEstimator.many
+    style = pipeline.PoseEstimator.many
     monkeypatch.setattr(pipeline.PoseEstimator, "many", alike)
     _, several = run.inferencer("--pose-based-nms", "False")
     assert len(several) > 1
     _, one = run.inferencer("--pose-based-nms", "True")
     assert one == several[:1], "the surest box stays"
-    with pytest.raises(LimnError, match="--pose-based-nms"):
+    with pytest.raises(LimnerError, match="--pose-based-nms"):
         run.inferencer("--pose-based-nms", "perhaps")
 
 
 @ALL
 def test_no_flip_leaves_the_mirrored_look_out(demo: str, run: Demos, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    look = pipeline.PoseEstimator._look
+    style = pipeline.PoseEstimator._run_network
 
-    def counted(self: Any, pictures: np.ndarray, *rest: Any) -> Any:
+    def counted(self: Any, images: np.ndarray, *rest: Any) -> Any:
         looks.append(2 if self.spec.flip else 1)
-        return look(self, pictures, *rest)
+        return style(self, images, *rest)
 
-    monkeypatch.setattr(pipeline.PoseEstimator, "_look", counted)
+    monkeypatch.setattr(pipeline.PoseEstimator, "_run_network", counted)
     option = ("--cfg-options", "model.test_cfg.flip_test=True")
     twice, found = getattr(run, demo)(*option)
     once, other = getattr(run, demo)(*option, "--no-flip")
@@ -326,7 +328,7 @@ def test_cfg_options_change_the_pose_config(demo: str, run: Demos) -> None:
     option = ("--cfg-options", "model.head.decoder.sigma=(1,1)", "model.test_cfg.flip_test=True")
     assert (getattr(run, demo)(*option)[0] != getattr(run, demo)()[0]).any()
     for bad in ("model.head.out_channels=3", "model.backbone.type=Nope", "model.head=None", "flip_test", "=1"):
-        with pytest.raises(LimnError) as caught:
+        with pytest.raises(LimnerError) as caught:
             getattr(run, demo)("--cfg-options", bad)
         assert "\n" not in str(caught.value)
 
@@ -349,7 +351,7 @@ def test_no_value_of_a_config_is_bad_enough_for_a_traceback(run: Demos) -> None:
         option = f"{place}={chance.choice(bad)}"
         try:
             run.image("--cfg-options", option)
-        except LimnError as error:
+        except LimnerError as error:
             sentences.append(str(error))
         except Exception as error:
             raise AssertionError(option) from error
@@ -365,20 +367,20 @@ def test_device_cpu_is_said(demo: str, run: Demos, capsys: pytest.CaptureFixture
     getattr(run, demo)("--device", "cpu")
     assert "running on cpu" in capsys.readouterr().out
     for nonsense in ("gpu", "cuda:x", "", "cpu:9:9"):
-        with pytest.raises(LimnError) as caught:
+        with pytest.raises(LimnerError) as caught:
             getattr(run, demo)("--device", nonsense)
         assert f"'{nonsense}'" in str(caught.value)
         assert "\n" not in str(caught.value)
 
 
-def test_show_progress_shows_a_bar_for_one_picture(run: Demos, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_progress_shows_a_bar_for_one_image(run: Demos, capsys: pytest.CaptureFixture[str]) -> None:
     run.inferencer()
     assert "1/1" not in capsys.readouterr().err
     run.inferencer("--show-progress")
     assert "1/1" in capsys.readouterr().err
 
 
-def test_show_interval_is_how_long_a_picture_stays(run: Demos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_interval_is_how_long_an_image_stays(run: Demos, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygame", reason="pygame-ce, which the extra 'show' installs, is not here")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     run.topdown("--show", "--show-interval", "1")  # it goes on without a key
@@ -406,8 +408,16 @@ def test_folders_are_made_where_they_are_not(run: Demos) -> None:
     assert demos.image(["photo.png", *run.models.face, "--out-file", "deep/er/drawn.jpg"]) == 0
     assert cv2.imread("deep/er/drawn.jpg").shape == (512, 512, 3)
     for folder in ("x/y/z", "with a space", "ünïcödé"):
-        words = ["photo.png", "--pose2d", "face-lite", "--vis-out-dir", folder, "--pred-out-dir", f"{folder}/points"]
-        assert demos.inferencer(words) == 0
+        arguments = [
+            "photo.png",
+            "--pose2d",
+            "face-lite",
+            "--vis-out-dir",
+            folder,
+            "--pred-out-dir",
+            f"{folder}/points",
+        ]
+        assert demos.inferencer(arguments) == 0
         assert sorted(p.name for p in Path(folder).rglob("*.*")) == ["photo.json", "photo.png"]
 
 
@@ -502,8 +512,8 @@ def desk(photo: Path, portrait: np.ndarray) -> Path:
 @pytest.fixture
 def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that are asked for again are not built again: most of a command's time goes there."""
-    for name in ("open_detector", "open_pose"):
-        monkeypatch.setattr(pipeline, name, remembering(getattr(pipeline, name)))
+    for name in ("open_detector", "open_pose_estimator"):
+        monkeypatch.setattr(loading, name, remembering(getattr(loading, name)))
 
 
 def remembering(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -546,8 +556,8 @@ def topdown_command(models: Models, chance: random.Random) -> tuple[list[str], s
     if chance.random() < 0.1:
         four[chance.randrange(4)] = chance.choice(["nowhere.py", "wrong.pth", models.face[1], DETECTOR, "", "text.txt"])
     source, target = pick(chance, INPUTS), pick(chance, TARGETS)
-    given = flags_of(words.topdown_words(None), chance)
-    kinds = {"picture"} | ({"sheet"} if "--save-predictions" in given else set())
+    given = flags_of(arguments.topdown_parser(None), chance)
+    kinds = {"image"} | ({"sheet"} if "--save-predictions" in given else set())
     return [*four, "--input", source, "--output-root", target, *given], source, kinds if target else set()
 
 
@@ -561,12 +571,12 @@ def inferencer_command(models: Models, chance: random.Random) -> tuple[list[str]
     else:
         given += ["--det-model", pick(chance, (("whole_image", "whole-image"), ("nobody", "face-lite")))]
     kinds = set()
-    for kind, flag in (("picture", "--vis-out-dir"), ("sheet", "--pred-out-dir")):
+    for kind, flag in (("image", "--vis-out-dir"), ("sheet", "--pred-out-dir")):
         if chance.random() < 0.7:
             target = pick(chance, TARGETS)
             given += [flag, target]
             kinds |= {kind} if target else set()
-    return given + flags_of(words.inferencer_words(None), chance), source, kinds
+    return given + flags_of(arguments.inferencer_parser(None), chance), source, kinds
 
 
 def image_command(models: Models, chance: random.Random) -> tuple[list[str], str, set[str]]:
@@ -575,7 +585,7 @@ def image_command(models: Models, chance: random.Random) -> tuple[list[str], str
         pose[chance.randrange(2)] = chance.choice(["nowhere.py", "wrong.pth", models.faces[0], models.faces[1], ""])
     target = pick(chance, FILES)
     given = [source, *pose, "--out-file", source if target == "itself" else target]
-    return given + flags_of(words.image_words(None), chance), source, {"picture"}
+    return given + flags_of(arguments.image_parser(None), chance), source, {"image"}
 
 
 def snapshot() -> dict[Path, tuple[int, bytes]]:
@@ -583,7 +593,7 @@ def snapshot() -> dict[Path, tuple[int, bytes]]:
 
 
 def whole(path: Path) -> bool:
-    """Whether a file can be read to its end: a drawn picture or a JSON sheet."""
+    """Whether a file can be read to its end: a drawn image or a JSON sheet."""
     if path.suffix == ".json":
         return json.loads(path.read_text()) is not None
     data = path.read_bytes()
@@ -604,7 +614,7 @@ def test_any_command_writes_what_it_promises_or_says_why_not(
         told = f"{demo} {command}"
         try:
             status, sentences = getattr(demos, demo)(command), None
-        except LimnError as error:
+        except LimnerError as error:
             status, sentences = 1, [str(error)]
         except (Exception, SystemExit) as error:
             raise AssertionError(told) from error
@@ -615,7 +625,7 @@ def test_any_command_writes_what_it_promises_or_says_why_not(
         assert all(after.get(path) == content for path, content in inputs.items()), f"an input is changed: {told}"
         assert all(whole(path) for path in new), told
         if status == 1 and sentences is None:
-            sentences = [line for line in said.err.splitlines() if line.startswith("limn: ")]
+            sentences = [line for line in said.err.splitlines() if line.startswith("limner: ")]
         assert status == 0 or sentences, told
         for sentence in sentences or []:
             assert sentence.strip(), told
@@ -624,7 +634,7 @@ def test_any_command_writes_what_it_promises_or_says_why_not(
         if status == 0 and source in ("photo.png", "photos", "mixed"):
             count = {"photo.png": 1, "photos": 2, "mixed": 1}[source]
             written = [path.suffix == ".json" for path in new]
-            assert written.count(False) == (count if "picture" in kinds else 0), told
+            assert written.count(False) == (count if "image" in kinds else 0), told
             assert written.count(True) == (count if "sheet" in kinds else 0), told
         for path in new:
             path.unlink()

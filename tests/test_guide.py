@@ -1,4 +1,4 @@
-"""Somebody follows MMPose's guide to inference, with `from limn import ...` in place of its import lines."""
+"""Somebody follows MMPose's guide to inference, with `from limner import ...` in place of its import lines."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-import limn
-from limn import MMPoseInferencer, choice, init_model, zoo
-from limn.errors import ArgumentError, ConfigError, DeviceError, LimnError, ModelError, OutputError
+import limner
+from limner import MMPoseInferencer, init_model, zoo
+from limner.errors import ArgumentError, ConfigError, DeviceError, LimnerError, ModelError, OutputError
+from limner.mmpose import models as choice
 
 torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
 
@@ -59,7 +60,7 @@ def parity(shared: Path) -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def checkout(shared: Path, parity: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Work in a folder with two of the pictures of MMPose's checkout, where addresses lead to drawn weights."""
+    """Work in a folder with two of the images of MMPose's checkout, where addresses lead to drawn weights."""
     folder = tmp_path_factory.mktemp("guide")
     (folder / FOLDER).mkdir(parents=True)
     for name in ("000000000785.jpg", "000000040083.jpg", "test_coco.json"):
@@ -81,9 +82,9 @@ def checkout(shared: Path, parity: Any, tmp_path_factory: pytest.TempPathFactory
     (folder / "mirror" / "SHA256SUMS").write_text("".join(sums))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("LIMN_HOME", str(folder / "home"))
-        patch.setenv("LIMN_MIRRORS", str(folder / "mirror"))
-        patch.delenv("LIMN_OFFLINE", raising=False)
+        patch.setenv("LIMNER_HOME", str(folder / "home"))
+        patch.setenv("LIMNER_MIRRORS", str(folder / "mirror"))
+        patch.delenv("LIMNER_OFFLINE", raising=False)
         yield folder
 
 
@@ -115,15 +116,15 @@ def pressing(key: str) -> Iterator[None]:
             hand.join(10)
 
 
-def picture(path: str) -> np.ndarray:
+def read_image(path: str) -> np.ndarray:
     image = cv2.imread(path)
     assert image is not None, path
     return image
 
 
 def drawn_on(image: np.ndarray, path: str = IMG) -> int:
-    """Return how many pixels of a drawn BGR picture differ from the original by more than JPEG does."""
-    original = picture(path)
+    """Return how many pixels of a drawn BGR image differ from the original by more than JPEG does."""
+    original = read_image(path)
     assert image.shape == original.shape
     return int((np.abs(image.astype(int) - original).max(axis=2) > 100).sum())
 
@@ -149,7 +150,7 @@ def test_a_path_gives_a_generator_of_results(inferencer: MMPoseInferencer) -> No
         next(result_generator)
 
 
-def test_show_waits_for_a_key_at_each_picture(inferencer: MMPoseInferencer) -> None:
+def test_show_waits_for_a_key_at_each_image(inferencer: MMPoseInferencer) -> None:
     with pressing("K_SPACE"):
         assert next(inferencer(IMG, show=True))["predictions"][0]
         assert next(inferencer(IMG, show=True, radius=4, thickness=2))["predictions"][0]
@@ -170,9 +171,9 @@ def test_show_without_a_display_is_one_sentence(inferencer: MMPoseInferencer, mo
 
 def test_a_folder_an_array_and_a_list_of_arrays(inferencer: MMPoseInferencer) -> None:
     results = [result for result in inferencer(FOLDER)]  # noqa: C416
-    assert len(results) == 2, "what is no picture counts"
+    assert len(results) == 2, "what is no image counts"
     (by_path,) = results[0]["predictions"]
-    img = picture(IMG)
+    img = read_image(IMG)
     (by_array,) = next(inferencer(img))["predictions"]
     assert [i["keypoints"] for i in by_array] == [i["keypoints"] for i in by_path]
     pair = list(inferencer([img, img[:, ::-1]]))
@@ -191,7 +192,7 @@ def test_results_go_where_the_guide_says(inferencer: MMPoseInferencer) -> None:
 
     next(inferencer(IMG, vis_out_dir="vis_results"))
     assert names("vis_results") == ["000000000785.jpg"]
-    assert drawn_on(picture("vis_results/000000000785.jpg")) > 100
+    assert drawn_on(read_image("vis_results/000000000785.jpg")) > 100
 
     next(
         inferencer(IMG, out_dir="output")
@@ -236,7 +237,7 @@ def test_a_model_by_the_name_of_its_config_or_by_path_and_address() -> None:
 
 def custom() -> tuple[str, str]:
     """Write the guide's custom model: a small network for COCO's keypoints."""
-    from limn import build, config
+    from limner import build, config
 
     torch.manual_seed(5)
     Path("custom_human_pose_estimator.py").write_text(CUSTOM)
@@ -257,11 +258,11 @@ def test_a_custom_model_with_a_detector_by_alias(inferencer: MMPoseInferencer) -
         MMPoseInferencer(pose2d=config)
 
 
-def test_a_whole_picture_is_one_person() -> None:
+def test_a_whole_image_is_one_person() -> None:
     config, weights = custom()
     whole = MMPoseInferencer(pose2d=config, pose2d_weights=weights, det_model="whole_image")
     ((person,),) = next(whole(IMG))["predictions"]
-    height, width = picture(IMG).shape[:2]
+    height, width = read_image(IMG).shape[:2]
     assert person["bbox"] == [[0, 0, width, height]]
 
 
@@ -296,7 +297,7 @@ def test_a_detector_by_alias_name_or_path(
         return inferencer.pipeline.detector
 
     monkeypatch.setattr(zoo, "ensure", lambda wanted, **_: Path(getattr(wanted, "weights", None) or wanted))
-    monkeypatch.setattr(choice.pipeline, "open_detector", open_detector)
+    monkeypatch.setattr(choice.loading, "open_detector", open_detector)
     MMPoseInferencer(pose2d=config, pose2d_weights=own, **arguments)
     assert asked["weights"] == Path(weights)
     assert asked["config"].endswith(".py")
@@ -305,7 +306,7 @@ def test_a_detector_by_alias_name_or_path(
 
 def test_the_guide_s_aliases_are_known() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "limn.cli", "inferencer", "--show-alias"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "limner", "inferencer", "--show-alias"], capture_output=True, text=True, check=False
     )
     listed = dict(line.split() for line in shown.stdout.splitlines())
     for alias in (
@@ -332,7 +333,7 @@ def test_the_guide_s_3d_alias_is_refused_in_one_sentence() -> None:
 
 
 def test_the_guide_s_python_interface(parity: Any) -> None:
-    from limn import inference_topdown, merge_data_samples, register_all_modules, visualize
+    from limner import inference_topdown, merge_data_samples, register_all_modules, visualize
 
     register_all_modules()
     model = init_model(RTMPOSE, RTMPOSE_WEIGHTS, device="cpu")
@@ -341,28 +342,28 @@ def test_the_guide_s_python_interface(parity: Any) -> None:
     instances = results.pred_instances
     assert instances.keypoints.shape == (1, 17, 2)
     assert instances.keypoint_scores.shape == (1, 17)
-    height, width = picture(IMG).shape[:2]
+    height, width = read_image(IMG).shape[:2]
     assert instances.bboxes.tolist() == [[0, 0, width, height]]
-    img = picture(IMG)[..., ::-1]
+    img = read_image(IMG)[..., ::-1]
     drawn = visualize(
         IMG, instances.keypoints, instances.keypoint_scores, metainfo=model.dataset_meta, kpt_thr=0.0, show=False
     )
     assert (drawn != img).any(axis=2).sum() > 100
 
     _, expected = parity.load_case("human-rtmpose-m")
-    several = merge_data_samples(inference_topdown(model, picture(IMG), expected["boxes_xyxy"])).pred_instances
+    several = merge_data_samples(inference_topdown(model, read_image(IMG), expected["boxes_xyxy"])).pred_instances
     apart = np.linalg.norm(several.keypoints - expected["flip/keypoints"], axis=2)
     assert (apart < 0.1).mean() > 0.99
     assert np.allclose(several.keypoint_scores, expected["flip/keypoint_scores"], atol=1e-3)
 
 
 def test_visualizers_are_not_here_and_the_import_says_what_is() -> None:
-    code = "from limn import VISUALIZERS"
+    code = "from limner import VISUALIZERS"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = done.stderr.splitlines()[-1]
     assert "VISUALIZERS" in last
-    assert "limn.visualize" in last, "it does not say what draws instead"
-    with pytest.raises(ImportError, match=r"limn\.visualize"):
+    assert "limner.visualize" in last, "it does not say what draws instead"
+    with pytest.raises(ImportError, match=r"limner\.visualize"):
         exec(code, {})
 
 
@@ -374,7 +375,7 @@ def test_the_guide_s_device_may_not_be_here() -> None:
         MMPoseInferencer("human", device="cuda")
 
 
-def test_a_config_that_was_downloaded_elsewhere_names_limn_s_own() -> None:
+def test_a_config_that_was_downloaded_elsewhere_names_limner_s_own() -> None:
     with pytest.raises(ConfigError, match=HRNET):
         init_model(Path(HRNET).name, HRNET_WEIGHTS)
 
@@ -392,15 +393,15 @@ def test_a_config_that_was_downloaded_elsewhere_names_limn_s_own() -> None:
         (lambda model: model(IMG, return_visualization=True), "return_vis"),
         (lambda model: model(IMG, kpt_threshold=0.5), "kpt_thr"),
         (lambda model: model(IMG, norm_pose_2d=True), "disable_norm_pose_2d"),
-        (lambda model: limn.init_model(HRNET, HRNET_WEIGHTS, devise="cpu"), "device"),
-        (lambda model: limn.init_detector(HRNET, HRNET_WEIGHTS, devices="cpu"), "device"),
-        (lambda model: limn.inference_topdown(None, IMG, boxes=[]), "bboxes"),
-        (lambda model: limn.inference_detector(None, img=IMG), "imgs"),
-        (lambda model: limn.visualize(IMG, np.zeros((1, 17, 2)), metadata="coco"), "metainfo"),
-        (lambda model: limn.load("face-lite", box_thr=0.5), "bbox_thr"),
+        (lambda model: limner.init_model(HRNET, HRNET_WEIGHTS, devise="cpu"), "device"),
+        (lambda model: limner.init_detector(HRNET, HRNET_WEIGHTS, devices="cpu"), "device"),
+        (lambda model: limner.inference_topdown(None, IMG, boxes=[]), "bboxes"),
+        (lambda model: limner.inference_detector(None, img=IMG), "imgs"),
+        (lambda model: limner.visualize(IMG, np.zeros((1, 17, 2)), metadata="coco"), "metainfo"),
+        (lambda model: limner.load("face-lite", box_thr=0.5), "bbox_thr"),
     ],
     ids=range(13),
 )
 def test_a_wrong_keyword_names_the_nearest(call: Any, nearest: str, inferencer: MMPoseInferencer) -> None:
-    with pytest.raises(LimnError, match=f"'{nearest}'"):
+    with pytest.raises(LimnerError, match=f"'{nearest}'"):
         call(inferencer)

@@ -1,4 +1,4 @@
-"""A user asks where the network looked: the heat of all keypoints over the picture."""
+"""A user asks where the network looked: the heat of all keypoints over the image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from limn.crop import Crop
-from limn.errors import ArgumentError
-from limn.heatmap import panel, simcc_heat
+from limner.crop import Crop
+from limner.draw.heatmap import panel, simcc_heat
+from limner.errors import ArgumentError
 
 
-def picture(width: int = 320, height: int = 240) -> np.ndarray:
+def photo(width: int = 320, height: int = 240) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -33,7 +33,7 @@ def vectors(centers: np.ndarray, bins: int, sigma: float = 5.0, peak: float = 1.
 
 
 def warmth(shown: np.ndarray) -> np.ndarray:
-    """How far each pixel of a panel without picture is up the colour scale, [H, W] in 0..255."""
+    """How far each pixel of a panel without image is up the colour scale, [H, W] in 0..255."""
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, 0].astype(int)
     return np.abs(shown[:, :, None].astype(int) - scale).sum(axis=-1).argmin(axis=-1)
 
@@ -47,12 +47,12 @@ def hottest(shown: np.ndarray) -> tuple[float, float]:
 def test_the_heat_lies_where_the_keypoint_is(box: tuple[float, float, float, float]) -> None:
     crop = crops(box)
     heatmap = spot(30, 40)
-    point = crop.to_picture(np.array([[[30, 40]]], np.float32) * 4)[0, 0]
-    assert hottest(panel(picture(), heatmap[None, None], crop, alpha=0)) == pytest.approx(point, abs=1)
+    point = crop.to_image(np.array([[[30, 40]]], np.float32) * 4)[0, 0]
+    assert hottest(panel(photo(), heatmap[None, None], crop, alpha=0)) == pytest.approx(point, abs=1)
 
 
-def test_the_picture_shows_through_and_stays_as_it_was() -> None:
-    image = picture()
+def test_the_image_shows_through_and_stays_as_it_was() -> None:
+    image = photo()
     image.flags.writeable = False
     arguments = spot(30, 40)[None, None], crops((60, 40, 160, 200))
     shown, bare, heat = (panel(image, *arguments, alpha=alpha) for alpha in (0.5, 1, 0))
@@ -62,16 +62,16 @@ def test_the_picture_shows_through_and_stays_as_it_was() -> None:
     assert np.abs(shown - (image.astype(float) + heat) / 2).max() <= 1
 
 
-def test_a_panel_stands_under_a_picture_of_any_size() -> None:
+def test_a_panel_stands_under_an_image_of_any_size() -> None:
     for width, height in ((1, 1), (7, 3), (501, 333)):
-        image = picture(width, height)
+        image = photo(width, height)
         shown = panel(image, spot(30, 40)[None, None], crops((0, 0, width, height)))
         assert np.concatenate([image, shown]).shape == (2 * height, width, 3)
 
 
 def test_where_nothing_was_found_all_is_cold() -> None:
-    nothing = panel(picture(), np.zeros((0, 17, 64, 48), np.float32), crops(), alpha=0)
-    silent = panel(picture(), np.zeros((1, 17, 64, 48), np.float32), crops((60, 40, 160, 200)), alpha=0)
+    nothing = panel(photo(), np.zeros((0, 17, 64, 48), np.float32), crops(), alpha=0)
+    silent = panel(photo(), np.zeros((1, 17, 64, 48), np.float32), crops((60, 40, 160, 200)), alpha=0)
     assert not warmth(nothing).any()
     assert not warmth(silent).any()
 
@@ -82,35 +82,35 @@ def test_all_keypoints_of_all_instances_are_shown_and_overlaps_keep_the_stronger
     places = np.array([[[10, 10], [20, 50], [40, 30]], [[12, 20], [24, 24], [36, 55]]], np.float32)
     for i, k in np.ndindex(2, 3):
         heatmaps[i, k] = spot(*places[i, k])
-    seen = warmth(panel(picture(), heatmaps, crop, alpha=0))
-    for x, y in np.rint(crop.to_picture(places * 4)).astype(int).reshape(-1, 2):
+    seen = warmth(panel(photo(), heatmaps, crop, alpha=0))
+    for x, y in np.rint(crop.to_image(places * 4)).astype(int).reshape(-1, 2):
         assert seen[y, x] > 200
     again = np.concatenate([heatmaps, 0.3 * heatmaps[:1]])
     both = Crop(crop.centers[[0, 1, 0]], crop.scales[[0, 1, 0]], crop.size)
-    assert np.array_equal(warmth(panel(picture(), again, both, alpha=0)), seen)
+    assert np.array_equal(warmth(panel(photo(), again, both, alpha=0)), seen)
 
 
 def test_the_weaker_keypoint_is_less_hot() -> None:
     heatmaps = np.stack([spot(12, 20), spot(36, 44, peak=0.5)])[None]
     crop = crops((60, 40, 160, 200))
-    seen = warmth(panel(picture(), heatmaps, crop, alpha=0))
-    sure, unsure = np.rint(crop.to_picture(np.array([[[12, 20], [36, 44]]], np.float32) * 4)[0]).astype(int)
+    seen = warmth(panel(photo(), heatmaps, crop, alpha=0))
+    sure, unsure = np.rint(crop.to_image(np.array([[[12, 20], [36, 44]]], np.float32) * 4)[0]).astype(int)
     assert seen[sure[1], sure[0]] > 240
     assert seen[unsure[1], unsure[0]] == pytest.approx(127, abs=12)
 
 
 def test_it_is_the_panel_that_mmpose_draws() -> None:
-    """Warp each heatmap over the whole picture, keep the maxima, stretch them, colour them."""
+    """Warp each heatmap over the whole image, keep the maxima, stretch them, colour them."""
     rng = np.random.default_rng(3)
-    image, crop = picture(), crops((-10, -10, 330, 250), (120, 60, 220, 200))
+    image, crop = photo(), crops((-10, -10, 330, 250), (120, 60, 220, 200))
     places = rng.uniform((0, 0), (48, 64), (2, 5, 2))
     heatmaps = np.array([[spot(x, y, peak=rng.uniform(0.3, 1)) for x, y in one] for one in places])
     warped = []
     for heatmap, center, scale in zip(heatmaps, crop.centers, crop.scales, strict=True):
-        to_picture = np.array(
+        to_image = np.array(
             [[scale[0] / 48, 0, center[0] - scale[0] / 2], [0, scale[1] / 64, center[1] - scale[1] / 2]]
         )
-        warped += [cv2.warpAffine(one, to_picture, (320, 240)) for one in heatmap]
+        warped += [cv2.warpAffine(one, to_image, (320, 240)) for one in heatmap]
     merged = cv2.normalize(np.max(warped, axis=0), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     expected = cv2.addWeighted(image, 0.5, cv2.applyColorMap(merged, cv2.COLORMAP_JET), 0.5, 0)
     difference = np.abs(panel(image, heatmaps, crop).astype(int) - expected)
@@ -126,10 +126,10 @@ def test_heatmaps_and_regions_gone_wild_do_no_harm() -> None:
     centers = np.concatenate([crop.centers, [[np.nan, 5], [9, 9], [1e30, 0], [5, 5], [-5e3, 5]]]).astype(np.float32)
     scales = np.concatenate([crop.scales, [[9, 9], [0, 0], [9, 9], [np.inf, 9], [90, 120]]]).astype(np.float32)
     many = Crop(centers, scales, crop.size)
-    expected = panel(picture(), good[None], crop)
-    assert np.array_equal(panel(picture(), np.stack([good] * 6), many), expected)
-    assert hottest(panel(picture(), wild[None], crop, alpha=0)) == pytest.approx(
-        hottest(panel(picture(), good[None], crop, alpha=0))
+    expected = panel(photo(), good[None], crop)
+    assert np.array_equal(panel(photo(), np.stack([good] * 6), many), expected)
+    assert hottest(panel(photo(), wild[None], crop, alpha=0)) == pytest.approx(
+        hottest(panel(photo(), good[None], crop, alpha=0))
     )
 
 
@@ -209,13 +209,13 @@ def test_the_strongest_of_all_keypoints_costs_little_memory() -> None:
     tracemalloc.stop()
     assert np.array_equal(merged, every.max(axis=1, keepdims=True))
     assert peak < every.nbytes / 2
-    image, crop = picture(), crops(*[(30.0 * i, 20, 30 * i + 60, 200) for i in range(8)])
+    image, crop = photo(), crops(*[(30.0 * i, 20, 30 * i + 60, 200) for i in range(8)])
     assert np.array_equal(panel(image, merged, crop), panel(image, every, crop))
 
 
-def test_a_picture_with_nobody_in_it_has_a_panel() -> None:
+def test_an_image_with_nobody_in_it_has_a_panel() -> None:
     heat = simcc_heat(np.zeros((0, 17, 384), np.float32), np.zeros((0, 17, 512), np.float32), merged=True)
-    assert panel(picture(), heat, crops()).shape == picture().shape
+    assert panel(photo(), heat, crops()).shape == photo().shape
 
 
 @pytest.mark.parametrize(("x", "y"), [((1, 17, 384), (1, 26, 512)), ((17, 384), (17, 512)), ((1, 17, 0), (1, 17, 512))])

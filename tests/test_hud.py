@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import hud
-from limn.hud import Meter, overlay
+from limner.display import hud
+from limner.display.hud import Meter, overlay
 
 DEVICE = "cpu (onnxruntime)"
 SIZES = ((320, 240), (640, 480), (1280, 720), (3840, 2160), (720, 1280), (640, 960), (1000, 200), (160, 120))
@@ -211,7 +211,7 @@ def test_the_strip_is_small_and_whole(size: tuple[int, int], state: str) -> None
 
 
 @pytest.mark.parametrize("size", SIZES[:4])
-def test_letters_grow_with_the_picture_and_stay_readable(size: tuple[int, int]) -> None:
+def test_letters_grow_with_the_image_and_stay_readable(size: tuple[int, int]) -> None:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     drawn = overlay(image, running(), DEVICE)
     # the first letter, F, stands on the line and has the height of a capital
@@ -256,7 +256,7 @@ def test_the_device_is_named(size: tuple[int, int], live: bool) -> None:
 
 def test_a_long_name_of_a_device_gives_way() -> None:
     image = np.zeros((240, 320, 3), np.uint8)
-    long = overlay(image, running(), "a device whose name alone is wider than the whole picture can ever be")
+    long = overlay(image, running(), "a device whose name alone is wider than the whole image can ever be")
     assert (long == overlay(image, running())).all()
 
 
@@ -291,12 +291,12 @@ def test_numbers_that_change_move_nothing() -> None:
         assert (other[:, device] == strips[0][:, device]).all()
 
 
-def test_a_tiny_picture_is_left_alone() -> None:
+def test_a_tiny_image_is_left_alone() -> None:
     image = np.full((24, 32, 3), 9, np.uint8)
     assert (overlay(image, running(), DEVICE, paused=True) == image).all()
 
 
-def test_a_part_of_a_larger_picture_can_be_written_on() -> None:
+def test_a_part_of_a_larger_image_can_be_written_on() -> None:
     large = np.random.default_rng(1).integers(0, 256, (480, 1280, 3), dtype=np.uint8)
     part = large[:, ::2]
     drawn = overlay(part, running(), DEVICE)

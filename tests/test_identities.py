@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limn import pipeline
-from limn.motion import Motion
-from limn.moving import Watcher
-from limn.tracking.matching import iou, pairs, sizes
-from limn.types import Frame, Result
-from limn.video import VideoSource
+from limner import loading
+from limner.tracking.matching import iou, pairs, sizes
+from limner.types import Frame, Result
+from limner.video.options import TrackingOptions
+from limner.video.pipeline import VideoEstimator
+from limner.video.reader import VideoSource
 
 FRAMES = 120
 
@@ -26,7 +26,7 @@ def frames(shared: Path) -> list[Frame]:
 
 @pytest.fixture(scope="module")
 def every(frames: list[Frame]) -> list[Result]:
-    watcher = Watcher(pipeline.load("face-lite"), Motion(), fps=25)
+    watcher = VideoEstimator(loading.load("face-lite"), TrackingOptions(), fps=25)
     return [result for _, result in watcher.run(frames)]
 
 
@@ -54,7 +54,7 @@ def test_nobody_has_a_number_twice_in_a_frame(every: list[Result]) -> None:
 
 
 def test_between_two_runs_of_the_detector_the_points_stay_the_same(frames: list[Frame], every: list[Result]) -> None:
-    watcher = Watcher(pipeline.load("face-lite"), Motion(det_interval=5), fps=25)
+    watcher = VideoEstimator(loading.load("face-lite"), TrackingOptions(det_interval=5), fps=25)
     apart = []
     for (_, carried), detected in zip(watcher.run(frames), every, strict=True):
         for i, j in same_people(carried, detected, 0.3):

@@ -1,4 +1,4 @@
-"""Somebody's Python for MMPose, with the import line changed; and limn's own few words for a newcomer."""
+"""Somebody's Python for MMPose, with the import line changed; and limner's own few words for a newcomer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-import limn
-from limn import MMPoseInferencer, choice, suppress, zoo
-from limn.errors import ArgumentError, InputError, LimnError
-from limn.types import Boxes, Frame, Poses
+import limner
+from limner import MMPoseInferencer, decode, zoo
+from limner.errors import ArgumentError, InputError, LimnerError
+from limner.mmpose import models as choice
+from limner.types import Boxes, Frame, Poses
 
-POSE = "limn/rtmpose_face-lite_300w-160x160.py"
-DETECTOR = "limn/rtmdet_face-lite_288.py"
+POSE = "limner/rtmpose_face-lite_300w-160x160.py"
+DETECTOR = "limner/rtmdet_face-lite_288.py"
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,11 @@ def crowd(portrait: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path, portrait: np.ndarray, crowd: np.ndarray) -> Path:
-    """Three pictures: one face, two faces, none."""
+    """Three images: one face, two faces, none."""
     inside = tmp_path / "photos"
     inside.mkdir()
-    for name, picture in (("a", portrait), ("b", crowd), ("c", np.full((64, 64, 3), 128, np.uint8))):
-        cv2.imwrite(str(inside / f"{name}.png"), picture)
+    for name, image in (("a", portrait), ("b", crowd), ("c", np.full((64, 64, 3), 128, np.uint8))):
+        cv2.imwrite(str(inside / f"{name}.png"), image)
     return inside
 
 
@@ -59,7 +60,7 @@ def test_a_result_has_the_two_keys(faces: MMPoseInferencer, portrait: np.ndarray
     assert 0.3 < face["bbox_score"] <= 1
 
 
-def test_the_drawn_picture_is_rgb(faces: MMPoseInferencer, portrait: np.ndarray) -> None:
+def test_the_drawn_image_is_rgb(faces: MMPoseInferencer, portrait: np.ndarray) -> None:
     (drawn,) = next(faces(portrait, return_vis=True))["visualization"]
     assert drawn.shape == portrait.shape
     changed = (drawn != portrait[..., ::-1]).any(axis=2)
@@ -68,7 +69,7 @@ def test_the_drawn_picture_is_rgb(faces: MMPoseInferencer, portrait: np.ndarray)
     assert with_heat.shape == (1024, 512, 3)
 
 
-def test_each_step_is_a_picture_and_a_batch_is_several(faces: MMPoseInferencer, folder: Path) -> None:
+def test_each_step_is_an_image_and_a_batch_is_several(faces: MMPoseInferencer, folder: Path) -> None:
     alone = list(faces(str(folder)))
     assert [len(result["predictions"]) for result in alone] == [1, 1, 1]
     assert [len(result["predictions"][0]) for result in alone] == [1, 2, 0], "nobody is invented, nobody is missed"
@@ -117,7 +118,7 @@ def test_boxes_of_the_user_are_used(faces: MMPoseInferencer, crowd: np.ndarray, 
         ([[1, 2, 3]], r"\[N, 4\]"),
         ([[0, 0, float("nan"), 9]], "finite"),
         ("face", "numbers"),
-        ([[[0] * 4]] * 2, "2 pict"),
+        ([[[0] * 4]] * 2, "2 imag"),
     ],
 )
 def test_boxes_that_are_none_are_refused(
@@ -127,7 +128,7 @@ def test_boxes_that_are_none_are_refused(
         faces(portrait, bboxes=bboxes)
 
 
-def test_a_whole_picture_can_be_the_box(portrait: np.ndarray) -> None:
+def test_a_whole_image_can_be_the_box(portrait: np.ndarray) -> None:
     face = np.ascontiguousarray(portrait[30:200, 150:300])
     (found,) = next(MMPoseInferencer("face-lite", det_model="whole_image")(face))["predictions"]
     assert [instance["bbox"] for instance in found] == [[[0, 0, 150, 170]]]
@@ -196,7 +197,7 @@ def test_mmposes_own_defaults_for_3d_are_no_error(faces: MMPoseInferencer, portr
     ids=str,
 )
 def test_a_model_that_is_none_names_the_nearest(arguments: dict[str, Any], expected: str) -> None:
-    with pytest.raises(LimnError, match=expected):
+    with pytest.raises(LimnerError, match=expected):
         MMPoseInferencer(**arguments)
 
 
@@ -207,10 +208,10 @@ def test_inputs_that_are_none(faces: MMPoseInferencer, folder: Path) -> None:
     for gone in ("webcam:99", "http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/a.mp4"):
         with pytest.raises(InputError):
             list(faces(gone))
-    (folder / "torn.png").write_text("no picture")
+    (folder / "torn.png").write_text("no image")
     with pytest.raises(InputError, match="torn"):
         list(faces(str(folder / "torn.png")))
-    assert len(list(faces(str(folder)))) == 3, "a torn picture in a folder stops the others"
+    assert len(list(faces(str(folder)))) == 3, "a torn image in a folder stops the others"
 
 
 @pytest.mark.parametrize(
@@ -240,8 +241,8 @@ def test_an_alias_means_one_model_and_its_detector(
         return faces.pipeline.detector
 
     monkeypatch.setattr(zoo, "ensure", lambda model, **_: Path(model.name))
-    monkeypatch.setattr(choice.pipeline, "open_pose", open_pose)
-    monkeypatch.setattr(choice.pipeline, "open_detector", open_detector)
+    monkeypatch.setattr(choice.loading, "open_pose_estimator", open_pose)
+    monkeypatch.setattr(choice.loading, "open_detector", open_detector)
     MMPoseInferencer(alias, device="cpu")
     assert opened == {"pose": Path(pose), "detector": Path(detector), "classes": classes}
     MMPoseInferencer(alias, device="cpu", det_model="rtmdet-nano-hand", det_cat_ids=[0])
@@ -254,10 +255,10 @@ def test_an_alias_means_one_model_and_its_detector(
 def test_a_box_counts_both_of_its_ends() -> None:
     scores = np.array([0.9, 0.8], np.float32)
     boxes = np.array([[0, 0, 1, 1], [1, 0, 2, 1]], np.float32)
-    assert suppress.overlapping_boxes(boxes, scores, 0.33).tolist() == [0]  # 2 x 2 pixels each, 2 of 6 in common
-    assert suppress.overlapping_boxes(boxes, scores, 0.34).tolist() == [0, 1]
-    assert limn.nms(np.hstack([boxes, scores[:, None]])[::-1], 0.34) == [1, 0]
-    assert limn.nms(np.zeros((0, 5)), 0.3) == []
+    assert decode.bbox_nms(boxes, scores, 0.33).tolist() == [0]  # 2 x 2 pixels each, 2 of 6 in common
+    assert decode.bbox_nms(boxes, scores, 0.34).tolist() == [0, 1]
+    assert limner.nms(np.hstack([boxes, scores[:, None]])[::-1], 0.34) == [1, 0]
+    assert limner.nms(np.zeros((0, 5)), 0.3) == []
 
 
 def test_poses_that_share_a_third_of_their_points_are_one() -> None:
@@ -266,14 +267,14 @@ def test_poses_that_share_a_third_of_their_points_are_one() -> None:
     close[3:] += 60  # half of the points are the same
     apart[2:] += 60  # a third of them is
     poses = Poses(np.stack([close, first, apart]), np.ones((3, 6), np.float32))
-    assert suppress.near_poses(poses, np.array([0.5, 0.9, 0.4])).tolist() == [1]
+    assert decode.nearby_joints_nms(poses, np.array([0.5, 0.9, 0.4])).tolist() == [1]
     alone = Poses(np.stack([first, apart]), np.ones((2, 6), np.float32))
-    assert suppress.near_poses(alone, np.array([0.5, 0.9])).tolist() == [1, 0]
+    assert decode.nearby_joints_nms(alone, np.array([0.5, 0.9])).tolist() == [1, 0]
 
 
 def test_pose_based_nms_is_what_the_pipeline_does(faces: MMPoseInferencer, portrait: np.ndarray) -> None:
     box = next(faces(portrait))["predictions"][0][0]["bbox"][0]
-    stages = choice.adjusted(faces.pipeline, pose_nms=True)
+    stages = choice.with_thresholds(faces.pipeline, pose_nms=True)
     twice = Boxes(np.float32([box, np.add(box, 1)]), np.float32([0.5, 0.9]), np.zeros(2, np.int64))
     (result,) = stages.many([Frame(portrait)], [twice])
     assert result.boxes.scores.tolist() == [np.float32(0.9)]
@@ -286,7 +287,7 @@ def test_pose_based_nms_is_what_the_pipeline_does(faces: MMPoseInferencer, portr
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return checkpoints of two small networks, drawn from a seed."""
     torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
-    from limn import build, config
+    from limner import build, config
 
     torch.manual_seed(3)
     folder = tmp_path_factory.mktemp("weights")
@@ -297,76 +298,76 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_a_topdown_script_runs_with_another_import_line(weights: dict[str, Path], portrait: np.ndarray) -> None:
-    detector = limn.init_detector(DETECTOR, str(weights[DETECTOR]), device="cpu")
-    detector.cfg = limn.adapt_mmdet_pipeline(detector.cfg)
-    model = limn.init_model(POSE, str(weights[POSE]), device="cpu")
+    detector = limner.init_detector(DETECTOR, str(weights[DETECTOR]), device="cpu")
+    detector.cfg = limner.adapt_mmdet_pipeline(detector.cfg)
+    model = limner.init_model(POSE, str(weights[POSE]), device="cpu")
     assert model.dataset_meta["keypoint_id2name"][0] == "kpt-0"
 
-    found = limn.inference_detector(detector, portrait).pred_instances.cpu().numpy()
+    found = limner.inference_detector(detector, portrait).pred_instances.cpu().numpy()
     assert found.bboxes.shape == (len(found.scores), 4)
     assert (found.scores > detector.detector.spec.score_thr).all()
     boxes = np.array([[150, 40, 300, 200, 0.9], [152, 40, 300, 200, 0.8], [0, 0, 90, 90, 0.7]], np.float32)
-    boxes = boxes[limn.nms(boxes, 0.3), :4]
+    boxes = boxes[limner.nms(boxes, 0.3), :4]
     assert len(boxes) == 2
 
-    results = limn.inference_topdown(model, portrait, boxes)
+    results = limner.inference_topdown(model, portrait, boxes)
     assert [sample.pred_instances.keypoints.shape for sample in results] == [(1, 68, 2)] * 2
     assert results[0].pred_instances.keypoints.dtype == np.float32
     assert results[1].pred_instances.bboxes.tolist() == boxes[1:].tolist()
-    merged = limn.merge_data_samples(results)
+    merged = limner.merge_data_samples(results)
     assert merged.pred_instances.keypoint_scores.shape == (2, 68)
-    instances = limn.split_instances(merged.get("pred_instances", None))
+    instances = limner.split_instances(merged.get("pred_instances", None))
     assert [list(instance) for instance in instances] == [["keypoints", "keypoint_scores", "bbox", "bbox_score"]] * 2
 
 
-def test_no_box_is_the_whole_picture_and_an_empty_list_is_none(
+def test_no_box_is_the_whole_image_and_an_empty_list_is_none(
     weights: dict[str, Path], portrait: np.ndarray, tmp_path: Path
 ) -> None:
-    model = limn.init_model(POSE, weights[POSE])
+    model = limner.init_model(POSE, weights[POSE])
     cv2.imwrite(str(tmp_path / "a.png"), portrait)
-    (whole,) = limn.inference_topdown(model, str(tmp_path / "a.png"))
+    (whole,) = limner.inference_topdown(model, str(tmp_path / "a.png"))
     assert whole.pred_instances.bboxes.tolist() == [[0, 0, 512, 512]]
-    assert limn.inference_topdown(model, portrait, np.zeros((0, 4))) == []
-    assert limn.inference_topdown(model, portrait, []) == []
-    assert limn.split_instances(limn.merge_data_samples([]).pred_instances) == []
-    (by_size,) = limn.inference_topdown(model, portrait, [[10, 20, 30, 40]], bbox_format="xywh")
-    (by_corners,) = limn.inference_topdown(model, portrait, [[10, 20, 40, 60]])
+    assert limner.inference_topdown(model, portrait, np.zeros((0, 4))) == []
+    assert limner.inference_topdown(model, portrait, []) == []
+    assert limner.split_instances(limner.merge_data_samples([]).pred_instances) == []
+    (by_size,) = limner.inference_topdown(model, portrait, [[10, 20, 30, 40]], bbox_format="xywh")
+    (by_corners,) = limner.inference_topdown(model, portrait, [[10, 20, 40, 60]])
     assert np.array_equal(by_size.pred_instances.keypoints, by_corners.pred_instances.keypoints)
     with pytest.raises(ArgumentError, match="xyxy or xywh"):
-        limn.inference_topdown(model, portrait, [[10, 20, 40, 60]], bbox_format="cxcywh")
+        limner.inference_topdown(model, portrait, [[10, 20, 40, 60]], bbox_format="cxcywh")
 
 
 def test_config_options_are_nested_or_dotted(weights: dict[str, Path], portrait: np.ndarray) -> None:
-    nested = limn.init_model(POSE, weights[POSE], cfg_options={"model": {"test_cfg": {"flip_test": True}}})
-    dotted = limn.init_model(POSE, weights[POSE], cfg_options={"model.test_cfg.flip_test": True})
-    plain = limn.init_model(POSE, weights[POSE])
-    a, b, c = (limn.inference_topdown(m, portrait)[0].pred_instances.keypoints for m in (nested, dotted, plain))
+    nested = limner.init_model(POSE, weights[POSE], cfg_options={"model": {"test_cfg": {"flip_test": True}}})
+    dotted = limner.init_model(POSE, weights[POSE], cfg_options={"model.test_cfg.flip_test": True})
+    plain = limner.init_model(POSE, weights[POSE])
+    a, b, c = (limner.inference_topdown(m, portrait)[0].pred_instances.keypoints for m in (nested, dotted, plain))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
-    heat = limn.init_model(POSE, weights[POSE], cfg_options={"model": {"test_cfg": {"output_heatmaps": True}}})
-    (sample,) = limn.inference_topdown(heat, portrait)
+    heatmaps = limner.init_model(POSE, weights[POSE], cfg_options={"model": {"test_cfg": {"output_heatmaps": True}}})
+    (sample,) = limner.inference_topdown(heatmaps, portrait)
     assert sample.pred_fields.heatmaps.shape == (68, 320, 320)
 
 
 def test_visualize_returns_rgb(portrait: np.ndarray) -> None:
     points = np.array([[[200.0, 100.0], [240.0, 104.0]]])
-    drawn = limn.visualize(portrait, points, np.ones((1, 2)))
+    drawn = limner.visualize(portrait, points, np.ones((1, 2)))
     assert drawn.shape == portrait.shape
     changed = np.argwhere((drawn != portrait[..., ::-1]).any(axis=2))
     assert np.abs(changed.mean(0) - (102, 220)).max() < 12
-    body = limn.visualize(portrait, np.random.default_rng(0).uniform(50, 400, (1, 17, 2)), metainfo="coco")
+    body = limner.visualize(portrait, np.random.default_rng(0).uniform(50, 400, (1, 17, 2)), metainfo="coco")
     assert (body != portrait[..., ::-1]).any(axis=2).sum() > len(changed)
-    with pytest.raises(LimnError, match="'coco'"):
-        limn.visualize(portrait, points, metainfo="cocoo")
+    with pytest.raises(LimnerError, match="'coco'"):
+        limner.visualize(portrait, points, metainfo="cocoo")
 
 
-# -- limn's own words
+# -- limner's own words
 
 
 def test_a_newcomer_needs_three_lines(portrait: np.ndarray, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "portrait.png"), portrait)
-    found = limn.load("face-lite")(tmp_path / "portrait.png")
-    assert isinstance(found, limn.Result)
+    found = limner.load("face-lite")(tmp_path / "portrait.png")
+    assert isinstance(found, limner.Result)
     assert found.keypoints.shape == (1, 68, 2)
     assert found.scores.shape == (1, 68)
     assert found.boxes.xyxy.shape == (1, 4)
@@ -378,12 +379,12 @@ def test_a_newcomer_needs_three_lines(portrait: np.ndarray, tmp_path: Path) -> N
     with pytest.raises(ArgumentError, match="'radius'"):
         found.plot(radios=4)
     with pytest.raises(InputError, match="nowhere"):
-        limn.load("face-lite")("nowhere.jpg")
+        limner.load("face-lite")("nowhere.jpg")
 
 
 def test_a_misspelt_name_names_the_nearest() -> None:
     with pytest.raises(AttributeError, match="'MMPoseInferencer'"):
-        _ = limn.MMPoseInferenzer
-    assert {"load", "init_model", "inference_topdown"} <= set(dir(limn))
-    for name in limn.__all__:
-        assert getattr(limn, name) is not None
+        _ = limner.MMPoseInferenzer
+    assert {"load", "init_model", "inference_topdown"} <= set(dir(limner))
+    for name in limner.__all__:
+        assert getattr(limner, name) is not None

@@ -1,4 +1,4 @@
-"""A folder of pictures: read ahead, looked at several together, written in order; what fails is said in its place."""
+"""A folder of images: read ahead, looked at several together, written in order; what fails is said in its place."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import job, pipeline
-from limn.errors import ArgumentError, InputError
-from limn.inferencer import MMPoseInferencer
-from limn.job import Job
-from limn.motion import Motion, Wishes, parse_batch
-from limn.pipeline import Pipeline
-from limn.render import Look
-from limn.sinks import JsonSink
-from limn.types import Boxes, Frame, Result
-from limn.video import VideoSink
+from limner import loading
+from limner.draw import DrawStyle
+from limner.errors import ArgumentError, InputError
+from limner.jobs import job
+from limner.jobs.job import Job
+from limner.mmpose.inferencer import MMPoseInferencer
+from limner.pipeline import Pipeline
+from limner.types import Boxes, Frame, Result
+from limner.video.options import TrackingOptions, VideoOptions, parse_batch
+from limner.video.writer import VideoWriter
+from limner.writers import JsonWriter
 
 
 class Counting(Pipeline):
-    """Notes how many pictures go together, and refuses those of one height."""
+    """Notes how many images go together, and refuses those of one height."""
 
     def __init__(self, refused: int = 0) -> None:
-        stages = pipeline.load("face-lite")
+        stages = loading.load("face-lite")
         super().__init__(stages.detector, stages.pose)
         self.calls, self.refused = list[int](), refused
 
-    def many(self, frames: Sequence[Frame], boxes: Sequence[Boxes] | None = None, *, heat: Any = "") -> list[Result]:
+    def many(
+        self, frames: Sequence[Frame], boxes: Sequence[Boxes] | None = None, *, heatmaps: Any = ""
+    ) -> list[Result]:
         self.calls.append(len(frames))
         if any(frame.image.shape[0] == self.refused for frame in frames):
-            raise InputError("a picture of that height is refused")
-        return super().many(frames, boxes, heat=heat)
+            raise InputError("an image of that height is refused")
+        return super().many(frames, boxes, heatmaps=heatmaps)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, portrait: np.ndarray) -> Path:
-    """Seven pictures, 0.png to 6.png, of two shapes; the fourth is damaged."""
+    """Seven images, 0.png to 6.png, of two shapes; the fourth is damaged."""
     path = tmp_path / "photos"
     path.mkdir()
     for i in range(7):
@@ -55,23 +58,23 @@ def done(stages: Pipeline, inputs: Path, out: Path, batch: int | None) -> tuple[
     wanted = Job(
         inputs=(str(inputs),),
         open=lambda: stages,
-        look=Look(),
+        style=DrawStyle(),
         out=out / "drawn",
-        sheets=JsonSink(out / "points"),
-        wishes=Wishes(Motion(batch=batch)),
+        json_writer=JsonWriter(out / "points"),
+        video_options=VideoOptions(TrackingOptions(batch=batch)),
     )
-    return job.run(wanted, say=said.append, complain=complained.append), said, complained
+    return job.run(wanted, info=said.append, warn=complained.append), said, complained
 
 
 def contents(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.*"))}
 
 
-def test_pictures_of_a_folder_go_together_and_give_what_each_gives_alone(folder: Path, tmp_path: Path) -> None:
+def test_images_of_a_folder_go_together_and_give_what_each_gives_alone(folder: Path, tmp_path: Path) -> None:
     for batch in (1, 4):
         failed, said, complained = done(Counting(), folder, tmp_path / str(batch), batch)
         assert failed == 1
-        assert "6 pictures" in said[-1]
+        assert "6 images" in said[-1]
         assert len(complained) == 1
         assert "3.png" in complained[0]
     alone, together = contents(tmp_path / "1"), contents(tmp_path / "4")
@@ -83,10 +86,10 @@ def test_pictures_of_a_folder_go_together_and_give_what_each_gives_alone(folder:
 def test_as_many_as_pay_go_together_where_nothing_is_said(folder: Path, tmp_path: Path) -> None:
     stages = Counting()
     done(stages, folder, tmp_path / "out", None)
-    assert stages.calls == [3, 3], "the damaged picture had the fourth place"
+    assert stages.calls == [3, 3], "the damaged image had the fourth place"
 
 
-def test_large_pictures_go_alone(tmp_path: Path, portrait: np.ndarray) -> None:
+def test_large_images_go_alone(tmp_path: Path, portrait: np.ndarray) -> None:
     (tmp_path / "large").mkdir()
     for i in range(3):
         cv2.imwrite(str(tmp_path / "large" / f"{i}.jpg"), cv2.resize(portrait, (3000, 2500)))
@@ -98,40 +101,40 @@ def test_large_pictures_go_alone(tmp_path: Path, portrait: np.ndarray) -> None:
 def test_one_that_the_stages_refuse_does_not_take_the_others_with_it(folder: Path, tmp_path: Path) -> None:
     failed, said, complained = done(Counting(refused=412), folder, tmp_path / "out", 4)
     assert failed == 3
-    assert ["refused" in line for line in complained] == [True, False, True], "in the order of the pictures"
+    assert ["refused" in line for line in complained] == [True, False, True], "in the order of the images"
     assert "3.png" in complained[1]
-    assert "4 pictures" in said[-1]
+    assert "4 images" in said[-1]
 
 
 def test_a_user_who_stops_keeps_what_is_written(folder: Path, tmp_path: Path) -> None:
-    class Stopped(JsonSink):
+    class Stopped(JsonWriter):
         def write(self, stem: str, result: Result) -> Path:
             if stem == "5":
                 raise KeyboardInterrupt
             return super().write(stem, result)
 
-    wanted = Job(inputs=(str(folder),), open=Counting, look=Look(), sheets=Stopped(tmp_path / "points"))
+    wanted = Job(inputs=(str(folder),), open=Counting, style=DrawStyle(), json_writer=Stopped(tmp_path / "points"))
     with pytest.raises(KeyboardInterrupt):
-        job.run(wanted, say=str, complain=str)
+        job.run(wanted, info=str, warn=str)
     assert sorted(path.name for path in (tmp_path / "points").iterdir()) == ["0.json", "1.json", "2.json", "4.json"]
 
 
-def test_pictures_and_videos_come_in_their_order(folder: Path, tmp_path: Path, portrait: np.ndarray) -> None:
-    with VideoSink(folder / "2a.mp4", Fraction(25)) as sink:
+def test_images_and_videos_come_in_their_order(folder: Path, tmp_path: Path, portrait: np.ndarray) -> None:
+    with VideoWriter(folder / "2a.mp4", Fraction(25)) as sink:
         for _ in range(3):
             sink.write(portrait)
     stages = Counting()
     failed, said, _ = done(stages, folder, tmp_path / "out", 4)
     assert failed == 1
-    assert "6 pictures and 3 frames of 1 video" in said[-1]
-    assert stages.calls == [3, 3, 3], "three pictures, the video, and three of the four after it"
+    assert "6 images and 3 frames of 1 video" in said[-1]
+    assert stages.calls == [3, 3, 3], "three images, the video, and three of the four after it"
     assert len(contents(tmp_path / "out")) == 14
 
 
 def test_the_inferencers_batch_size_counts_for_videos_too(
     tmp_path: Path, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with VideoSink(tmp_path / "clip.mp4", Fraction(25)) as sink:
+    with VideoWriter(tmp_path / "clip.mp4", Fraction(25)) as sink:
         for _ in range(7):
             sink.write(portrait)
     find = MMPoseInferencer("face-lite")

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limn import keypoints
-from limn.errors import ArgumentError
+from limner import keypoints
+from limner.errors import ArgumentError
 
 PARITY = Path(__file__).resolve().parents[1].parent / "shared" / "parity"
 FACTS = ("skeleton", "link_colors", "keypoint_colors", "sigmas", "flip_indices")
@@ -206,5 +206,5 @@ def test_the_meta_of_a_detector_is_refused() -> None:
 
 
 def test_importing_the_sets_loads_no_engine() -> None:
-    code = "import sys, limn.keypoints; print(*{'cv2', 'torch', 'onnxruntime', 'av'} & set(sys.modules))"
+    code = "import sys, limner.keypoints; print(*{'cv2', 'torch', 'onnxruntime', 'av'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""What must hold for hours: memory that does not grow, a camera that never lags. Short; long with LIMN_LONG=1."""
+"""What must hold for hours: memory that does not grow, a camera that never lags. Short; long with LIMNER_LONG=1."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 
 import servers
-from limn import pipeline
-from limn.hud import Meter
-from limn.motion import Motion
-from limn.moving import Film, View
-from limn.pipeline import Pipeline
-from limn.types import Boxes, Frame, Result
-from limn.video import CameraSource, VideoSink
+from limner import loading
+from limner.display.hud import Meter
+from limner.pipeline import Pipeline
+from limner.types import Boxes, Frame, Result
+from limner.video.camera import CameraSource
+from limner.video.options import TrackingOptions
+from limner.video.pipeline import CurrentStyle, VideoPipeline
+from limner.video.writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
-LONG = bool(os.environ.get("LIMN_LONG"))
+LONG = bool(os.environ.get("LIMNER_LONG"))
 FRAMES, SETTLED = (20_000, 1_000) if LONG else (900, 300)
 LIVE_SECONDS = 300 if LONG else 8
 MODEL_SECONDS = 0.1
@@ -40,12 +41,12 @@ def resident(process: subprocess.Popen[bytes]) -> float:
 def test_memory_does_not_grow_with_the_video(portrait: np.ndarray, tmp_path: Path) -> None:
     small = cv2.resize(portrait, (256, 256))
     views = [np.roll(small, round(20 * np.sin(i / 8)), axis=1) for i in range(50)]
-    with VideoSink(tmp_path / "long.mp4", 30) as sink:
+    with VideoWriter(tmp_path / "long.mp4", 30) as sink:
         for i in range(FRAMES):
             sink.write(views[i % 50])
-    words = ["run", tmp_path / "long.mp4", "--out", tmp_path / "out", "--json", tmp_path / "out"]
-    words += ["--jsonl", tmp_path / "lines", "--det-interval", "5", "--smooth", "file"]
-    command = [sys.executable, "-c", "from limn.cli import main; main()", *map(str, words)]
+    arguments = ["run", tmp_path / "long.mp4", "--out", tmp_path / "out", "--json", tmp_path / "out"]
+    arguments += ["--jsonl", tmp_path / "lines", "--det-interval", "5", "--smooth", "file"]
+    command = [sys.executable, "-c", "from limner.cli import main; main()", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     readings: list[tuple[int, float]] = []
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
@@ -71,9 +72,11 @@ def test_memory_does_not_grow_with_the_video(portrait: np.ndarray, tmp_path: Pat
 class Slow(Pipeline):
     """Takes as long as a large model."""
 
-    def many(self, frames: Sequence[Frame], boxes: Sequence[Boxes] | None = None, *, heat: Any = "") -> list[Result]:
+    def many(
+        self, frames: Sequence[Frame], boxes: Sequence[Boxes] | None = None, *, heatmaps: Any = ""
+    ) -> list[Result]:
         began = time.monotonic()
-        results = super().many(frames, boxes, heat=heat)
+        results = super().many(frames, boxes, heatmaps=heatmaps)
         time.sleep(max(0.0, MODEL_SECONDS - (time.monotonic() - began)))
         return results
 
@@ -81,23 +84,25 @@ class Slow(Pipeline):
 def test_a_slow_model_never_falls_behind_a_camera(
     portrait: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = cv2.resize(portrait[:384], (640, 480))
-    monkeypatch.setattr(cv2, "VideoCapture", servers.camera([view], fps=30))
-    stages = pipeline.load("face-lite")
+    current = cv2.resize(portrait[:384], (640, 480))
+    monkeypatch.setattr(cv2, "VideoCapture", servers.camera([current], fps=30))
+    stages = loading.load("face-lite")
     meter = Meter(live=True)
     ages: list[float] = []
-    film = Film(CameraSource("webcam"), Slow(stages.detector, stages.pose), Motion(det_interval=5), View())
-    with film, VideoSink(tmp_path / "live.mp4", film.fps) as sink:
+    video = VideoPipeline(
+        CameraSource("webcam"), Slow(stages.detector, stages.pose), TrackingOptions(det_interval=5), CurrentStyle()
+    )
+    with video, VideoWriter(tmp_path / "live.mp4", video.fps) as sink:
         began = time.monotonic()
-        for shot in film.shots():
-            sink.write(shot.drawn, shot.frame.timestamp)
-            age = film.age(shot.frame)
+        for frame_result in video.frame_results():
+            sink.write(frame_result.drawn, frame_result.frame.timestamp)
+            age = video.age(frame_result.frame)
             assert age is not None
             ages.append(age)
             meter.shown(age)
             if time.monotonic() - began > LIVE_SECONDS:
                 break
-        dropped = film.dropped
+        dropped = video.dropped
     late = float(np.percentile(ages[10:], 95))
     print(f"\n{len(ages)} frames in {LIVE_SECONDS} s, {dropped} dropped, latency p95 {late * 1e3:.0f} ms")
     assert len(ages) > 0.5 * LIVE_SECONDS / MODEL_SECONDS

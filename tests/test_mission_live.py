@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 import servers
-from limn import zoo
-from limn.video import VideoSource
+from limner import zoo
+from limner.video.reader import VideoSource
 from test_mission import LINES, ROOT, SECONDS, after, display, environment, input_of, weights_of, xdotool
 
 torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
@@ -34,28 +34,30 @@ CASES = {
 }
 
 
-def has_weights(words: list[str]) -> bool:
+def has_weights(arguments: list[str]) -> bool:
     """Whether all weights of a command can be drawn; tests/test_aliases.py sees to the others."""
-    return all(config in CASES for config, _ in weights_of(words))
+    return all(config in CASES for config, _ in weights_of(arguments))
 
 
 LIVE = [
-    words
-    for words in map(shlex.split, dict.fromkeys(LINES))
-    if "$" not in " ".join(words) and input_of(words).startswith("webcam") and has_weights(words)
+    arguments
+    for arguments in map(shlex.split, dict.fromkeys(LINES))
+    if "$" not in " ".join(arguments) and input_of(arguments).startswith("webcam") and has_weights(arguments)
 ]
 
 
-# each takes seconds: all of them with LIMN_LONG=1
+# each takes seconds: all of them with LIMNER_LONG=1
 CHECKED = [
-    words for words in LIVE if os.environ.get("LIMN_LONG") or after("--pose2d", words) in (None, "human", "face")
+    arguments
+    for arguments in LIVE
+    if os.environ.get("LIMNER_LONG") or after("--pose2d", arguments) in (None, "human", "face")
 ]
 
 
-def short(words: list[str] | None) -> str:
+def short(arguments: list[str] | None) -> str:
     return " ".join(
-        [Path(words[1]).stem, after("--pose2d", words) or "", *(w for w in words if w.startswith("--"))]
-        if words
+        [Path(arguments[1]).stem, after("--pose2d", arguments) or "", *(w for w in arguments if w.startswith("--"))]
+        if arguments
         else []
     )
 
@@ -68,7 +70,7 @@ def home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     spec.loader.exec_module(module)
     folder = tmp_path_factory.mktemp("live")
     sums = []
-    for config, address in sorted({pair for words in LIVE for pair in weights_of(words)}):
+    for config, address in sorted({pair for arguments in LIVE for pair in weights_of(arguments)}):
         path = folder / "mirror" / address.removeprefix("https://download.openmmlab.com/")
         path.parent.mkdir(parents=True, exist_ok=True)
         loaded = torch.load(module.write_checkpoint(CASES[config], path), weights_only=False)
@@ -82,26 +84,26 @@ def home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         sums.append(f"{digest}  {path.relative_to(folder / 'mirror').as_posix()}\n")
     (folder / "mirror" / "SHA256SUMS").write_text("".join(sums))
-    return {"LIMN_MIRRORS": str(folder / "mirror"), "LIMN_HOME": str(folder / "home"), "LIMN_OFFLINE": ""}
+    return {"LIMNER_MIRRORS": str(folder / "mirror"), "LIMNER_HOME": str(folder / "home"), "LIMNER_OFFLINE": ""}
 
 
 def test_the_text_has_commands_for_cameras(shared: Path) -> None:
-    aliases = {after("--pose2d", words) for words in LIVE} - {None}
+    aliases = {after("--pose2d", arguments) for arguments in LIVE} - {None}
     assert {"human", "body26", "face", "hand", "wholebody"} <= aliases
-    assert any("--output-root" in words for words in LIVE)
+    assert any("--output-root" in arguments for arguments in LIVE)
 
 
-@pytest.mark.parametrize("words", CHECKED or [None], ids=short)
+@pytest.mark.parametrize("arguments", CHECKED or [None], ids=short)
 def test_a_command_of_the_text_shows_the_camera(
-    words: list[str] | None, shared: Path, home: dict[str, str], display: str, portrait: np.ndarray, tmp_path: Path
+    arguments: list[str] | None, shared: Path, home: dict[str, str], display: str, portrait: np.ndarray, tmp_path: Path
 ) -> None:
     pytest.importorskip("pygame", reason="pygame-ce, which the extra 'show' installs, is not here")
     if shutil.which("xdotool") is None:
         pytest.skip("xdotool, which presses keys, is not installed")
-    assert words
+    assert arguments
     cv2.imwrite(str(tmp_path / "face.png"), portrait)
     shutil.copytree(ROOT / "demo", tmp_path / "demo", ignore=shutil.ignore_patterns("__pycache__"))
-    command = servers.with_camera([sys.executable, *words[1:]], tmp_path / "face.png", 15)
+    command = servers.with_camera([sys.executable, *arguments[1:]], tmp_path / "face.png", 15)
     with subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -128,12 +130,12 @@ def test_a_command_of_the_text_shows_the_camera(
     found = re.search(r"(\d+) instances? in (\d+) frames?", out)
     assert found, out
     assert int(found[1]) > 0
-    target = after("--output-root", words)
+    target = after("--output-root", arguments)
     if target is None:
         assert not list(tmp_path.rglob("*.mp4"))
         return
-    with VideoSource(tmp_path / target / "webcam.mp4") as film:
-        frames = [frame.image for frame in film]
+    with VideoSource(tmp_path / target / "webcam.mp4") as video:
+        frames = [frame.image for frame in video]
     assert len(frames) == int(found[2])
     assert (np.abs(frames[0].astype(int) - servers.numbered(0, portrait)).max(axis=2) > 60).sum() > 50
 

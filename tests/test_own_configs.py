@@ -1,4 +1,4 @@
-"""A user names a config of MMPose's documentation, and limn's own copy says the same as MMPose's."""
+"""A user names a config of MMPose's documentation, and limner's own copy says the same as MMPose's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from limn import config, keypoints
-from limn.config.paths import OWN
-from limn.errors import ArgumentError
+from limner import config, keypoints
+from limner.config.paths import OWN
+from limner.errors import ArgumentError
 
-MIM = os.environ.get("LIMN_TEST_MIM", "")
+MIM = os.environ.get("LIMNER_TEST_MIM", "")
 WHEELS = pytest.mark.skipif(
-    not MIM, reason="LIMN_TEST_MIM does not name a folder with the unzipped wheels mmpose 1.3.2 and mmdet 3.3.0"
+    not MIM, reason="LIMNER_TEST_MIM does not name a folder with the unzipped wheels mmpose 1.3.2 and mmdet 3.3.0"
 )
 ALL = sorted(p.relative_to(OWN).as_posix() for p in OWN.rglob("*.py"))
 POSE = [p for p in ALL if p.startswith("configs/") and "/_base_/" not in p]
@@ -144,11 +144,11 @@ def test_own_data_set_equals_that_of_the_wheels(path: str) -> None:
 
 @WHEELS
 @pytest.mark.parametrize("path", [p for p in DETECTORS if p.startswith("demo/")])
-def test_detector_config_of_a_users_checkout_finds_the_base_in_limn(
+def test_detector_config_of_a_users_checkout_finds_the_base_in_limner(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MMPose's file names ``mmdet::rtmdet/...``; with no mmdet anywhere that is limn's own."""
-    monkeypatch.delenv("LIMN_CONFIG_PATH", raising=False)
+    """MMPose's file names ``mmdet::rtmdet/...``; with no mmdet anywhere that is limner's own."""
+    monkeypatch.delenv("LIMNER_CONFIG_PATH", raising=False)
     text = (Path(MIM) / "mmpose" / ".mim" / path).read_text(encoding="utf-8")
     theirs = tmp_path / "checkout" / Path(path).name
     theirs.parent.mkdir()

@@ -1,6 +1,6 @@
-"""What MMPose and MMDetection compute with the same weights, limn computes too, number for number.
+"""What MMPose and MMDetection compute with the same weights, limner computes too, number for number.
 
-Every case is a config of theirs, weights drawn from a seed, and what they made of a picture. Heatmaps
+Every case is a config of theirs, weights drawn from a seed, and what they made of an image. Heatmaps
 of such weights are noise, so the codecs that divide by a curvature may let a few points jump.
 """
 
@@ -19,15 +19,15 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import build, checkpoint, config, decode
-from limn.crop import Crop, letterbox
-from limn.types import Boxes
+from limner import build, checkpoint, config, decode
+from limner.crop import Crop, letterbox
+from limner.types import Boxes
 
 torch = pytest.importorskip("torch")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 PARITY = SHARED / "parity"
-PICTURES = SHARED / "data" / "mmpose"
+IMAGES = SHARED / "data" / "mmpose"
 NAMES = sorted(p.stem for p in PARITY.glob("*.npz"))
 POSE = [name for name in NAMES if not name.startswith("det-")]
 DETECT = [name for name in NAMES if name.startswith("det-")]
@@ -60,7 +60,7 @@ def load(name: str) -> Case:
     cfg = config.load(spec["config"])
     network = build.network(cfg["model"]).eval()
     build.load_weights(network, module.state_dict(name), name=name)
-    image = cv2.imread(str(PICTURES / spec["image"]))
+    image = cv2.imread(str(IMAGES / spec["image"]))
     return Case(name, cfg, network, image, expected, spec["dataset_meta"].get("flip_indices"))
 
 
@@ -74,9 +74,9 @@ def detector(request: pytest.FixtureRequest) -> Case:
     return load(request.param)
 
 
-def run(network: Any, pictures: np.ndarray, colours: build.Normalisation, mirrored: bool = False) -> list[np.ndarray]:
-    """Return a network's outputs for uint8 pictures ``[N, H, W, 3]``, BGR."""
-    ordered = pictures[..., ::-1] if colours.to_rgb else pictures
+def run(network: Any, images: np.ndarray, colours: build.Normalisation, mirrored: bool = False) -> list[np.ndarray]:
+    """Return a network's outputs for uint8 images ``[N, H, W, 3]``, BGR."""
+    ordered = images[..., ::-1] if colours.to_rgb else images
     values = (ordered.astype(np.float32) - np.float32(colours.mean)) / np.float32(colours.std)
     values = values[:, :, ::-1] if mirrored else values
     batch = torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
@@ -101,7 +101,7 @@ def test_checkpoint_has_the_keys_of_the_network(pose: Case) -> None:
     assert set(state) == set(pose.network.state_dict())
 
 
-def test_crops_are_the_same_pictures(pose: Case) -> None:
+def test_crops_are_the_same_images(pose: Case) -> None:
     spec = build.pose_spec(pose.cfg)
     crops = Crop.around(pose.expected["boxes_xyxy"], spec.size, spec.padding).cut(pose.image, spec.udp)
     apart = np.abs(crops.transpose(0, 3, 1, 2).astype(int) - pose.expected["crops_uint8_bgr"].astype(int))
@@ -122,12 +122,12 @@ def test_keypoints_agree(pose: Case, way: str) -> None:
     spec = build.pose_spec(pose.cfg)
     decoder = build.decoder(spec.codec, spec.flip)
     crop = Crop.around(pose.expected["boxes_xyxy"], spec.size, spec.padding)
-    pictures = crop.cut(pose.image, spec.udp)
-    outputs = run(pose.network, pictures, spec.normalisation)
-    flipped = run(pose.network, pictures, spec.normalisation, mirrored=True) if way == "flip" else None
+    images = crop.cut(pose.image, spec.udp)
+    outputs = run(pose.network, images, spec.normalisation)
+    flipped = run(pose.network, images, spec.normalisation, mirrored=True) if way == "flip" else None
     points, scores = decoder.points(decoder.merge(outputs, flipped, pose.flip_indices))
     assert points.shape[1] == spec.keypoints
-    apart = np.linalg.norm(crop.to_picture(points) - pose.expected[f"{way}/keypoints"], axis=-1)
+    apart = np.linalg.norm(crop.to_image(points) - pose.expected[f"{way}/keypoints"], axis=-1)
     same = (apart <= 0.05) & (np.abs(scores - pose.expected[f"{way}/keypoint_scores"]) <= 1e-3)
     divides = spec.codec["type"] == "UDPHeatmap" or spec.codec.get("unbiased")
     assert same.mean() >= (0.97 if divides else 0.99)
@@ -136,7 +136,7 @@ def test_keypoints_agree(pose: Case, way: str) -> None:
 def detect(
     network: Callable[[np.ndarray], list[np.ndarray]], spec: build.DetectorSpec, image: np.ndarray, score_thr: float
 ) -> Boxes:
-    """Return the boxes of a picture as a pipeline computes them; ``network`` takes uint8 pictures."""
+    """Return the boxes of an image as a pipeline computes them; ``network`` takes uint8 images."""
     canvas, factor = letterbox(image, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor)
     outputs = network(canvas[None])
     n = len(spec.strides)
@@ -175,7 +175,7 @@ def test_detector_checkpoint_has_the_keys_of_the_network(detector: Case) -> None
     assert set(state) == set(detector.network.state_dict())
 
 
-def test_detector_input_is_the_same_picture(detector: Case) -> None:
+def test_detector_input_is_the_same_image(detector: Case) -> None:
     spec = build.detector_spec(detector.cfg)
     canvas, factor = letterbox(detector.image, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor)
     assert canvas.transpose(2, 0, 1).shape == detector.expected["input_uint8_bgr"].shape
@@ -214,7 +214,7 @@ def test_real_detector_finds_the_same_boxes() -> None:
     build.load_weights(network, weights.state_dict, name="rtmdet_nano_coco-person.pth")
     spec = build.detector_spec(cfg)
     for name, found in expected["images"].items():
-        image = cv2.imread(str(PICTURES / name))
+        image = cv2.imread(str(IMAGES / name))
         ours = detect(partial(run, network, colours=spec.normalisation), spec, image, expected["score_thr"])
         theirs = [np.asarray(found[key]) for key in ("bboxes", "scores", "labels")]
         assert len(ours) == len(theirs[0])

@@ -1,4 +1,4 @@
-"""Stages alone and several pictures at once."""
+"""Stages alone and several images at once."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import pipeline
-from limn.pipeline import DETECTOR_BATCH, Pipeline
-from limn.types import Boxes, Frame
+from limner import loading
+from limner.pipeline import DETECTOR_BATCH, Pipeline
+from limner.types import Boxes, Frame
 
 
 @pytest.fixture(scope="module")
 def faces() -> Pipeline:
-    return pipeline.load("face-lite")
+    return loading.load("face-lite")
 
 
 @pytest.fixture(scope="module")
-def pictures(portrait: np.ndarray) -> list[np.ndarray]:
+def images(portrait: np.ndarray) -> list[np.ndarray]:
     """More than a batch, in three shapes."""
     wall = np.full((100, 300, 3), 128, np.uint8)
     views = [
@@ -35,8 +35,8 @@ def same(a: Boxes, b: Boxes) -> bool:
     return np.allclose(a.xyxy, b.xyxy, atol=0.05) and np.allclose(a.scores, b.scores, **near) and len(a) == len(b)
 
 
-def test_several_pictures_share_the_calls_of_the_detector(faces: Pipeline, pictures: list[np.ndarray]) -> None:
-    alone = [faces.detector(picture) for picture in pictures]
+def test_several_images_share_the_calls_of_the_detector(faces: Pipeline, images: list[np.ndarray]) -> None:
+    alone = [faces.detector(image) for image in images]
     calls: list[int] = []
     runtime = faces.detector.runtime
 
@@ -49,25 +49,25 @@ def test_several_pictures_share_the_calls_of_the_detector(faces: Pipeline, pictu
 
     faces.detector.runtime = Counting()  # type: ignore[assignment]
     try:
-        together = faces.detector.many(pictures)
+        together = faces.detector.many(images)
     finally:
         faces.detector.runtime = runtime
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
-    assert sum(calls) == len(pictures)
-    assert len(calls) < len(pictures)
+    assert sum(calls) == len(images)
+    assert len(calls) < len(images)
     assert max(calls) <= DETECTOR_BATCH
     assert [len(boxes) for boxes in together] == [1, 1, 1, 0, 1] * 2
 
 
-def test_results_of_several_frames_are_those_of_each(faces: Pipeline, pictures: list[np.ndarray]) -> None:
-    frames = [Frame(picture, index=i) for i, picture in enumerate(pictures)]
+def test_results_of_several_frames_are_those_of_each(faces: Pipeline, images: list[np.ndarray]) -> None:
+    frames = [Frame(image, index=i) for i, image in enumerate(images)]
     for frame, result in zip(frames, faces.many(frames), strict=True):
         alone = faces.one(frame)
         assert result.index == frame.index
         np.testing.assert_allclose(result.keypoints, alone.keypoints, atol=0.1)
 
 
-def test_no_pictures_are_no_results(faces: Pipeline) -> None:
+def test_no_images_are_no_results(faces: Pipeline) -> None:
     assert faces.detector.many([]) == []
     assert faces.many([]) == []
 
@@ -82,7 +82,7 @@ def test_no_pictures_are_no_results(faces: Pipeline) -> None:
 )
 def test_only_yolox_goes_without_the_padding(config: str, tight: bool, looked_at: tuple[int, int]) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    detector = pipeline.open_detector(config, None, engine=pipeline.Engine("torch"), tight=tight)
+    detector = loading.open_detector(config, None, engine=loading.Engine("torch"), tight=tight)
     shapes: list[tuple[int, ...]] = []
     runtime = detector.runtime
 

@@ -1,4 +1,4 @@
-"""What limn writes plays in a browser: to its end, in its own time, with the right pictures and sound."""
+"""What limner writes plays in a browser: to its end, in its own time, with the right images and sound."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pytest
 
-from limn.video import VideoSink
+from limner.video.writer import VideoWriter
 from servers import number_in, numbered, numbered_clip, wait_for, web_server
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
@@ -30,13 +30,13 @@ SIZE = (320, 240)
 PAGE = """<!doctype html><title>playing</title><body><script>
 function play(name) {
   const video = document.createElement("video"), told = {name: name, started: 0};
-  const tell = (picture) => fetch("/report", {method: "POST", body: JSON.stringify({...told, picture: picture})});
+  const tell = (image) => fetch("/report", {method: "POST", body: JSON.stringify({...told, image: image})});
   video.addEventListener("playing", () => { told.started += 1; });
   video.addEventListener("error", () => { told.event = "error"; told.error = video.error.message; tell(""); });
   video.addEventListener("ended", () => {
     Object.assign(told, {event: "ended", error: null, time: video.currentTime, duration: video.duration,
                          size: [video.videoWidth, video.videoHeight], sound: video.webkitAudioDecodedByteCount});
-    // A busy browser drops pictures: go back to the last one before looking at it.
+    // A busy browser drops images: go back to the last one before looking at it.
     video.pause();
     video.addEventListener("seeked", () => {
       const canvas = document.createElement("canvas");
@@ -66,7 +66,7 @@ class Clip:
 
 def at_rate(rate: Fraction | int | None, frames: int, size: tuple[int, int] = SIZE) -> Clip:
     def make(path: Path) -> None:
-        with VideoSink(path, rate) as sink:
+        with VideoWriter(path, rate) as sink:
             for i in range(frames):
                 sink.write(numbered(i, size=size))
 
@@ -76,7 +76,7 @@ def at_rate(rate: Fraction | int | None, frames: int, size: tuple[int, int] = SI
 
 def at_times(times: list[float], rate: Fraction | int | None) -> Clip:
     def make(path: Path) -> None:
-        with VideoSink(path, rate) as sink:
+        with VideoWriter(path, rate) as sink:
             for i, seconds in enumerate(times):
                 sink.write(numbered(i), seconds)
 
@@ -88,11 +88,11 @@ def with_sound() -> Clip:
         source = path.with_suffix(".source.mkv")
         numbered_clip(source.with_suffix(".mp4"), 30)
         with av.open(str(source.with_suffix(".mp4"))) as silent, av.open(str(source), "w") as out:
-            pictures = out.add_stream_from_template(silent.streams.video[0])
+            images = out.add_stream_from_template(silent.streams.video[0])
             tone = out.add_stream("aac", rate=48000)
             for packet in silent.demux(video=0):
                 if packet.dts is not None:
-                    packet.stream = pictures
+                    packet.stream = images
                     out.mux(packet)
             samples = np.repeat((8000 * np.sin(np.arange(48000 * 1.2) / 20)).astype(np.int16), 2)[None]
             for start in range(0, samples.shape[1], 2048):
@@ -100,7 +100,7 @@ def with_sound() -> Clip:
                 frame.sample_rate, frame.pts = 48000, start // 2
                 out.mux(tone.encode(frame))
             out.mux(tone.encode(None))
-        with VideoSink(path, 25, audio_from=source) as sink:
+        with VideoWriter(path, 25, audio_from=source) as sink:
             for i in range(30):
                 sink.write(numbered(i))
 
@@ -110,8 +110,8 @@ def with_sound() -> Clip:
 KILLED = """
 import sys
 from servers import numbered
-from limn.video import VideoSink
-with VideoSink(sys.argv[1], 25) as sink:
+from limner.video.writer import VideoWriter
+with VideoWriter(sys.argv[1], 25) as sink:
     for i in range(10**6):
         sink.write(numbered(i))
         print(i, flush=True)
@@ -119,7 +119,7 @@ with VideoSink(sys.argv[1], 25) as sink:
 
 
 def killed(path: Path) -> int:
-    """Let a process write a video until it is killed; return how many pictures it said it had written."""
+    """Let a process write a video until it is killed; return how many images it said it had written."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([SOURCE, str(Path(__file__).parent)])}
     command = [sys.executable, "-c", KILLED, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -178,8 +178,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return {report["name"].removesuffix(".mp4"): report for report in reports}
 
 
-def last_picture(report: dict[str, Any]) -> np.ndarray:
-    data = np.frombuffer(base64.b64decode(report["picture"].partition(",")[2]), np.uint8)
+def last_image(report: dict[str, Any]) -> np.ndarray:
+    data = np.frombuffer(base64.b64decode(report["image"].partition(",")[2]), np.uint8)
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
@@ -195,9 +195,9 @@ def test_a_video_plays_to_its_end(played: dict[str, dict[str, Any]], name: str) 
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_its_last_picture_is_that_of_the_source(played: dict[str, dict[str, Any]], name: str) -> None:
+def test_its_last_image_is_that_of_the_source(played: dict[str, dict[str, Any]], name: str) -> None:
     clip = CLIPS[name]
-    shown = last_picture(played[name])
+    shown = last_image(played[name])
     assert number_in(shown) == clip.frames - 1
     wanted = numbered(clip.frames - 1, size=clip.size)
     for y, x in ((-20, 20), (-20, -20)):  # even areas: the colours are the same
@@ -210,6 +210,6 @@ def test_what_a_killed_process_left_plays_too(played: dict[str, dict[str, Any]])
     assert tuple(report["size"]) == SIZE
     assert report["duration"] >= 60 / 25 - 1
     assert report["time"] == pytest.approx(report["duration"], abs=0.05)
-    number = number_in(last_picture(report))
+    number = number_in(last_image(report))
     assert number is not None
     assert number + 1 == pytest.approx(report["duration"] * 25, abs=0.1)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limn import bundled, pipeline
-from limn.runtimes.onnx import OnnxRuntime
+from limner import bundled, loading, pipeline
+from limner.runtimes.onnx import OnnxRuntime
 
 ROOT = Path(__file__).resolve().parents[1]
 LITE = bundled.find("face-lite")
@@ -32,7 +32,7 @@ def pose_int8() -> Path:
 
 def opened(*, int8: bool) -> pipeline.Pipeline:
     """The bundled model with its float32 networks, or with the int8 ones where there are such."""
-    found = pipeline.load("face-lite", device="cpu")
+    found = loading.load("face-lite", device="cpu")
     detector, pose = LITE.networks(int8=int8)
     found.detector.runtime, found.pose.runtime = OnnxRuntime(detector, 1), OnnxRuntime(pose, 1)
     return found
@@ -117,7 +117,7 @@ def test_quantising_keeps_what_a_network_computes() -> None:
     constants = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     constants["shape"] = np.array([0, 0, -1])
     nodes = [
-        onnx.helper.make_node("Cast", ["pictures"], ["x"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Cast", ["images"], ["x"], to=onnx.TensorProto.FLOAT),
         onnx.helper.make_node("Conv", ["x", "w", "b"], ["y"]),
         onnx.helper.make_node("Reshape", ["y", "shape"], ["flat"]),
         onnx.helper.make_node("MatMul", ["flat", "m"], ["out"]),
@@ -126,7 +126,7 @@ def test_quantising_keeps_what_a_network_computes() -> None:
     graph = onnx.helper.make_graph(
         nodes,
         "small",
-        [make("pictures", onnx.TensorProto.UINT8, ["n", 3, 4, 33])],
+        [make("images", onnx.TensorProto.UINT8, ["n", 3, 4, 33])],
         [make("out", onnx.TensorProto.FLOAT, ["n", 8, 16])],
         [onnx.numpy_helper.from_array(a, n) for n, a in constants.items()],
     )
@@ -157,7 +157,7 @@ def test_the_bundled_file_is_what_the_script_writes(
     import quantise
 
     out = tmp_path / "pose.int8.onnx"
-    command = ["quantise.py", "--data", str(shared / "data"), "--out", str(out), "--pictures", "64"]
+    command = ["quantise.py", "--data", str(shared / "data"), "--out", str(out), "--images", "64"]
     monkeypatch.setattr("sys.argv", command)
     quantise.main()
     whole = [

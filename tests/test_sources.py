@@ -1,4 +1,4 @@
-"""What a user can name as an input, and what comes of it: pictures, errors of one sentence, or notices."""
+"""What a user can name as an input, and what comes of it: images, errors of one sentence, or notices."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 import servers
-from limn import pictures, sources
-from limn.errors import InputError
-from limn.pictures import decode_picture
-from limn.sources import Item, expand, open_moving, read
-from limn.types import Frame
-from limn.video import VideoSink
+from limner import images as images
+from limner import sources
+from limner.errors import InputError
+from limner.images import decode_image
+from limner.sources import Input, expand, open_video, read
+from limner.types import Frame
+from limner.video.writer import VideoWriter
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -31,7 +32,7 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
 def scene(height: int = 40, width: int = 60) -> np.ndarray:
-    """A picture without any symmetry, so that every wrong turn shows."""
+    """An image without any symmetry, so that every wrong turn shows."""
     coarse = np.random.default_rng(7).integers(0, 256, (5, 7, 3), np.uint8)
     return cv2.resize(coarse, (width, height))
 
@@ -108,10 +109,10 @@ def tiff(width: int, height: int, data: bytes) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + data
 
 
-def item(path: Path, data: bytes | None = None) -> Item:
+def item(path: Path, data: bytes | None = None) -> Input:
     if data is not None:
         path.write_bytes(data)
-    return Item(path.name, path)
+    return Input(path.name, path)
 
 
 def one_sentence(message: str) -> bool:
@@ -146,13 +147,13 @@ def only_error(inputs: object) -> str:
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_path_is_one_picture(photos: Path, kind: type) -> None:
+def test_a_path_is_one_image(photos: Path, kind: type) -> None:
     items, errors, notices = expand(kind(photos / "b.png"))
     assert ([i.path for i in items], errors, notices) == ([photos / "b.png"], [], [])
     assert (items[0].stem, items[0].suffix, items[0].source) == ("b", ".png", str(photos / "b.png"))
 
 
-def test_a_folder_is_its_pictures_in_the_order_a_person_counts(photos: Path) -> None:
+def test_a_folder_is_its_images_in_the_order_a_person_counts(photos: Path) -> None:
     assert names(str(photos)) == ["b.png", "IMG1.JPG", "img2.jpg", "img10.jpg"]
 
 
@@ -213,16 +214,16 @@ def test_a_pattern_without_a_match(photos: Path) -> None:
 
 def test_a_pattern_that_matches_only_other_files(photos: Path) -> None:
     (photos / "notes.txt").write_text("words")
-    assert "no picture or video, only notes.txt" in only_error(f"{photos}/*.txt")
+    assert "no image or video, only notes.txt" in only_error(f"{photos}/*.txt")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    assert only_error(tmp_path) == f"the folder '{tmp_path}' is empty; give a folder of pictures or videos"
+    assert only_error(tmp_path) == f"the folder '{tmp_path}' is empty; give a folder of images or videos"
 
 
-def test_a_folder_without_pictures_shows_what_it_holds(tmp_path: Path) -> None:
+def test_a_folder_without_images_shows_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("words")
-    assert "holds no picture or video, only notes.txt" in only_error(tmp_path)
+    assert "holds no image or video, only notes.txt" in only_error(tmp_path)
 
 
 def test_a_folder_of_folders_tells_how_to_search_deeper(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_other_files_in_a_folder_are_a_notice_and_no_failure(photos: Path) -> No
     items, errors, notices = expand(photos)
     assert len(items) == 4
     assert errors == []
-    assert notices == [f"skipped what is no picture or video in '{photos}': notes.txt"]
+    assert notices == [f"skipped what is no image or video in '{photos}': notes.txt"]
 
 
 def test_many_other_files_are_one_short_notice(photos: Path) -> None:
@@ -252,15 +253,15 @@ def test_many_other_files_are_one_short_notice(photos: Path) -> None:
 def test_videos_are_inputs_too(photos: Path) -> None:
     (photos / "clip.MP4").write_bytes(b"\0\0\0\x18ftypmp42")
     items, errors, notices = expand(photos)
-    assert [item.name for item in items if item.moving] == ["clip.MP4"]
+    assert [item.name for item in items if item.is_video] == ["clip.MP4"]
     assert len(items) == 5
     assert errors == notices == []
-    with pytest.raises(InputError, match="is no picture"):
-        read(next(item for item in items if item.moving))
+    with pytest.raises(InputError, match="is no image"):
+        read(next(item for item in items if item.is_video))
 
 
 @pytest.mark.parametrize(
-    ("named", "name", "moving"),
+    ("named", "name", "is_video"),
     [
         ("webcam", "webcam.mp4", True),
         ("webcam:1", "webcam_1.mp4", True),
@@ -271,22 +272,22 @@ def test_videos_are_inputs_too(photos: Path) -> None:
         ("http://127.0.0.1:8080/", "127_0_0_1", True),
     ],
 )
-def test_cameras_and_addresses_are_listed_without_opening_them(named: str, name: str, moving: bool) -> None:
+def test_cameras_and_addresses_are_listed_without_opening_them(named: str, name: str, is_video: bool) -> None:
     (found,), errors, notices = expand(named)
-    assert (found.name, found.moving, found.address) == (name, moving, named)
+    assert (found.name, found.is_video, found.address) == (name, is_video, named)
     assert errors == notices == []
 
 
 def test_a_file_whose_name_tells_nothing_is_told_by_its_content(tmp_path: Path) -> None:
     (tmp_path / "still").write_bytes(encoded(".png"))
-    with VideoSink(tmp_path / "clip.mp4") as video:
+    with VideoWriter(tmp_path / "clip.mp4") as video:
         for _ in range(3):
             video.write(scene())
     (tmp_path / "clip.mp4").rename(tmp_path / "film")
-    (still, film), _, _ = expand([tmp_path / "still", tmp_path / "film"])
-    assert not still.moving
-    assert film.moving
-    with open_moving(film) as source:
+    (still, video), _, _ = expand([tmp_path / "still", tmp_path / "film"])
+    assert not still.is_video
+    assert video.is_video
+    with open_video(video) as source:
         assert len(list(source)) == 3
 
 
@@ -298,7 +299,7 @@ def test_an_address_of_a_file_is_its_path(tmp_path: Path) -> None:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    """A web server that has one picture."""
+    """A web server that has one image."""
     (tmp_path / "a.png").write_bytes(encoded(".png"))
     handler = functools.partial(QuietHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -314,18 +315,18 @@ class QuietHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_picture_on_a_web_server(web: str) -> None:
+def test_an_image_on_a_web_server(web: str) -> None:
     (found,), _, _ = expand(f"{web}/a.png")
     np.testing.assert_array_equal(read(found).image, scene())
 
 
-def test_a_picture_that_a_web_server_does_not_have(web: str) -> None:
+def test_an_image_that_a_web_server_does_not_have(web: str) -> None:
     (found,), _, _ = expand(f"{web}/b.png")
     with pytest.raises(InputError, match="answers 404"):
         read(found)
 
 
-def test_a_picture_behind_a_login(tmp_path: Path) -> None:
+def test_an_image_behind_a_login(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(".png"))
     with servers.web_server(tmp_path) as server:
         server.login = "somebody:secret"
@@ -342,7 +343,7 @@ def test_an_address_that_is_none() -> None:
     assert "is no address" in only_error("http://[::1/x.mp4")
 
 
-def test_a_picture_from_a_server_that_is_not_there() -> None:
+def test_an_image_from_a_server_that_is_not_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -396,7 +397,7 @@ def test_a_link_to_nowhere_in_a_folder_is_missed_when_read(tmp_path: Path) -> No
         read(found)
 
 
-# -- pictures that can be read ---------------------------------------------------------------------
+# -- images that can be read ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".tif", ".webp", ".gif", ".jp2", ".avif", ".ppm"])
@@ -412,7 +413,7 @@ def test_pixels_are_those_of_imread(tmp_path: Path, ending: str, capfd: pytest.C
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pictures in ../shared")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the images in ../shared")
 def test_real_photos_have_the_pixels_of_imread() -> None:
     photos = [*SHARED.glob("parity/e2e/*/*.jpg"), *sorted(SHARED.glob("data/faces68/youtube_test/*.jpg"))[:3]]
     assert photos
@@ -421,7 +422,7 @@ def test_real_photos_have_the_pixels_of_imread() -> None:
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp"])
-def test_a_picture_of_one_pixel(tmp_path: Path, ending: str) -> None:
+def test_an_image_of_one_pixel(tmp_path: Path, ending: str) -> None:
     frame = read(item(tmp_path / f"a{ending}", encoded(ending, np.full((1, 1, 3), 200, np.uint8))))
     assert frame.image.tolist() == [[[200, 200, 200]]]
 
@@ -430,7 +431,7 @@ def test_a_picture_of_one_pixel(tmp_path: Path, ending: str) -> None:
 def test_the_name_does_not_matter(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(encoded(".jpg"))
     (found,), _, _ = expand(str(tmp_path / name))
-    np.testing.assert_array_equal(read(found).image, decode_picture(encoded(".jpg"), "same"))
+    np.testing.assert_array_equal(read(found).image, decode_image(encoded(".jpg"), "same"))
 
 
 def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
@@ -494,9 +495,9 @@ def test_a_jpeg_for_print(tmp_path: Path, ink: tuple[int, int, int, int], bgr: t
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_camera_gives_an_upright_picture(tmp_path: Path, orientation: int, order: str) -> None:
+def test_a_turned_camera_gives_an_upright_image(tmp_path: Path, orientation: int, order: str) -> None:
     jpeg = encoded(".jpg")
-    stored = decode_picture(jpeg, "stored")
+    stored = decode_image(jpeg, "stored")
     upright = {
         1: stored,
         2: stored[:, ::-1],
@@ -514,7 +515,7 @@ def test_a_turned_camera_gives_an_upright_picture(tmp_path: Path, orientation: i
 @pytest.mark.parametrize("orientation", [0, 9, 60000])
 def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path, orientation: int) -> None:
     frame = read(item(tmp_path / "odd.jpg", with_exif(encoded(".jpg"), orientation)))
-    np.testing.assert_array_equal(frame.image, decode_picture(encoded(".jpg"), "stored"))
+    np.testing.assert_array_equal(frame.image, decode_image(encoded(".jpg"), "stored"))
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
@@ -536,13 +537,13 @@ def test_harmless_flaws_are_read_in_silence(tmp_path: Path, capfd: pytest.Captur
     assert read(item(tmp_path / "a.png", png(1, 1, 8, 2, b"\0\1\2\3", profile))).image.tolist() == [[[3, 2, 1]]]
     jpeg = encoded(".jpg")
     flawed = jpeg[:-2] + b"\x55" * 40 + jpeg[-2:] + b"tail"
-    np.testing.assert_array_equal(read(item(tmp_path / "a.jpg", flawed)).image, decode_picture(jpeg, "clean"))
+    np.testing.assert_array_equal(read(item(tmp_path / "a.jpg", flawed)).image, decode_image(jpeg, "clean"))
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="stderr is left alone on Windows")
 def test_messages_of_other_threads_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
-    with pictures._stderr_kept() as printed:
+    with images._stderr_kept() as printed:
         other = threading.Thread(target=lambda: os.write(2, b"saved a.jpg\nlibpng warning: odd\n50 %\r"))
         other.start()
         other.join()
@@ -555,7 +556,7 @@ def test_several_threads_may_read_at_once(tmp_path: Path) -> None:
     bad = item(tmp_path / "bad.jpg", encoded(".jpg")[:-400] + b"\xff\xd9")
     outcomes: list[bool] = []
 
-    def work(which: Item, readable: bool) -> None:
+    def work(which: Input, readable: bool) -> None:
         for _ in range(20):
             try:
                 outcomes.append((read(which).image is not None) == readable)
@@ -571,10 +572,10 @@ def test_several_threads_may_read_at_once(tmp_path: Path) -> None:
     assert all(outcomes)
 
 
-# -- pictures that cannot be read ------------------------------------------------------------------
+# -- images that cannot be read ------------------------------------------------------------------
 
 
-def refused(which: Item, capfd: pytest.CaptureFixture[str] | None = None) -> str:
+def refused(which: Input, capfd: pytest.CaptureFixture[str] | None = None) -> str:
     with pytest.raises(InputError) as caught:
         read(which)
     message = str(caught.value)
@@ -587,14 +588,14 @@ def refused(which: Item, capfd: pytest.CaptureFixture[str] | None = None) -> str
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".webp", ".tif"])
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.5, 0.9, 0.99])
-def test_a_picture_cut_short(tmp_path: Path, ending: str, kept: float, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_image_cut_short(tmp_path: Path, ending: str, kept: float, capfd: pytest.CaptureFixture[str]) -> None:
     data = encoded(ending)
     message = refused(item(tmp_path / f"a{ending}", data[: int(len(data) * kept)]), capfd)
-    assert "cut short" in message or "no picture of a known kind" in message
+    assert "cut short" in message or "no image of a known kind" in message
 
 
 def test_a_jpeg_cut_short_behind_its_thumbnail(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The thumbnail has an end marker of its own, which is not the end of the picture."""
+    """The thumbnail has an end marker of its own, which is not the end of the image."""
     whole = with_exif(encoded(".jpg"), 1, extra=encoded(".jpg", scene(8, 8)))
     assert read(item(tmp_path / "whole.jpg", whole)).image.shape == (40, 60, 3)
     assert "cut short" in refused(item(tmp_path / "cut.jpg", whole[:-300]), capfd)
@@ -608,11 +609,11 @@ def test_a_jpeg_without_its_end_or_its_middle(tmp_path: Path, capfd: pytest.Capt
 
 
 def test_the_end_of_a_jpeg_is_looked_for_whatever_opencv_does() -> None:
-    """Some releases of OpenCV fill the missing part with what an earlier picture left in memory."""
+    """Some releases of OpenCV fill the missing part with what an earlier image left in memory."""
     jpeg = encoded(".jpg")
-    assert pictures._jpeg_header(jpeg) == ((60, 40), True)
-    assert pictures._jpeg_header(jpeg[:-2]) == ((60, 40), False)
-    assert pictures._jpeg_header(jpeg[:100]) == (None, False)
+    assert images._jpeg_header(jpeg) == ((60, 40), True)
+    assert images._jpeg_header(jpeg[:-2]) == ((60, 40), False)
+    assert images._jpeg_header(jpeg[:100]) == (None, False)
 
 
 def test_a_progressive_jpeg_is_read_and_its_cut_is_seen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -638,14 +639,14 @@ def test_other_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_text_called_jpg(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "no picture of a known kind" in refused(item(tmp_path / "a.jpg", b"dear diary\n" * 50), capfd)
+    assert "no image of a known kind" in refused(item(tmp_path / "a.jpg", b"dear diary\n" * 50), capfd)
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
     assert "is empty (0 bytes)" in refused(item(tmp_path / "a.jpg", b""))
 
 
-def test_a_phone_picture_in_heic(tmp_path: Path) -> None:
+def test_a_phone_image_in_heic(tmp_path: Path) -> None:
     path = tmp_path / "IMG_0001.HEIC"
     path.write_bytes(b"\0\0\0\x24ftypheic" + bytes(100))
     (found,), errors, notices = expand(tmp_path)
@@ -670,7 +671,7 @@ def jpeg_of_size(width: int, height: int) -> bytes:
         ("a.tif", tiff(40000, 30000, bytes(100))),
     ],
 )
-def test_a_file_that_promises_an_absurd_picture(
+def test_a_file_that_promises_an_absurd_image(
     tmp_path: Path, name: str, data: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "too large" in refused(item(tmp_path / name, data), capfd)
@@ -684,13 +685,13 @@ def test_a_missing_file_or_a_folder_as_an_item(tmp_path: Path) -> None:
 
 
 def test_an_item_of_nothing() -> None:
-    with pytest.raises(InputError, match="is no picture"):
-        read(Item("a.jpg"))
+    with pytest.raises(InputError, match="is no image"):
+        read(Input("a.jpg"))
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
 def test_a_device_without_end_is_not_read() -> None:
-    assert "is a device" in refused(Item("zero", Path("/dev/zero")))
+    assert "is a device" in refused(Input("zero", Path("/dev/zero")))
 
 
 @pytest.mark.skipif(not hasattr(os, "truncate"), reason="needs sparse files")
@@ -698,7 +699,7 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.touch()
     os.truncate(path, sources.MAX_BYTES + 1)
-    assert "too large for a picture" in refused(item(path))
+    assert "too large for an image" in refused(item(path))
 
 
 def test_a_file_or_folder_that_may_not_be_read(tmp_path: Path) -> None:
@@ -743,7 +744,7 @@ def test_an_array_is_taken_as_it_is() -> None:
     assert (found.name, frame.source) == ("000000.jpg", "array")
 
 
-def test_a_grey_array_and_a_view_become_plain_pictures() -> None:
+def test_a_grey_array_and_a_view_become_plain_images() -> None:
     grey = scene()[..., 1]
     np.testing.assert_array_equal(read(expand(grey)[0][0]).image, np.repeat(grey[..., None], 3, axis=2))
     mirrored = read(expand(scene()[:, ::-1])[0][0]).image
@@ -765,6 +766,6 @@ def test_a_grey_array_and_a_view_become_plain_pictures() -> None:
     ],
 )
 def test_another_array_is_named_with_shape_and_dtype(array: np.ndarray) -> None:
-    message = refused(Item("000003.jpg", array=array))
+    message = refused(Input("000003.jpg", array=array))
     assert str(list(array.shape)) in message
     assert str(array.dtype) in message

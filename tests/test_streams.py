@@ -23,9 +23,13 @@ import cv2
 import numpy as np
 import pytest
 
-from limn.errors import InputError
-from limn.types import Frame
-from limn.video import CameraSource, Newest, VideoSink, VideoSource, is_video
+from limner.errors import InputError
+from limner.types import Frame
+from limner.video.camera import CameraSource
+from limner.video.inputs import is_video
+from limner.video.latest import LatestFrames
+from limner.video.reader import VideoSource
+from limner.video.writer import VideoWriter
 from servers import (
     MjpegServer,
     RtspServer,
@@ -49,7 +53,7 @@ RATE = 25
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Forty seconds of numbered pictures, and twenty in another size."""
+    """Forty seconds of numbered images, and twenty in another size."""
     folder = tmp_path_factory.mktemp("clips")
     other = numbered_clip(folder / "other.mp4", 20 * RATE, RATE, (256, 144), first=2000)
     return numbered_clip(folder / "clip.mp4", 40 * RATE, RATE, SIZE), other
@@ -79,7 +83,7 @@ def stream(request: pytest.FixtureRequest, clips: tuple[Path, Path]) -> Iterator
 
 
 def numbers(frames: list[Frame]) -> list[int]:
-    """The numbers on the pictures; a picture without one fails the test."""
+    """The numbers on the images; an image without one fails the test."""
     found = [number_in(frame.image) for frame in frames]
     assert None not in found
     return [number for number in found if number is not None]
@@ -88,7 +92,7 @@ def numbers(frames: list[Frame]) -> list[int]:
 # -- a stream as it should be ----------------------------------------------------------------------
 
 
-def test_a_stream_gives_its_pictures_in_order(stream: StreamServer) -> None:
+def test_a_stream_gives_its_images_in_order(stream: StreamServer) -> None:
     with VideoSource(stream.address) as video:
         assert video.live
         assert (video.size, video.fps, video.has_audio) == (SIZE, RATE, False)
@@ -124,7 +128,7 @@ def test_a_camera_that_wants_a_password(
             with pytest.raises(InputError, match=r"refuses access; put a user and password in the address") as caught:
                 VideoSource(wrong)
             assert "s3cret" not in str(caught.value)
-        with Newest(VideoSource(server.address, timeout=2), say=said.append, pauses=(0.05, 0.1)) as newest:
+        with LatestFrames(VideoSource(server.address, timeout=2), info=said.append, pauses=(0.05, 0.1)) as newest:
             frame = newest.get(10)
             server.kill()
             wait_for(lambda: bool(said))
@@ -141,12 +145,12 @@ def test_a_camera_that_wants_a_password(
 
 
 def test_a_slow_model_keeps_up_with_a_fast_one(stream: StreamServer) -> None:
-    """Two look at the same stream, one of them takes a third of a second for each picture."""
+    """Two look at the same stream, one of them takes a third of a second for each image."""
     newest_number = -1
     behind, gaps = [], []
     with (
-        Newest(VideoSource(stream.address)) as fast,
-        Newest(VideoSource(stream.address)) as slow,
+        LatestFrames(VideoSource(stream.address)) as fast,
+        LatestFrames(VideoSource(stream.address)) as slow,
     ):
 
         def watch() -> None:
@@ -171,7 +175,7 @@ def test_a_slow_model_keeps_up_with_a_fast_one(stream: StreamServer) -> None:
         dropped = slow.dropped
         fast.close()
         watching.join(10)
-    # Whoever reads one after the other is 7 pictures later each time: 56 at the end.
+    # Whoever reads one after the other is 7 images later each time: 56 at the end.
     assert max(behind) < RATE / 2
     assert np.median(gaps[1:]) > 2
     assert dropped > 10
@@ -180,7 +184,7 @@ def test_a_slow_model_keeps_up_with_a_fast_one(stream: StreamServer) -> None:
 def test_a_stream_whose_server_dies_is_found_again(stream: StreamServer) -> None:
     said: list[str] = []
     address = stream.address
-    with Newest(VideoSource(address, timeout=3), say=said.append, pauses=(0.05, 0.2)) as newest:
+    with LatestFrames(VideoSource(address, timeout=3), info=said.append, pauses=(0.05, 0.2)) as newest:
         before = newest.get(10)
         stream.kill()
         wait_for(lambda: bool(said), "the loss")
@@ -205,7 +209,7 @@ def test_a_stream_whose_server_dies_is_found_again(stream: StreamServer) -> None
 def test_a_frozen_stream_is_left_and_found_again(stream: StreamServer) -> None:
     said: list[str] = []
     source = VideoSource(stream.address, timeout=2)
-    with Newest(source, say=said.append, stall=0.7, pauses=(0.05, 0.2)) as newest:
+    with LatestFrames(source, info=said.append, stall=0.7, pauses=(0.05, 0.2)) as newest:
         assert newest.get(10) is not None
         stream.freeze()
         wait_for(lambda: bool(said), "the loss")
@@ -216,7 +220,7 @@ def test_a_frozen_stream_is_left_and_found_again(stream: StreamServer) -> None:
         frame = newest.get(10)
     assert frame is not None
     assert number_in(frame.image) is not None
-    assert re.search(r"(has given no picture for 0\.7 s|nothing came for 2 s)", said[0])
+    assert re.search(r"(has given no image for 0\.7 s|nothing came for 2 s)", said[0])
     assert any("is back after" in sentence for sentence in said)
 
 
@@ -243,7 +247,7 @@ def test_a_camera_that_changes_its_size_goes_on(rtsp: Path, tmp_path: Path) -> N
 
 
 def test_a_server_that_comes_back_with_another_size(stream: StreamServer, clips: tuple[Path, Path]) -> None:
-    with Newest(VideoSource(stream.address, timeout=3), pauses=(0.05, 0.2)) as newest:
+    with LatestFrames(VideoSource(stream.address, timeout=3), pauses=(0.05, 0.2)) as newest:
         first = newest.get(10)
         stream.kill()
         if isinstance(stream, RtspServer):
@@ -411,7 +415,7 @@ def test_jpegs_one_after_the_other_are_a_video(tmp_path: Path) -> None:
 def test_a_camera_is_what_opencv_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     plugged = camera([numbered(0, size=(640, 480))], 60)
     monkeypatch.setattr(cv2, "VideoCapture", plugged)
-    with Newest(CameraSource("webcam", size=(320, 240))) as newest:
+    with LatestFrames(CameraSource("webcam", size=(320, 240))) as newest:
         frames = []
         for _ in range(5):
             frames.append(newest.get(10))
@@ -429,7 +433,7 @@ def test_a_camera_whose_cable_is_pulled_comes_back(monkeypatch: pytest.MonkeyPat
     plugged = camera([numbered(0)], 200, count=20)
     monkeypatch.setattr(cv2, "VideoCapture", plugged)
     said: list[str] = []
-    with Newest(CameraSource(0), say=said.append, pauses=(0.01, 0.05)) as newest:
+    with LatestFrames(CameraSource(0), info=said.append, pauses=(0.01, 0.05)) as newest:
         wait_for(lambda: newest.reconnects >= 2)
     assert "check its cable; trying to reach it again" in said[0]
     assert plugged.opened >= 3
@@ -463,11 +467,11 @@ def test_ten_bits_of_hevc(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
-def test_interlaced_pictures_keep_both_fields(tmp_path: Path, codec: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_interlaced_images_keep_both_fields(tmp_path: Path, codec: str, capfd: pytest.CaptureFixture[str]) -> None:
     options = {"x264-params": "tff=1", "crf": "10"} if codec == "libx264" else {"qmin": "2", "qmax": "3"}
     clip = encoded(tmp_path / "clip.mkv", codec, "yuv420p", options, flags=1 << 18 | 1 << 29)
     said: list[str] = []
-    with VideoSource(clip, say=said.append) as video:
+    with VideoSource(clip, info=said.append) as video:
         frames = list(video)
     assert numbers(frames) == list(range(12))
     assert np.abs(frames[5].image.astype(int) - numbered(5, size=SIZE)).mean() < 5
@@ -485,23 +489,23 @@ def test_what_a_turned_phone_filmed_is_written_upright(
     a, b, c, d = (65536 * value for value in turn)
     data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     clip.write_bytes(data)
-    with VideoSource(clip) as video, VideoSink(tmp_path / "out.mp4", video.fps, audio_from=clip) as sink:
+    with VideoSource(clip) as video, VideoWriter(tmp_path / "out.mp4", video.fps, audio_from=clip) as sink:
         for frame in video:
             sink.write(frame.image, frame.timestamp)
     with av.open(str(tmp_path / "out.mp4")) as container:
-        pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+        images = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
         stored = container.streams.video[0]
         assert (stored.width, stored.height) == (SIZE if quarters == 2 else SIZE[::-1])
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert all(frame.rotation == 0 for frame in container.decode(video=0))  # nothing turns it again
-    back = [np.ascontiguousarray(np.rot90(picture, -quarters)) for picture in pictures]
-    assert [number_in(picture) for picture in back] == list(range(10))
+    back = [np.ascontiguousarray(np.rot90(image, -quarters)) for image in images]
+    assert [number_in(image) for image in back] == list(range(10))
 
 
 # -- the commands ----------------------------------------------------------------------------------
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = [sys.executable, "-m", "limn.cli", "run"]
+RUN = [sys.executable, "-m", "limner", "run"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
 
 
@@ -510,11 +514,11 @@ def small_portrait(portrait: np.ndarray) -> np.ndarray:
     return cv2.resize(portrait, (320, 320), interpolation=cv2.INTER_AREA)
 
 
-def command(words: list[str], folder: Path, stop_when: Callable[[], bool] | None = None) -> tuple[str, str]:
+def command(arguments: list[str], folder: Path, stop_when: Callable[[], bool] | None = None) -> tuple[str, str]:
     """Run a command in a folder, end it with Ctrl-C once something holds, and return what it printed."""
     environment = {**os.environ, **ENVIRONMENT}
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
     ) as process:
         try:
             if stop_when is not None:
@@ -545,7 +549,7 @@ def with_faces(lines: list[dict[str, Any]]) -> int:
 
 
 def check_video(path: Path, frames: int) -> list[int]:
-    """Check that a file is a whole video that plays everywhere; return the numbers on its pictures."""
+    """Check that a file is a whole video that plays everywhere; return the numbers on its images."""
     assert b"moof" not in path.read_bytes()
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context
@@ -556,8 +560,8 @@ def check_video(path: Path, frames: int) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "list.m3u8"])
-def test_limn_run_of_a_film_on_the_web(tmp_path: Path, small_portrait: np.ndarray, name: str) -> None:
-    clip = numbered_clip(tmp_path / "clip.mp4", 30, picture=small_portrait)
+def test_limner_run_of_a_film_on_the_web(tmp_path: Path, small_portrait: np.ndarray, name: str) -> None:
+    clip = numbered_clip(tmp_path / "clip.mp4", 30, background=small_portrait)
     with (
         av.open(str(clip)) as container,
         av.open(
@@ -570,8 +574,8 @@ def test_limn_run_of_a_film_on_the_web(tmp_path: Path, small_portrait: np.ndarra
                 packet.stream = stream
                 out.mux(packet)
     with web_server(tmp_path) as server:
-        words = ["--headless", "--out", "drawn", "--json", "points", "--jsonl", "points.jsonl"]
-        out_text, err = command([*RUN, f"{server.address}/{name}", *words], tmp_path)
+        arguments = ["--headless", "--out", "drawn", "--json", "points", "--jsonl", "points.jsonl"]
+        out_text, err = command([*RUN, f"{server.address}/{name}", *arguments], tmp_path)
     stem = Path(name).stem
     assert check_video(tmp_path / "drawn" / f"{stem}.mp4", 30) == list(range(30))
     with av.open(str(tmp_path / "drawn" / f"{stem}.mp4")) as container:
@@ -583,12 +587,12 @@ def test_limn_run_of_a_film_on_the_web(tmp_path: Path, small_portrait: np.ndarra
     assert err == ""
 
 
-def test_limn_run_of_a_live_stream(stream: StreamServer, tmp_path: Path) -> None:
-    """The pictures have no faces, so nothing hides their numbers."""
-    words = [stream.address, "--headless", "--out", "drawn", "--jsonl", "points.jsonl", "--max-frames", "15"]
-    out, err = command([*RUN, *words], tmp_path)
-    (film,) = (tmp_path / "drawn").iterdir()
-    seen = check_video(film, 15)
+def test_limner_run_of_a_live_stream(stream: StreamServer, tmp_path: Path) -> None:
+    """The images have no faces, so nothing hides their numbers."""
+    arguments = [stream.address, "--headless", "--out", "drawn", "--jsonl", "points.jsonl", "--max-frames", "15"]
+    out, err = command([*RUN, *arguments], tmp_path)
+    (video,) = (tmp_path / "drawn").iterdir()
+    seen = check_video(video, 15)
     assert all(np.diff(seen) >= 0)
     assert len(set(seen)) > 5
     lines = lines_of(tmp_path / "points.jsonl")
@@ -603,12 +607,12 @@ def test_limn_run_of_a_live_stream(stream: StreamServer, tmp_path: Path) -> None
 def test_ctrl_c_ends_a_live_stream_and_no_password_is_printed(
     rtsp: Path, tmp_path: Path, small_portrait: np.ndarray
 ) -> None:
-    clip = numbered_clip(tmp_path / "clip.mp4", 1000, picture=small_portrait)
+    clip = numbered_clip(tmp_path / "clip.mp4", 1000, background=small_portrait)
     server = RtspServer(rtsp, clip, login="someone:s3cret")
     lines = tmp_path / "points.jsonl"
     with running(server):
-        words = [server.address, "--headless", "--out", "drawn", "--json", "points", "--jsonl", "points.jsonl"]
-        out, err = command([*RUN, *words], tmp_path, stop_when=lambda: count_lines(lines) > 20)
+        arguments = [server.address, "--headless", "--out", "drawn", "--json", "points", "--jsonl", "points.jsonl"]
+        out, err = command([*RUN, *arguments], tmp_path, stop_when=lambda: count_lines(lines) > 20)
     found = lines_of(lines)
     check_video(tmp_path / "drawn" / "live.mp4", len(found))
     assert len(json.loads((tmp_path / "points" / "live.json").read_text())) == len(found)
@@ -626,22 +630,22 @@ def test_a_live_stream_that_dies_is_waited_for_and_then_given_up(stream: StreamS
 
     killer = threading.Thread(target=dies)
     killer.start()
-    words = [stream.address, "--headless", "--out", "drawn", "--jsonl", "points.jsonl", "--patience", "1"]
+    arguments = [stream.address, "--headless", "--out", "drawn", "--jsonl", "points.jsonl", "--reconnect-timeout", "1"]
     environment = {**os.environ, **ENVIRONMENT}
-    done = subprocess.run([*RUN, *words], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
+    done = subprocess.run([*RUN, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
     killer.join()
     assert done.returncode == 1
     assert "trying to reach it again" in done.stdout
     (sentence,) = done.stderr.splitlines()
-    assert re.fullmatch(r"limn: (http|rtsp)://127\S+ cannot be read: .*; check .*", sentence)
-    (film,) = (tmp_path / "drawn").iterdir()
-    check_video(film, len(lines_of(lines)))
+    assert re.fullmatch(r"limner: (http|rtsp)://127\S+ cannot be read: .*; check .*", sentence)
+    (video,) = (tmp_path / "drawn").iterdir()
+    check_video(video, len(lines_of(lines)))
 
 
-def test_limn_run_of_a_webcam(tmp_path: Path, small_portrait: np.ndarray) -> None:
+def test_limner_run_of_a_webcam(tmp_path: Path, small_portrait: np.ndarray) -> None:
     cv2.imwrite(str(tmp_path / "face.png"), small_portrait)
-    words = ["webcam", "--headless", "--out", "drawn", "--jsonl", "points.jsonl", "--max-frames", "20"]
-    out, err = command(with_camera([*RUN, *words], tmp_path / "face.png"), tmp_path)
+    arguments = ["webcam", "--headless", "--out", "drawn", "--jsonl", "points.jsonl", "--max-frames", "20"]
+    out, err = command(with_camera([*RUN, *arguments], tmp_path / "face.png"), tmp_path)
     seen = check_video(tmp_path / "drawn" / "webcam.mp4", 20)
     assert all(np.diff(seen) > 0)
     assert with_faces(lines_of(tmp_path / "points.jsonl")) == 20
@@ -653,16 +657,16 @@ def test_limn_run_of_a_webcam(tmp_path: Path, small_portrait: np.ndarray) -> Non
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The four words of a top-down demo: small networks with drawn weights, which find anything or nothing."""
     torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
-    from limn import build, config
+    from limner import build, config
 
     torch.manual_seed(7)
     folder = tmp_path_factory.mktemp("small")
-    words = []
-    for name in ("limn/rtmdet_face-lite_288.py", "limn/rtmpose_face-lite_300w-160x160.py"):
+    arguments = []
+    for name in ("limner/rtmdet_face-lite_288.py", "limner/rtmpose_face-lite_300w-160x160.py"):
         path = folder / f"{Path(name).stem}.pth"
         torch.save({"state_dict": build.network(config.load(name)["model"]).state_dict()}, path)
-        words += [name, str(path)]
-    return words
+        arguments += [name, str(path)]
+    return arguments
 
 
 @pytest.mark.parametrize("source", ["webcam", "rtsp"])
@@ -675,21 +679,21 @@ def test_mmpose_s_command_of_a_live_source(
         if source == "rtsp":
             server = RtspServer(request.getfixturevalue("rtsp"), clips[0])
             stack.enter_context(running(server))
-            words = [*demo, "--input", server.address, *output]
+            arguments = [*demo, "--input", server.address, *output]
         else:
-            words = with_camera([*demo, "--input", "webcam", *output], clips[0], 25)
+            arguments = with_camera([*demo, "--input", "webcam", *output], clips[0], 25)
         sheet = tmp_path / "vis_results" / f"results_{'live' if source == 'rtsp' else 'webcam'}.json"
-        command(words, tmp_path, stop_when=lambda: sheet.exists() and '"frame_id": 8' in sheet.read_text())
+        command(arguments, tmp_path, stop_when=lambda: sheet.exists() and '"frame_id": 8' in sheet.read_text())
     entries = json.loads(sheet.read_text())["instance_info"]
     assert [entry["frame_id"] for entry in entries] == list(range(1, len(entries) + 1))
-    (film,) = (tmp_path / "vis_results").glob("*.mp4")
-    assert all(np.diff(check_video(film, len(entries))) > 0)
+    (video,) = (tmp_path / "vis_results").glob("*.mp4")
+    assert all(np.diff(check_video(video, len(entries))) > 0)
 
 
 def test_mmpose_s_command_of_a_film_on_the_web(tmp_path: Path, small_models: list[str]) -> None:
     numbered_clip(tmp_path / "clip.mp4", 30)
     demo = [sys.executable, str(ROOT / "demo" / "topdown_demo_with_mmdet.py"), *small_models, "--bbox-thr", "0.99"]
     with web_server(tmp_path) as server:
-        words = ["--input", f"{server.address}/clip.mp4", "--output-root", "vis_results", "--device", "cpu"]
-        command([*demo, *words], tmp_path)
+        arguments = ["--input", f"{server.address}/clip.mp4", "--output-root", "vis_results", "--device", "cpu"]
+        command([*demo, *arguments], tmp_path)
     assert check_video(tmp_path / "vis_results" / "clip.mp4", 30) == list(range(30))

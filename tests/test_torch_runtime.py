@@ -20,17 +20,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limn import build, config
-from limn.errors import ConfigError
-from limn.runtimes.graphs import KEPT, LATER, Crossing, Graphs, bucket, largest
+from limner import build, config
+from limner.errors import ConfigError
+from limner.runtimes.graphs import KEPT, LATER, Crossing, Graphs, bucket, largest
 
 torch = pytest.importorskip("torch")
 
-from limn.runtimes import graphs  # noqa: E402
-from limn.runtimes.torch import TorchRuntime, flat, half_precision, lighten  # noqa: E402
+from limner.runtimes import graphs  # noqa: E402
+from limner.runtimes.torch import TorchRuntime, flat, half_precision, lighten  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-POSE = "limn/rtmpose_face-lite_300w-160x160.py"
+POSE = "limner/rtmpose_face-lite_300w-160x160.py"
 # numbers that float32 adds without rounding, so that any order of the sums gives the same bytes
 EXACT = {"mean": (128.0, 64.0, 32.0), "std": (64.0, 32.0, 64.0), "bgr_to_rgb": True}
 COLOURS = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375), "bgr_to_rgb": True}
@@ -55,7 +55,7 @@ class Exact(torch.nn.Module):
         return maps, maps.sum((2, 3))
 
 
-def pictures(count: int, height: int = 24, width: int = 16, seed: int = 0) -> np.ndarray:
+def images(count: int, height: int = 24, width: int = 16, seed: int = 0) -> np.ndarray:
     return np.random.default_rng((count, height, width, seed)).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
@@ -83,7 +83,7 @@ def test_batches_of_any_size_give_the_same_bytes() -> None:
     runtime, reference = twin(), plain()
     for turn in range(3):
         for size in (*SIZES, 200):
-            batch = pictures(size, seed=turn)
+            batch = images(size, seed=turn)
             assert_same(runtime(batch), reference(batch))
     assert sorted(shape[0] for shape in recorded(runtime)) == [1, 4, 8, 32, 64], "200 are 3 times 64, and 8"
     runtime.close()
@@ -96,19 +96,19 @@ def test_an_ordinary_network_differs_by_rounding_alone() -> None:
     network = build.network(cfg["model"])
     runtime, reference = twin(network, COLOURS), plain(network, COLOURS)
     for size in (1, 3, 8):
-        batch = pictures(size, 160, 160)
+        batch = images(size, 160, 160)
         runtime(batch)
         for ours, theirs in zip(runtime(batch), reference(batch), strict=True):
             assert np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_no_pictures_give_no_rows() -> None:
+def test_no_images_give_no_rows() -> None:
     for _ in range(3):
-        assert_same(twin()(pictures(0)), plain()(pictures(0)))
+        assert_same(twin()(images(0)), plain()(images(0)))
 
 
-def test_mirrored_pictures_come_as_they_are() -> None:
-    runtime, reference, batch = twin(), plain(), pictures(5)
+def test_mirrored_images_come_as_they_are() -> None:
+    runtime, reference, batch = twin(), plain(), images(5)
     for _ in range(2):
         assert_same(runtime(batch[:, :, ::-1]), reference(batch[:, :, ::-1].copy()))
     assert recorded(runtime)
@@ -116,7 +116,7 @@ def test_mirrored_pictures_come_as_they_are() -> None:
 
 def test_earlier_results_stay_as_they_were() -> None:
     runtime, reference = twin(), plain()
-    batches = [pictures(4, seed=seed) for seed in range(5)]
+    batches = [images(4, seed=seed) for seed in range(5)]
     for found, batch in zip([runtime(batch) for batch in batches], batches, strict=True):
         assert_same(found, reference(batch))
 
@@ -125,7 +125,7 @@ def test_two_threads_at_once() -> None:
     runtime, reference, start = twin(), plain(), threading.Barrier(2, timeout=30)
 
     def work(seed: int) -> None:
-        batches = [pictures(size, seed=seed) for size in (3, 17, 4, 1, 8, 17, 90) * 3]
+        batches = [images(size, seed=seed) for size in (3, 17, 4, 1, 8, 17, 90) * 3]
         start.wait()
         found = [runtime(batch) for batch in batches]
         for ours, batch in zip(found, batches, strict=True):
@@ -142,7 +142,7 @@ def test_two_networks_record_at_once_without_waiting_for_each_other_forever() ->
 
     def work(runtime: TorchRuntime) -> None:
         for size in SIZES * 3:
-            assert_same(runtime(pictures(size)), reference(pictures(size)))
+            assert_same(runtime(images(size)), reference(images(size)))
 
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(work, runtime) for runtime in runtimes]:
@@ -152,19 +152,19 @@ def test_two_networks_record_at_once_without_waiting_for_each_other_forever() ->
 def test_sizes_of_graphs() -> None:
     assert [bucket(n) for n in (1, 2, 3, 8, 9, 17, 64)] == [1, 2, 4, 8, 16, 32, 64]
     assert largest((500, 256, 192, 3)) == 64
-    assert largest((1, 640, 640, 3)) == 8, "large pictures come in smaller batches"
+    assert largest((1, 640, 640, 3)) == 8, "large images come in smaller batches"
     assert largest((1, 4000, 6000, 3)) == 1
 
 
 # -- shapes that change
 
 
-def test_pictures_of_many_shapes_keep_few_graphs() -> None:
+def test_images_of_many_shapes_keep_few_graphs() -> None:
     runtime, reference = twin(), plain()
     shapes = [(24, 16 + 2 * i) for i in range(KEPT + 4)]
     for turn in range(3):
         for shape in shapes:
-            batch = pictures(2, *shape, seed=turn)
+            batch = images(2, *shape, seed=turn)
             assert_same(runtime(batch), reference(batch))
     assert len(recorded(runtime)) == KEPT
 
@@ -172,7 +172,7 @@ def test_pictures_of_many_shapes_keep_few_graphs() -> None:
 def test_shapes_that_come_once_are_not_recorded() -> None:
     runtime = twin()
     for i in range(40):
-        runtime(pictures(1, 24, 16 + 2 * i))
+        runtime(images(1, 24, 16 + 2 * i))
     assert recorded(runtime) == []
 
 
@@ -180,11 +180,11 @@ def test_a_new_shape_that_stays_takes_the_place_of_the_one_that_was_not_used_lon
     runtime, reference = twin(), plain()
     for i in range(KEPT):
         for _ in range(2):
-            runtime(pictures(1, 24, 16 + 2 * i))
-    runtime(pictures(1, 24, 16))  # so the second is the oldest
+            runtime(images(1, 24, 16 + 2 * i))
+    runtime(images(1, 24, 16))  # so the second is the oldest
     for turn in range(LATER + 1):
         assert (1, 48, 48, 3) not in recorded(runtime)
-        batch = pictures(1, 48, 48, seed=turn)
+        batch = images(1, 48, 48, seed=turn)
         assert_same(runtime(batch), reference(batch))
     assert (1, 48, 48, 3) in recorded(runtime)
     assert (1, 24, 16, 3) in recorded(runtime)
@@ -205,22 +205,22 @@ def test_where_recording_fails_it_runs_without_and_says_so_once(
     runtime, reference = twin(), plain()
     for _ in range(3):
         for size in SIZES:
-            assert_same(runtime(pictures(size)), reference(pictures(size)))
+            assert_same(runtime(images(size)), reference(images(size)))
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "operation not permitted" in caplog.text
     assert "long story" not in caplog.text
 
 
-def test_pictures_that_the_network_cannot_take_spoil_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_images_that_the_network_cannot_take_spoil_nothing(caplog: pytest.LogCaptureFixture) -> None:
     class Fixed(Exact):
         def forward(self, x: Any) -> Any:
             return super().forward(x)[0].reshape(len(x), 4, 12, 8)
 
     runtime, reference = twin(Fixed()), plain(Fixed())
     for _ in range(3):
-        with pytest.raises(ConfigError, match="pictures of 32x24, which it cannot take"):
-            runtime(pictures(2, 24, 32))
-        assert_same(runtime(pictures(2)), reference(pictures(2)))
+        with pytest.raises(ConfigError, match="images of 32x24, which it cannot take"):
+            runtime(images(2, 24, 32))
+        assert_same(runtime(images(2)), reference(images(2)))
     assert recorded(runtime) == [(2, 24, 16, 3)]
     assert not caplog.records
 
@@ -228,7 +228,7 @@ def test_pictures_that_the_network_cannot_take_spoil_nothing(caplog: pytest.LogC
 def test_ctrl_c_in_the_midst_leaves_a_runtime_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime, reference = twin(), plain()
     for _ in range(2):
-        runtime(pictures(200))
+        runtime(images(200))
     collect, calls = graphs.Recording.collect, []
 
     def interrupted(self: graphs.Recording, slot: int, rows: int) -> list[np.ndarray]:
@@ -239,9 +239,9 @@ def test_ctrl_c_in_the_midst_leaves_a_runtime_that_works(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(graphs.Recording, "collect", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        runtime(pictures(200, seed=1))
+        runtime(images(200, seed=1))
     for seed in (2, 3):
-        assert_same(runtime(pictures(200, seed=seed)), reference(pictures(200, seed=seed)))
+        assert_same(runtime(images(200, seed=seed)), reference(images(200, seed=seed)))
 
 
 def test_while_one_records_nobody_else_runs() -> None:
@@ -265,12 +265,12 @@ def test_while_one_records_nobody_else_runs() -> None:
 
     first, second = Graphs(record, run, crossing=crossing), Graphs(lambda shape: Still(), run, crossing=crossing)
     for _ in range(2):
-        second(pictures(1))
-    first(pictures(1))
+        second(images(1))
+    first(images(1))
     seen.clear()
-    second_call = threading.Thread(target=lambda: inside.wait(10) and second(pictures(1)))
+    second_call = threading.Thread(target=lambda: inside.wait(10) and second(images(1)))
     second_call.start()
-    first(pictures(1))
+    first(images(1))
     second_call.join(10)
     assert seen[0] == "recorded"
     assert sorted(seen) == ["recorded", "replay", "replay"]
@@ -299,7 +299,7 @@ class Dots(torch.nn.Module):
 
 
 def dotted(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures ``[N, 64, 48, 3]`` of one soft dot in each colour, and the dots' places ``[N, 3, 2]`` (x, y)."""
+    """Return images ``[N, 64, 48, 3]`` of one soft dot in each colour, and the dots' places ``[N, 3, 2]`` (x, y)."""
     rng = np.random.default_rng(count)
     places = rng.uniform(8, 40, (count, 3, 2))
     y, x = np.mgrid[:64, :48]
@@ -366,7 +366,7 @@ def test_numbers_too_large_for_float16_leave_a_network_as_it_is() -> None:
 
 def test_heads_of_a_real_network_keep_their_outputs_in_float32() -> None:
     torch.manual_seed(0)
-    network, x = build.network(config.load(POSE)["model"]).eval(), normalised(pictures(2, 160, 160))
+    network, x = build.network(config.load(POSE)["model"]).eval(), normalised(images(2, 160, 160))
     with torch.inference_mode():
         light = lighten(network, x[:1])
         with half_precision("cpu"):
@@ -465,8 +465,8 @@ def test_a_graph_is_recorded_after_a_warm_up_and_replayed_once_a_batch(monkeypat
         "works",
     ]
     cuda.notes.clear()
-    recording.submit(pictures(3, 2, 2), 0)
-    recording.submit(pictures(4, 2, 2), 1)
+    recording.submit(images(3, 2, 2), 0)
+    recording.submit(images(4, 2, 2), 1)
     assert cuda.notes == ["replayed", "marked"] * 2, "nobody waits before the result is wanted"
     assert [o.shape for o in recording.collect(0, 3)] == [(3, 2, 2, 3)]
     assert cuda.notes[4:] == ["waited"]
@@ -501,7 +501,7 @@ def test_cuda_graphs_compute_what_plain_runs_do(half: bool, caplog: pytest.LogCa
     eager = TorchRuntime(network(), **COLOURS, device="cuda:0", half=half, graphs=False)
     reference = plain(network(), COLOURS)
     for size in SIZES:
-        batch = pictures(size, 160, 160)
+        batch = images(size, 160, 160)
         wanted, unrecorded = reference(batch), eager(batch)
         for _ in range(3):
             for ours, same, theirs in zip(runtime(batch), unrecorded, wanted, strict=True):
@@ -532,8 +532,8 @@ def test_two_threads_record_and_run_on_one_cuda_device(caplog: pytest.LogCapture
 # -- the benchmark
 
 
-def bench(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *words]
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
@@ -551,6 +551,6 @@ def test_the_benchmark_runs_the_twin_on_a_cpu(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert [row["crops"] for row in found["rows"]] == [1, 3]
-    assert all(row["limn"] > 0 and row["mmpose"] > 0 for row in found["rows"])
+    assert all(row["limner"] > 0 and row["mmpose"] > 0 for row in found["rows"])
     assert found["apart"] < 1e-3, "both compute the same"
     assert "twin" in told.stdout

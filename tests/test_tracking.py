@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from limn import keypoints
-from limn.errors import ArgumentError
-from limn.tracking import OneEuro, Tracker, smooth
-from limn.tracking.matching import assign, iou
-from limn.types import Boxes, Poses, Result
+from limner import keypoints
+from limner.errors import ArgumentError
+from limner.tracking import OneEuro, Tracker, smooth
+from limner.tracking.matching import assign, iou
+from limner.types import Boxes, Poses, Result
 
 SIZE = (1280, 720)
 PLAIN: dict = {"smoothing": None}
@@ -154,7 +154,7 @@ def test_one_who_stays_away_gets_a_new_number() -> None:
     assert ids(tracker.update(result([person(400)], 9 / 25))) == [2]
 
 
-def test_one_who_left_the_picture_is_not_continued_by_one_who_enters_there() -> None:
+def test_one_who_left_the_image_is_not_continued_by_one_who_enters_there() -> None:
     tracker = Tracker("coco-17", **PLAIN)
     for i in range(35):
         x = 1000 + 10 * i
@@ -372,7 +372,7 @@ def test_a_carried_pose_that_lost_its_person_is_left_out_and_calls_the_detector(
     assert not tracker.needs_detection
 
 
-def test_a_box_that_leaves_the_picture_calls_the_detector_and_is_not_looked_at() -> None:
+def test_a_box_that_leaves_the_image_calls_the_detector_and_is_not_looked_at() -> None:
     tracker = Tracker("coco-17", **PLAIN)
     for i in range(40):
         carried = carry(tracker, [person(1150 + 6 * i)], i / 25) if i else tracker.update(result([person(1150)]))
@@ -511,7 +511,7 @@ def test_the_filter_settles_within_half_a_second() -> None:
     assert np.mean(off) < 0.65, "a third of the noise"
 
 
-def test_the_filter_goes_on_where_the_picture_changes_its_size() -> None:
+def test_the_filter_goes_on_where_the_image_changes_its_size() -> None:
     noise = rng()
     same, changed = OneEuro(), OneEuro()
     for i in range(60):
@@ -622,7 +622,7 @@ def test_smoothing_keeps_what_it_does_not_change() -> None:
     assert all(np.array_equal(a, r.keypoints) for a, r in zip(before, tracked, strict=True)), "the input stays"
 
 
-def test_points_are_not_mixed_with_those_of_a_picture_of_another_size() -> None:
+def test_points_are_not_mixed_with_those_of_an_image_of_another_size() -> None:
     tracker = Tracker("coco-17", **PLAIN)
     factors = [1.0] * 20 + [0.5] * 20
     path = [person(300 + 4 * i) * f for i, f in enumerate(factors)]
@@ -738,7 +738,7 @@ def test_nobody_at_all_is_fine() -> None:
     assert smooth([tracked])[0].keypoints.shape == (0, 17, 2)
 
 
-def test_a_picture_that_changes_its_size_keeps_people_and_their_steady_points() -> None:
+def test_an_image_that_changes_its_size_keeps_people_and_their_steady_points() -> None:
     noise = rng()
     tracker = Tracker("coco-17")
     for i in range(60):

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from limn import build, config  # noqa: E402
+from limner import build, config  # noqa: E402
 
 TRAINING = Path(__file__).resolve().parents[1] / "training"
 
@@ -53,7 +53,7 @@ def test_held_out_faces_and_regions_never_enter_training() -> None:
     assert all(row["file"] in names[row["data"]] for row in read_rows())
 
 
-def test_turning_a_picture_turns_its_points(portrait: np.ndarray) -> None:
+def test_turning_an_image_turns_its_points(portrait: np.ndarray) -> None:
     import augment
 
     marked = np.zeros((200, 200, 3), np.uint8)
@@ -74,7 +74,7 @@ def test_turning_a_picture_turns_its_points(portrait: np.ndarray) -> None:
 def test_calibration_changes_statistics_but_not_the_function() -> None:
     import loop
 
-    net = build.network(config.load("limn/rtmdet_face-lite_288.py")["model"])
+    net = build.network(config.load("limner/rtmdet_face-lite_288.py")["model"])
     images = torch.randn(4, 3, 64, 64)
     net.eval()
     with torch.no_grad():
@@ -98,8 +98,8 @@ def test_the_fast_depthwise_kernel_has_torchs_gradients(capfd: pytest.CaptureFix
         accelerate(fast)
         if "no compiled depthwise kernel" in capfd.readouterr().err:
             pytest.skip("no C++ compiler here: training falls back to torch's own kernel")
-        picture = torch.randn(3, channels, 13, 17)
-        a, b = picture.clone().requires_grad_(), picture.clone().requires_grad_()
+        image = torch.randn(3, channels, 13, 17)
+        a, b = image.clone().requires_grad_(), image.clone().requires_grad_()
         one, two = plain(a), fast(b)
         weight = torch.randn_like(one)
         (one * weight).sum().backward()

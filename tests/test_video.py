@@ -1,4 +1,4 @@
-"""Moving pictures: what a user can give as a video, and what is left on the disk after every kind of end."""
+"""Moving images: what a user can give as a video, and what is left on the disk after every kind of end."""
 
 from __future__ import annotations
 
@@ -24,18 +24,15 @@ import cv2
 import numpy as np
 import pytest
 
-from limn.errors import ArgumentError, InputError, OutputError
-from limn.types import Boxes, Frame, Poses, Result
-from limn.video import (
-    CameraSource,
-    JsonLines,
-    Newest,
-    VideoJson,
-    VideoSink,
-    VideoSource,
-    camera_number,
-    is_video,
-)
+from limner.errors import ArgumentError, InputError, OutputError
+from limner.formats.json_lines import JsonLinesWriter
+from limner.formats.mmpose_json import VideoJsonWriter
+from limner.types import Boxes, Frame, Poses, Result
+from limner.video.camera import CameraSource, camera_number
+from limner.video.inputs import is_video
+from limner.video.latest import LatestFrames
+from limner.video.reader import VideoSource
+from limner.video.writer import VideoWriter
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 RATES = [Fraction(5), Fraction(24000, 1001), Fraction(25), Fraction(30000, 1001), Fraction(60)]
@@ -46,7 +43,7 @@ IRREGULAR = [0, 33, 71, 100, 180, 181, 240, 400, 410, 455, 700, 733, 766, 800]  
 
 
 def scene(number: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """A picture without any symmetry, different for each number, uint8 [H, W, 3] BGR."""
+    """An image without any symmetry, different for each number, uint8 [H, W, 3] BGR."""
     image = np.full((height, width, 3), (60, 90, 120), np.uint8)
     image[: height // 3, : width // 2] = (200, 60, 30)
     image[height // 2 :, : width // 4] = (40, 40, 220)
@@ -125,7 +122,7 @@ def facts(path: Path) -> dict[str, object]:
 
 
 def copy_through(source: Path, target: Path, **options: object) -> None:
-    with VideoSource(source) as video, VideoSink(target, video.fps, video.size, **options) as sink:
+    with VideoSource(source) as video, VideoWriter(target, video.fps, video.size, **options) as sink:
         for frame in video:
             sink.write(frame.image, frame.timestamp)
 
@@ -193,7 +190,7 @@ def test_pixels_are_those_of_opencv(tmp_path: Path) -> None:
 
 
 def test_colours_follow_the_matrix_that_the_video_names(tmp_path: Path) -> None:
-    with VideoSink(tmp_path / "clip.mp4", 25, crf=1) as sink:  # BT.709
+    with VideoWriter(tmp_path / "clip.mp4", 25, crf=1) as sink:  # BT.709
         sink.write(scene(0))
     with VideoSource(tmp_path / "clip.mp4") as video:
         image = next(iter(video)).image
@@ -243,7 +240,7 @@ def test_a_broken_middle_is_left_out_and_said_once(tmp_path: Path, capfd: pytest
     data[middle : middle + 3000] = np.random.default_rng(0).bytes(3000)
     clip.write_bytes(data)
     said: list[str] = []
-    with VideoSource(clip, say=said.append) as video:
+    with VideoSource(clip, info=said.append) as video:
         times = [frame.timestamp for frame in video]
         assert list(video) == []
     assert 0 < video.broken < 8
@@ -265,7 +262,7 @@ def test_of_a_cut_file_the_beginning_is_delivered(
         make_video(clip, 60, noise=True, options={"preset": "ultrafast", "bf": "0"})
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     said: list[str] = []
-    with VideoSource(clip, say=said.append) as video:
+    with VideoSource(clip, info=said.append) as video:
         count = len(list(video))
     assert 20 <= count <= 40
     assert said or ending == ".ts"  # nothing in a transport stream tells how long it was
@@ -288,7 +285,7 @@ def test_what_is_no_video_is_one_clear_sentence(tmp_path: Path, capfd: pytest.Ca
     (tmp_path / "text.mp4").write_text("no video\n" * 50)
     (tmp_path / "notes.txt").write_text("no video\n" * 50)
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(4000))
-    cv2.imwrite(str(tmp_path / "picture.png"), scene(0))
+    cv2.imwrite(str(tmp_path / "image.png"), scene(0))
     song(tmp_path / "song.m4a")
     whole = make_video(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "headless.mp4").write_bytes(whole[: whole.find(b"moov")])
@@ -298,17 +295,17 @@ def test_what_is_no_video_is_one_clear_sentence(tmp_path: Path, capfd: pytest.Ca
         "folder.mp4": "is a folder",
         "empty.mp4": "is empty (0 bytes)",
         "text.mp4": "no video",
-        "notes.txt": "is a picture or a text",
+        "notes.txt": "is an image or a text",
         "noise.mp4": "no video",
-        "picture.png": "is a picture or a text",
+        "image.png": "is an image or a text",
         "song.m4a": "has no video stream, only audio",
         "headless.mp4": "cut short",
         "/dev/null": "is a device",
         "nul\0byte.mp4": "is not a path",
         "ftp://host/clip.mp4": "'ftp' is none of http, https,",
     }
-    for name, words in expected.items():
-        with pytest.raises(InputError, match=re.escape(words)) as caught:
+    for name, arguments in expected.items():
+        with pytest.raises(InputError, match=re.escape(arguments)) as caught:
             VideoSource(name if "://" in name else tmp_path / name)
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
@@ -348,13 +345,13 @@ def test_a_name_that_looks_like_a_protocol(tmp_path: Path, monkeypatch: pytest.M
 
 
 class Server:
-    """A loopback HTTP server with ranges; it can hang in the middle of a file, and sends pictures as cameras do."""
+    """A loopback HTTP server with ranges; it can hang in the middle of a file, and sends images as cameras do."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.hang_after: int | None = None  # bytes of a file
         self.asked: list[str] = []
-        self.pictures = 8
+        self.images = 8
         self.released = threading.Event()
         server = self
 
@@ -364,7 +361,7 @@ class Server:
             def do_GET(self) -> None:
                 server.asked.append(self.headers.get("Range", ""))
                 with suppress(ConnectionError):  # the reader has gone
-                    server.pictures_to(self) if self.path == "/camera" else server.file_to(self)
+                    server.images_to(self) if self.path == "/camera" else server.file_to(self)
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -391,11 +388,11 @@ class Server:
         else:
             request.wfile.write(data[start:])
 
-    def pictures_to(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def images_to(self, request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
         request.end_headers()
-        for i in range(self.pictures):
+        for i in range(self.images):
             jpeg = cv2.imencode(".jpg", scene(i))[1].tobytes()
             request.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg))
             request.wfile.write(jpeg + b"\r\n")
@@ -460,7 +457,7 @@ def test_a_stream_of_jpegs_is_live_and_timed_by_arrival(server: Server) -> None:
         frames: list[Frame] = []
         with pytest.raises(InputError, match="stopped after 8 frames: the connection failed"):
             frames.extend(video)
-    assert len(frames) == server.pictures
+    assert len(frames) == server.images
     assert all(np.diff([frame.timestamp for frame in frames]) > 0)
     assert np.abs(frames[5].image.astype(int) - scene(5)).mean() < 12
 
@@ -476,13 +473,13 @@ def test_servers_that_do_not_deliver_are_one_sentence(
     expected = {
         f"{server.address}/missing.mp4": "404",
         f"{server.address}/page.mp4": "no video",
-        f"{server.address}/face.png": "is a picture",
+        f"{server.address}/face.png": "is an image",
         f"http://127.0.0.1:{closed}/clip.mp4": "nothing answers there",
         f"rtsp://127.0.0.1:{closed}/1": "nothing answers there",
         f"http://someone:secret@{host}/missing.mp4": "404",
     }
-    for address, words in expected.items():
-        with pytest.raises(InputError, match=words) as caught:
+    for address, arguments in expected.items():
+        with pytest.raises(InputError, match=arguments) as caught:
             VideoSource(address, timeout=2)
         assert "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
@@ -517,8 +514,8 @@ class RtspCamera:
         encoder = av.CodecContext.create("libx264", "w")
         encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuv420p", Fraction(1, 25)
         encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "10"}
-        pictures = [av.VideoFrame.from_ndarray(scene(i), format="bgr24") for i in range(30)]
-        self._packets = [bytes(packet) for frame in [*pictures, None] for packet in encoder.encode(frame)]
+        images = [av.VideoFrame.from_ndarray(scene(i), format="bgr24") for i in range(30)]
+        self._packets = [bytes(packet) for frame in [*images, None] for packet in encoder.encode(frame)]
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"rtsp://someone:secret@127.0.0.1:{self._listening.getsockname()[1]}/1"
         self._talks: list[threading.Thread] = []
@@ -604,7 +601,7 @@ def test_a_camera_on_the_network_is_found_again(stays: bool) -> None:
     said: list[str] = []
     with rtsp_camera(stays=stays) as camera:
         source = VideoSource(camera.address, timeout=0.6)
-        with Newest(source, say=said.append, pauses=(0.01, 0.05)) as newest:
+        with LatestFrames(source, info=said.append, pauses=(0.01, 0.05)) as newest:
             wait_for(lambda: newest.reconnects >= 2 and newest.received > 60)
     assert camera.visits >= 3
     assert "trying to reach it again" in said[0]
@@ -621,7 +618,7 @@ class Camera:
         self.number = number
         self.opened = True
         self.width, self.height = 640, 480
-        self.left = 10**6  # pictures until it is unplugged
+        self.left = 10**6  # images until it is unplugged
         self.pause = 0.0
         self.stuck: threading.Event | None = None
         self.reads = 0
@@ -680,7 +677,7 @@ def test_names_of_cameras() -> None:
     assert [camera_number(name) for name in ("clip.mp4", "webcam:", "webcam:x", "/dev/null", "-1")] == [None] * 5
 
 
-def test_a_camera_gives_pictures_with_the_time_of_arrival() -> None:
+def test_a_camera_gives_images_with_the_time_of_arrival() -> None:
     desk = Desk(plan(pause=0.005))
     with CameraSource("webcam:1", factory=desk) as camera:
         assert (camera.size, camera.fps, camera.name, camera.live) == ((640, 480), 30, "webcam:1", True)
@@ -695,10 +692,10 @@ def test_a_camera_gives_pictures_with_the_time_of_arrival() -> None:
 
 def test_wishes_are_passed_on_and_said_where_they_are_not_met() -> None:
     said: list[str] = []
-    with CameraSource(0, size=(320, 240), fps=30, factory=Desk(plan()), say=said.append) as camera:
+    with CameraSource(0, size=(320, 240), fps=30, factory=Desk(plan()), info=said.append) as camera:
         assert camera.size == (320, 240)
         assert said == []
-    with CameraSource(0, size=(1920, 1080), fps=60, factory=Desk(plan()), say=said.append) as camera:
+    with CameraSource(0, size=(1920, 1080), fps=60, factory=Desk(plan()), info=said.append) as camera:
         assert camera.size == (640, 480)
     assert "640 x 480 pixels, not 1920 x 1080" in said[0]
     assert "30 frames per second, not 60" in said[1]
@@ -707,7 +704,7 @@ def test_wishes_are_passed_on_and_said_where_they_are_not_met() -> None:
 def test_a_camera_that_is_not_there_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="webcam:3 cannot be opened; check that it is plugged in"):
         CameraSource("webcam:3", factory=Desk())
-    with pytest.raises(InputError, match="opens but gives no picture"):
+    with pytest.raises(InputError, match="opens but gives no image"):
         CameraSource(0, factory=Desk(plan(left=0)))
     with pytest.raises(InputError, match="is no camera; give webcam"):
         CameraSource("clip.mp4")
@@ -719,7 +716,7 @@ def test_a_camera_that_is_not_there_is_an_error(capfd: pytest.CaptureFixture[str
 
 def test_a_camera_that_is_unplugged_is_an_error() -> None:
     camera = CameraSource(0, factory=Desk(plan(left=5)))
-    with camera, pytest.raises(InputError, match="no more pictures after 5; check its cable"):
+    with camera, pytest.raises(InputError, match="no more images after 5; check its cable"):
         list(camera)
 
 
@@ -736,7 +733,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_slow_model_always_sees_the_newest_frame() -> None:
     before = threading.active_count()
     ages, seen = [], []
-    with Newest(CameraSource(0, factory=Desk(plan(pause=0.005)))) as newest:
+    with LatestFrames(CameraSource(0, factory=Desk(plan(pause=0.005)))) as newest:
         for frame in newest:
             ages.append(newest.clock() - frame.timestamp)
             seen.append(frame.index)
@@ -754,7 +751,7 @@ def test_a_slow_model_always_sees_the_newest_frame() -> None:
 def test_a_camera_that_vanishes_is_found_again() -> None:
     said: list[str] = []
     desk = Desk(plan(left=5, pause=0.002), plan(left=10**6, pause=0.002))
-    with Newest(CameraSource(0, factory=desk), say=said.append, pauses=(0.01, 0.05)) as newest:
+    with LatestFrames(CameraSource(0, factory=desk), info=said.append, pauses=(0.01, 0.05)) as newest:
         desk.plans.insert(0, plan(opened=False))  # the first attempt fails
         frames = []
         while newest.reconnects == 0 or len(frames) < 12:
@@ -762,7 +759,7 @@ def test_a_camera_that_vanishes_is_found_again() -> None:
             assert frame is not None
             frames.append(frame)
     assert desk.tried == 3
-    assert re.search("no more pictures after 5; .*; trying to reach it again", said[0])
+    assert re.search("no more images after 5; .*; trying to reach it again", said[0])
     assert re.search(r"webcam:0 is back after \d", said[1])
     assert all(np.diff([frame.index for frame in frames]) > 0)
     assert all(np.diff([frame.timestamp for frame in frames]) >= 0)  # one clock across the gap
@@ -773,13 +770,13 @@ def test_a_camera_that_stalls_is_opened_anew() -> None:
     said: list[str] = []
     stuck = threading.Event()
     desk = Desk(plan(pause=0.002), plan(pause=0.002))
-    with Newest(CameraSource(0, factory=desk), say=said.append, stall=0.5, pauses=(0.01, 0.05)) as newest:
+    with LatestFrames(CameraSource(0, factory=desk), info=said.append, stall=0.5, pauses=(0.01, 0.05)) as newest:
         assert newest.get(timeout=10) is not None
         desk.opened[0].stuck = stuck
         wait_for(lambda: newest.reconnects >= 1)
         before = newest.received
         wait_for(lambda: newest.received > before + 3)
-    assert "webcam:0 has given no picture for 0.5 s; trying to reach it again" in said[0]
+    assert "webcam:0 has given no image for 0.5 s; trying to reach it again" in said[0]
     stuck.set()  # the old thread wakes up, sees that it is not wanted, and lets its camera go
     wait_for(lambda: not any(camera.opened for camera in desk.opened))
 
@@ -787,7 +784,7 @@ def test_a_camera_that_stalls_is_opened_anew() -> None:
 def test_a_stall_that_ends_by_itself_is_no_new_connection() -> None:
     desk = Desk(plan(pause=0.002))
     said: list[str] = []
-    with Newest(CameraSource(0, factory=desk), say=said.append, stall=0.5, pauses=(20, 20)) as newest:
+    with LatestFrames(CameraSource(0, factory=desk), info=said.append, stall=0.5, pauses=(20, 20)) as newest:
         assert newest.get(timeout=10) is not None
         desk.opened[0].stuck = threading.Event()
         wait_for(lambda: len(said) == 1)
@@ -798,12 +795,12 @@ def test_a_stall_that_ends_by_itself_is_no_new_connection() -> None:
 
 
 def test_patience_ends() -> None:
-    for patience in (0.2, 0):
+    for reconnect_timeout in (0.2, 0):
         desk = Desk(plan(left=3))
-        newest = Newest(CameraSource(0, factory=desk), patience=patience, pauses=(0.01, 0.02))
-        with newest, pytest.raises(InputError, match="cannot be opened" if patience else "no more pictures"):
+        newest = LatestFrames(CameraSource(0, factory=desk), reconnect_timeout=reconnect_timeout, pauses=(0.01, 0.02))
+        with newest, pytest.raises(InputError, match="cannot be opened" if reconnect_timeout else "no more images"):
             list(newest)
-        assert (desk.tried > 2) == (patience > 0)
+        assert (desk.tried > 2) == (reconnect_timeout > 0)
 
 
 def test_an_error_of_ours_reaches_the_one_who_waits() -> None:
@@ -812,13 +809,13 @@ def test_an_error_of_ours_reaches_the_one_who_waits() -> None:
             yield from ()
             raise ZeroDivisionError("ours")
 
-    with Newest(Faulty(0, factory=Desk(plan()))) as newest, pytest.raises(ZeroDivisionError, match="ours"):
+    with LatestFrames(Faulty(0, factory=Desk(plan()))) as newest, pytest.raises(ZeroDivisionError, match="ours"):
         newest.get(timeout=10)
 
 
 def test_closing_wakes_the_one_who_waits() -> None:
     camera = plan(pause=0.05)
-    newest = Newest(CameraSource(0, factory=Desk(camera)))
+    newest = LatestFrames(CameraSource(0, factory=Desk(camera)))
     seen: list[Frame] = []
     waiting = threading.Thread(target=lambda: seen.extend(newest))
     waiting.start()
@@ -832,8 +829,8 @@ def test_closing_wakes_the_one_who_waits() -> None:
 def test_a_stream_that_ends_is_connected_again(server: Server) -> None:
     said: list[str] = []
     source = VideoSource(f"{server.address}/camera", timeout=2)
-    with Newest(source, say=said.append, pauses=(0.01, 0.05)) as newest:
-        wait_for(lambda: newest.received >= 3 * server.pictures)
+    with LatestFrames(source, info=said.append, pauses=(0.01, 0.05)) as newest:
+        wait_for(lambda: newest.received >= 3 * server.images)
     assert newest.reconnects >= 2
     assert "stopped after 8 frames: the connection failed; check the address" in said[0]
     assert re.search(r"is back after \d+\.\d s$", said[1])
@@ -904,9 +901,9 @@ def test_a_finished_file_starts_to_play_before_it_is_loaded(tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
-def test_pictures_of_odd_and_changing_sizes(tmp_path: Path) -> None:
+def test_images_of_odd_and_changing_sizes(tmp_path: Path) -> None:
     said: list[str] = []
-    with VideoSink(tmp_path / "out.mp4", 25, say=said.append) as sink:
+    with VideoWriter(tmp_path / "out.mp4", 25, info=said.append) as sink:
         sink.write(np.full((47, 63, 3), 200, np.uint8))
         sink.write(np.full((47, 63, 3), 200, np.uint8))
         assert said == []
@@ -922,16 +919,16 @@ def test_pictures_of_odd_and_changing_sizes(tmp_path: Path) -> None:
     assert "32 x 96 pixels are fitted into the 64 x 48" in said[0]
 
 
-def test_pictures_without_times_follow_the_rate(tmp_path: Path) -> None:
+def test_images_without_times_follow_the_rate(tmp_path: Path) -> None:
     for fps, rate in ((12, 12), (29.97, Fraction(30000, 1001)), (None, 25)):
-        with VideoSink(tmp_path / "out.mp4", fps) as sink:
+        with VideoWriter(tmp_path / "out.mp4", fps) as sink:
             for i in range(10):
                 sink.write(scene(i))
         assert facts(tmp_path / "out.mp4")["rate"] == rate
 
 
 def test_times_that_stand_still_do_not_stop_the_video(tmp_path: Path) -> None:
-    with VideoSink(tmp_path / "out.mp4", 25) as sink:
+    with VideoWriter(tmp_path / "out.mp4", 25) as sink:
         for seconds in (0.0, 0.04, 0.04, 0.03, 0.16):
             sink.write(scene(0), seconds)
     times = facts(tmp_path / "out.mp4")["times"]
@@ -944,7 +941,7 @@ def test_times_that_stand_still_do_not_stop_the_video(tmp_path: Path) -> None:
 )
 def test_the_sound_comes_along(tmp_path: Path, ending: str, sound: str, kept: str) -> None:
     source = make_video(tmp_path / f"in{ending}", 50, sound=sound)
-    with VideoSource(source) as video, VideoSink(tmp_path / "out.mp4", video.fps, audio_from=source) as sink:
+    with VideoSource(source) as video, VideoWriter(tmp_path / "out.mp4", video.fps, audio_from=source) as sink:
         assert video.has_audio
         for frame in video:
             if frame.index < 30:  # stopped early: the sound stops there too
@@ -970,7 +967,7 @@ def test_without_sound_there_is_just_a_video(tmp_path: Path) -> None:
 def test_sound_that_breaks_off_costs_only_the_sound(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", 10, sound="aac")
     said: list[str] = []
-    with VideoSink(tmp_path / "out.mp4", 25, audio_from=source, say=said.append) as sink:
+    with VideoWriter(tmp_path / "out.mp4", 25, audio_from=source, info=said.append) as sink:
         for i in range(10):
             sink.write(scene(i))
         source.unlink()
@@ -985,36 +982,36 @@ def test_names_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     source = make_video(tmp_path / "in.mp4", 3, sound="aac")
     with pytest.raises(OutputError, match=r"give a name that ends in \.mp4"):
-        VideoSink(tmp_path / "out.avi", 25)
+        VideoWriter(tmp_path / "out.avi", 25)
     with pytest.raises(OutputError, match=r"'.*file' is in the way"):
-        VideoSink(tmp_path / "file" / "out.mp4", 25)
+        VideoWriter(tmp_path / "file" / "out.mp4", 25)
     with pytest.raises(OutputError, match="a folder of that name is in the way"):
-        VideoSink(tmp_path / "folder.mp4", 25)
+        VideoWriter(tmp_path / "folder.mp4", 25)
     with pytest.raises(OutputError, match="is the input itself"):
-        VideoSink(source, 25, audio_from=source)
+        VideoWriter(source, 25, audio_from=source)
     with pytest.raises(InputError, match="does not exist"):
-        VideoSink(tmp_path / "out.mp4", 25, audio_from=tmp_path / "missing.mp4")
-    for make in (JsonLines, VideoJson):
+        VideoWriter(tmp_path / "out.mp4", 25, audio_from=tmp_path / "missing.mp4")
+    for make in (JsonLinesWriter, VideoJsonWriter):
         with pytest.raises(OutputError, match=r"'.*file' is in the way"):
             make(tmp_path / "file" / "out.json")
     with pytest.raises(ArgumentError, match="shape"):
-        VideoSink(tmp_path / "out.mp4", 25).write(np.zeros((4, 4), np.uint8))
+        VideoWriter(tmp_path / "out.mp4", 25).write(np.zeros((4, 4), np.uint8))
     with pytest.raises(ArgumentError, match="0 x 5"):
-        VideoSink(tmp_path / "out.mp4", 25, (0, 5))
+        VideoWriter(tmp_path / "out.mp4", 25, (0, 5))
     for fps in (-1, 0, float("nan"), 1e9):
         with pytest.raises(ArgumentError, match="frames per second"):
-            VideoSink(tmp_path / "out.mp4", fps)
+            VideoWriter(tmp_path / "out.mp4", fps)
     with pytest.raises(ArgumentError, match="crf from 1"):
-        VideoSink(tmp_path / "out.mp4", 25, crf=0)
+        VideoWriter(tmp_path / "out.mp4", 25, crf=0)
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_what_had_the_name_stays_until_there_is_a_picture(tmp_path: Path) -> None:
+def test_what_had_the_name_stays_until_there_is_an_image(tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_text("an older video")
-    with VideoSink(tmp_path / "out.mp4", 25):
+    with VideoWriter(tmp_path / "out.mp4", 25):
         pass
     assert (tmp_path / "out.mp4").read_text() == "an older video"
-    with VideoSink(tmp_path / "out.mp4", 25) as sink:
+    with VideoWriter(tmp_path / "out.mp4", 25) as sink:
         sink.write(scene(0))
     assert facts(tmp_path / "out.mp4")["frames"] == 1
 
@@ -1022,9 +1019,11 @@ def test_what_had_the_name_stays_until_there_is_a_picture(tmp_path: Path) -> Non
 WORKER = """
 import sys, numpy as np
 from fractions import Fraction
-from limn.errors import OutputError
-from limn.types import Boxes, Poses, Result
-from limn.video import JsonLines, VideoJson, VideoSink
+from limner.errors import OutputError
+from limner.types import Boxes, Poses, Result
+from limner.formats.json_lines import JsonLinesWriter
+from limner.formats.mmpose_json import VideoJsonWriter
+from limner.video.writer import VideoWriter
 
 def result(i):
     n = np.full((1, 5, 2), i, np.float32)
@@ -1032,8 +1031,8 @@ def result(i):
     return Result(boxes, Poses(n, n[..., 0]), "five", (64, 48), "clip.mp4", i, i / fps)
 
 def work(frames, say=print):
-    with VideoSink(folder + "/out.mp4", rate) as video, JsonLines(folder + "/out.jsonl") as lines, \\
-         VideoJson(folder + "/out.json") as sheet:
+    with VideoWriter(folder + "/out.mp4", rate) as video, JsonLinesWriter(folder + "/out.jsonl") as lines, \\
+         VideoJsonWriter(folder + "/out.json") as sheet:
         for i in range(frames):
             image = np.random.default_rng(i).integers(0, 256, (24, 32, 3), np.uint8)
             video.write(image, float(i / rate)); lines.write(result(i)); sheet.write(result(i))
@@ -1109,7 +1108,7 @@ except OutputError as error:
     assert facts(tmp_path / "out.mp4")["frames"] >= int(written[-1]) - 25 > 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) in (int(written[-1]), int(written[-1]) + 1)
     assert len(json.loads((tmp_path / "out.json").read_text())) == int(written[-1])
-    assert not list(tmp_path.glob(".limn*"))
+    assert not list(tmp_path.glob(".limner*"))
 
 
 # -- sheets ----------------------------------------------------------------------------------------
@@ -1128,7 +1127,7 @@ def result(number: int, people: int = 1, ids: list[int] | None = None) -> Result
 
 def test_a_line_per_frame(tmp_path: Path) -> None:
     path = tmp_path / "new" / "out.jsonl"
-    with JsonLines(path) as lines:
+    with JsonLinesWriter(path) as lines:
         for i, people in enumerate((2, 0, 1)):
             lines.write(result(i, people, list(range(7, 7 + people))))
             read = [json.loads(line) for line in path.read_text().splitlines()]
@@ -1156,7 +1155,7 @@ def test_the_json_of_a_video_is_that_of_mmpose_at_every_moment(tmp_path: Path, m
         return json.dumps(whole, indent="\t")
 
     entries: list[dict[str, object]] = []
-    with VideoJson(path, first=first, meta=meta) as sheet:
+    with VideoJsonWriter(path, first=first, meta=meta) as sheet:
         assert path.read_text() == expected(entries)
         for i, people in enumerate((2, 0, 1)):
             sheet.write(result(i, people))
@@ -1172,7 +1171,7 @@ def shortest(number: str) -> float:
 
 
 def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:
-    with VideoJson(tmp_path / "out.json") as sheet:
+    with VideoJsonWriter(tmp_path / "out.json") as sheet:
         sheet.write([{"keypoints": [[float("nan"), 1e300]], "bbox_score": np.float32(0.1)}])
     assert json.loads((tmp_path / "out.json").read_text())[0]["instances"] == [
         {"keypoints": [[None, 1e300]], "bbox_score": 0.1}
@@ -1183,7 +1182,7 @@ def test_the_text_is_that_of_mmpose_itself(tmp_path: Path, shared: Path) -> None
     text = (shared / "parity/e2e/video/results_demo.json").read_text()
     theirs = json.loads(text)
     short = {**theirs, "instance_info": json.loads(text, parse_float=shortest)["instance_info"]}
-    with VideoJson(tmp_path / "out.json", first=1, meta=theirs["meta_info"]) as sheet:
+    with VideoJsonWriter(tmp_path / "out.json", first=1, meta=theirs["meta_info"]) as sheet:
         for entry in theirs["instance_info"]:
             sheet.write(entry["instances"])
     ours = (tmp_path / "out.json").read_text()
@@ -1194,7 +1193,7 @@ def test_the_text_is_that_of_mmpose_itself(tmp_path: Path, shared: Path) -> None
 
 
 def test_a_disk_that_fills_up_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with JsonLines(tmp_path / "out.jsonl") as lines, VideoJson(tmp_path / "out.json") as sheet:
+    with JsonLinesWriter(tmp_path / "out.jsonl") as lines, VideoJsonWriter(tmp_path / "out.json") as sheet:
         for file in (lines, sheet):
             file.write(result(0))
             whole = file.path.read_bytes()
@@ -1238,7 +1237,7 @@ def resident() -> float:
     [
         2000,
         pytest.param(
-            20_000, marks=pytest.mark.skipif("LIMN_LONG" not in os.environ, reason="a long run; set LIMN_LONG=1")
+            20_000, marks=pytest.mark.skipif("LIMNER_LONG" not in os.environ, reason="a long run; set LIMNER_LONG=1")
         ),
     ],
 )
@@ -1248,9 +1247,9 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path, frames: int) -> Non
     begun = 0.0
     with (
         VideoSource(tmp_path / "in.mp4", threads=2) as video,
-        VideoSink(tmp_path / "out.mp4", video.fps) as sink,
-        JsonLines(tmp_path / "out.jsonl") as lines,
-        VideoJson(tmp_path / "out.json") as sheet,
+        VideoWriter(tmp_path / "out.mp4", video.fps) as sink,
+        JsonLinesWriter(tmp_path / "out.jsonl") as lines,
+        VideoJsonWriter(tmp_path / "out.json") as sheet,
     ):
         for frame in video:
             sink.write(frame.image, frame.timestamp)

@@ -1,4 +1,4 @@
-"""Somebody who wants to see the pictures, still and moving, on a desktop and without one."""
+"""Somebody who wants to see the images, still and moving, on a desktop and without one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 import pytest
 
-from limn import hud
-from limn.errors import MissingExtraError, OutputError
-from limn.window import Action, Window
+from limner.display import hud
+from limner.display.window import Action, Window
+from limner.errors import MissingExtraError, OutputError
 
-PICTURE = np.zeros((90, 160, 3), np.uint8)
-PICTURE[:, :80] = (255, 0, 0)  # blue
+IMAGE = np.zeros((90, 160, 3), np.uint8)
+IMAGE[:, :80] = (255, 0, 0)  # blue
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 NO_PYGAME = "pygame-ce, which the extra 'show' installs, is not here"
 BLACK, BLUE = (0, 0, 0), (0, 0, 255)  # as pygame says them, in RGB
@@ -59,7 +59,7 @@ def seen(pygame: Any) -> np.ndarray:
 
 
 def noise(width: int, height: int, seed: int = 0) -> np.ndarray:
-    """A picture of which no two places are alike."""
+    """An image of which no two places are alike."""
     coarse = np.random.default_rng(seed).integers(1, 256, (6, 8, 3), dtype=np.uint8)
     return np.maximum(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), 1)
 
@@ -78,14 +78,15 @@ def test_without_a_display_the_user_is_told_what_to_do(monkeypatch: pytest.Monke
 def test_without_the_package_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setitem(sys.modules, "pygame", None)
-    with pytest.raises(MissingExtraError, match=r"give --output-root.*limn\[show\]"):
+    with pytest.raises(MissingExtraError, match=r'give --output-root.*pip install "pygame-ce>=2.4"'):
         Window("faces", "give --output-root")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux names its displays")
 def test_a_display_that_does_not_answer_is_no_endless_wait() -> None:
     pytest.importorskip("pygame", reason=NO_PYGAME)
-    code = "from limn.window import Window; import numpy as np\nWindow('faces').show(np.zeros((9, 9, 3), np.uint8))"
+    code = "from limner.display.window import Window; import numpy as np\n"
+    code += "Window('faces').show(np.zeros((9, 9, 3), np.uint8))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**plain_environment(), "DISPLAY": ":4999"},
@@ -100,7 +101,7 @@ def test_a_display_that_does_not_answer_is_no_endless_wait() -> None:
 
 def test_a_second_thread_is_turned_away(pygame: Any) -> None:
     with Window("faces") as window:
-        window.play(PICTURE)
+        window.play(IMAGE)
         errors: list[BaseException] = []
 
         def use(call: Callable[[], object]) -> None:
@@ -109,7 +110,7 @@ def test_a_second_thread_is_turned_away(pygame: Any) -> None:
             except OutputError as error:
                 errors.append(error)
 
-        for call in (lambda: window.play(PICTURE), lambda: window.show(PICTURE), window.wait):
+        for call in (lambda: window.play(IMAGE), lambda: window.show(IMAGE), window.wait):
             other = threading.Thread(target=use, args=(call,))
             other.start()
             other.join(20)
@@ -135,20 +136,20 @@ def test_on_macos_only_the_main_thread_is_asked(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
-# -- still pictures
+# -- still images
 
 
-def test_colours_are_those_of_the_picture(pygame: Any) -> None:
+def test_colours_are_those_of_the_image(pygame: Any) -> None:
     with Window("faces") as window:
-        assert window.show(PICTURE, 0.05)
+        assert window.show(IMAGE, 0.05)
         screen = pygame.display.get_surface()
         assert screen.get_size() == (160, 90)
         assert screen.get_at((10, 10))[:3] == BLUE
         assert screen.get_at((150, 10))[:3] == BLACK
-        assert (seen(pygame) == PICTURE).all()
+        assert (seen(pygame) == IMAGE).all()
 
 
-def test_a_large_picture_is_made_to_fit(pygame: Any) -> None:
+def test_a_large_image_is_made_to_fit(pygame: Any) -> None:
     with Window("faces") as window:
         width, height = pygame.display.get_desktop_sizes()[0]
         assert window.show(np.zeros((4000, 8000, 3), np.uint8), 0.05)
@@ -158,7 +159,7 @@ def test_a_large_picture_is_made_to_fit(pygame: Any) -> None:
         assert shown[0] == pytest.approx(2 * shown[1], abs=2)
 
 
-def test_each_still_picture_has_its_own_size(pygame: Any) -> None:
+def test_each_still_image_has_its_own_size(pygame: Any) -> None:
     with Window("faces") as window:
         for width, height in ((160, 90), (300, 300), (160, 200)):
             assert window.show(noise(width, height), 0.02)
@@ -169,83 +170,83 @@ def test_each_still_picture_has_its_own_size(pygame: Any) -> None:
 def test_keys_close_it_or_go_on(pygame: Any, key: str, goes_on: bool) -> None:
     with Window("faces") as window:
         press(pygame, key)
-        assert window.show(PICTURE) is goes_on
-        assert window.show(PICTURE, 0.05) is goes_on
+        assert window.show(IMAGE) is goes_on
+        assert window.show(IMAGE, 0.05) is goes_on
 
 
-def test_a_second_key_is_for_the_next_picture(pygame: Any) -> None:
+def test_a_second_key_is_for_the_next_image(pygame: Any) -> None:
     with Window("faces") as window:
         press(pygame, "SPACE", "RETURN", "q")
-        assert window.show(PICTURE)
-        assert window.show(PICTURE)
-        assert not window.show(PICTURE)
+        assert window.show(IMAGE)
+        assert window.show(IMAGE)
+        assert not window.show(IMAGE)
 
 
 def test_its_own_button_closes_it(pygame: Any) -> None:
     with Window("faces") as window:
         pygame.event.post(pygame.event.Event(pygame.QUIT))
-        assert not window.show(PICTURE)
+        assert not window.show(IMAGE)
 
 
-# -- moving pictures
+# -- moving images
 
 
-def test_each_picture_is_shown_at_once(pygame: Any) -> None:
+def test_each_image_is_shown_at_once(pygame: Any) -> None:
     with Window("live") as window:
         for i in range(20):
-            picture = noise(64, 48, i)
-            assert window.play(picture) == ()
-            assert (seen(pygame) == picture).all()
+            image = noise(64, 48, i)
+            assert window.play(image) == ()
+            assert (seen(pygame) == image).all()
 
 
 def test_what_the_user_asks_for_comes_in_order(pygame: Any) -> None:
     with Window("live") as window:
-        assert window.play(PICTURE) == ()
+        assert window.play(IMAGE) == ()
         press(pygame, "s", "b", "x", "h", "s", "SPACE", "SPACE")
-        assert window.play(PICTURE) == (
+        assert window.play(IMAGE) == (
             *(Action.SNAPSHOT, Action.BOXES, Action.HEATMAP),
             *(Action.SNAPSHOT, Action.PAUSE, Action.PAUSE),
         )
-        assert window.play(PICTURE) == ()
+        assert window.play(IMAGE) == ()
 
 
-def test_the_keys_on_the_picture_do_what_they_say(pygame: Any) -> None:
+def test_the_keys_on_the_image_do_what_they_say(pygame: Any) -> None:
     with Window("live") as window:
         for hint in reversed(hud.KEYS):  # ESC last
             key, what = hint.split()
             press(pygame, {"ESC": "ESCAPE", "space": "SPACE"}.get(key, key))
-            assert [action.value for action in window.play(PICTURE)] == [what]
+            assert [action.value for action in window.play(IMAGE)] == [what]
     assert sorted(hint.split()[1] for hint in hud.KEYS) == sorted(action.value for action in Action)
 
 
 @pytest.mark.parametrize("way", ["ESCAPE", "q", "button"])
 def test_once_closed_it_stays_closed(pygame: Any, way: str) -> None:
     with Window("live") as window:
-        window.play(PICTURE)
+        window.play(IMAGE)
         if way == "button":
             pygame.event.post(pygame.event.Event(pygame.QUIT))
         else:
             press(pygame, way)
         press(pygame, "s")
-        assert window.play(np.zeros_like(PICTURE)) == (Action.QUIT, Action.SNAPSHOT)
-        assert (seen(pygame) == PICTURE).all(), "a picture was shown after the end"
-        assert window.play(PICTURE) == (Action.QUIT,)
+        assert window.play(np.zeros_like(IMAGE)) == (Action.QUIT, Action.SNAPSHOT)
+        assert (seen(pygame) == IMAGE).all(), "an image was shown after the end"
+        assert window.play(IMAGE) == (Action.QUIT,)
         assert window.wait() == (Action.QUIT,)
-        assert not window.show(PICTURE)
+        assert not window.show(IMAGE)
 
 
 def test_letters_are_found_on_a_keyboard_that_has_others(pygame: Any) -> None:
     cyrillic = {"й": pygame.KSCAN_Q, "ы": pygame.KSCAN_S, "и": pygame.KSCAN_B, "р": pygame.KSCAN_H, "ф": pygame.KSCAN_A}
     with Window("live") as window:
-        window.play(PICTURE)
+        window.play(IMAGE)
         for letter in "ырифй":
             pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=ord(letter), scancode=cyrillic[letter]))
-        assert window.play(PICTURE) == (Action.SNAPSHOT, Action.HEATMAP, Action.BOXES, Action.QUIT)
+        assert window.play(IMAGE) == (Action.SNAPSHOT, Action.HEATMAP, Action.BOXES, Action.QUIT)
 
 
 def test_a_pause_ends_with_what_the_user_asks_for(pygame: Any) -> None:
     with Window("live") as window:
-        window.play(PICTURE)
+        window.play(IMAGE)
         assert window.wait(0.05) == ()
         press(pygame, "s", "SPACE")
         assert window.wait() == (Action.SNAPSHOT, Action.PAUSE)
@@ -287,18 +288,18 @@ def test_another_source_has_its_own_size(pygame: Any) -> None:
 
 
 @pytest.mark.parametrize(("size", "place"), [((400, 400), (0, 100, 400, 200)), ((100, 20), (30, 0, 40, 20))])
-def test_a_resized_window_keeps_the_shape_of_the_picture(
+def test_a_resized_window_keeps_the_shape_of_the_image(
     pygame: Any, size: tuple[int, int], place: tuple[int, int, int, int]
 ) -> None:
-    picture = noise(200, 100)
+    image = noise(200, 100)
     with Window("live") as window:
-        window.play(picture)
+        window.play(image)
         resize(pygame, *size)
-        window.play(picture)
+        window.play(image)
         shown = seen(pygame)
         assert shown.shape[:2] == size[::-1]
         x, y, w, h = place
-        wanted = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if w < 200 else cv2.INTER_LINEAR)
+        wanted = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if w < 200 else cv2.INTER_LINEAR)
         assert cv2.absdiff(shown[y : y + h, x : x + w], wanted).max() <= 8
         bars = shown.copy()
         bars[y : y + h, x : x + w] = 0
@@ -321,38 +322,38 @@ def test_a_size_that_the_user_has_chosen_is_left_alone(pygame: Any) -> None:
     with Window("live") as window:
         window.play(noise(200, 100))
         resize(pygame, 333, 222)
-        for picture in (noise(200, 200), noise(640, 480), noise(200, 100)):
-            window.play(picture)
+        for image in (noise(200, 200), noise(640, 480), noise(200, 100)):
+            window.play(image)
             assert pygame.display.get_surface().get_size() == (333, 222)
         window.show(noise(64, 64), 0.02)
         shown = seen(pygame)
         assert shown.shape[:2] == (222, 333)
-        assert not shown[:, :55].any(), "something is left of the picture before"
+        assert not shown[:, :55].any(), "something is left of the image before"
 
 
 def test_a_window_inside_another_one_does_not_end_it(pygame: Any) -> None:
     with Window("live") as window:
-        window.play(PICTURE)
+        window.play(IMAGE)
         with Window("still") as second:
-            second.show(PICTURE, 0.02)
-        assert window.play(PICTURE) == ()
-        assert (seen(pygame) == PICTURE).all()
+            second.show(IMAGE, 0.02)
+        assert window.play(IMAGE) == ()
+        assert (seen(pygame) == IMAGE).all()
         with Window("still") as second:
-            second.show(PICTURE, 0.02)
+            second.show(IMAGE, 0.02)
         assert window.wait(0.02) == ()
-        assert (seen(pygame) == PICTURE).all()
-    assert window.play(PICTURE) == (Action.QUIT,)
+        assert (seen(pygame) == IMAGE).all()
+    assert window.play(IMAGE) == (Action.QUIT,)
     assert not pygame.display.get_init()
 
 
-def test_pictures_of_any_memory_layout_are_shown(pygame: Any) -> None:
-    picture = noise(120, 80)
-    frozen = picture.copy()
+def test_images_of_any_memory_layout_are_shown(pygame: Any) -> None:
+    image = noise(120, 80)
+    frozen = image.copy()
     frozen.flags.writeable = False
     with Window("live") as window:
-        for same in (frozen, np.asfortranarray(picture), np.repeat(picture, 2, axis=1)[:, ::2]):
+        for same in (frozen, np.asfortranarray(image), np.repeat(image, 2, axis=1)[:, ::2]):
             window.play(same)
-            assert (seen(pygame) == picture).all()
+            assert (seen(pygame) == image).all()
 
 
 # -- a real display
@@ -378,8 +379,8 @@ class Display:
         pixels = rows[:, : 4 * width].reshape(height, width, 4)
         return pixels[..., :3] if head[7] == 0 else pixels[..., :0:-1]
 
-    def shows(self, picture: np.ndarray) -> bool:
-        """Wait until this picture and nothing else is on the screen."""
+    def shows(self, image: np.ndarray) -> bool:
+        """Wait until this image and nothing else is on the screen."""
 
         def same() -> bool:
             pixels = self.pixels()
@@ -387,12 +388,14 @@ class Display:
             if not len(xs):
                 return False
             found = pixels[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
-            return found.shape == picture.shape and bool((found == picture).all())
+            return found.shape == image.shape and bool((found == image).all())
 
         return eventually(same)
 
-    def do(self, *words: object) -> None:
-        subprocess.run(["xdotool", *map(str, words)], env={**os.environ, "DISPLAY": self.name}, check=True, timeout=30)
+    def do(self, *arguments: object) -> None:
+        subprocess.run(
+            ["xdotool", *map(str, arguments)], env={**os.environ, "DISPLAY": self.name}, check=True, timeout=30
+        )
 
     def press_close_button(self, window: int) -> None:
         """Send what a window manager sends when its button is pressed."""
@@ -471,13 +474,13 @@ def display(tmp_path: Path) -> Iterator[Display]:
 
 
 class Viewer:
-    """A program that shows pictures, and the lines that it prints."""
+    """A program that shows images, and the lines that it prints."""
 
-    def __init__(self, display: Display, code: str, *words: object) -> None:
-        start = "import sys, time, numpy as np, pygame\nfrom limn.window import Action, Window\n"
+    def __init__(self, display: Display, code: str, *arguments: object) -> None:
+        start = "import sys, time, numpy as np, pygame\nfrom limner.display.window import Action, Window\n"
         start += "def say(*words): print(*words, flush=True)\n"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", start + textwrap.dedent(code), *map(str, words)],
+            [sys.executable, "-c", start + textwrap.dedent(code), *map(str, arguments)],
             env={**plain_environment(), "DISPLAY": display.name, "PYGAME_HIDE_SUPPORT_PROMPT": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -516,14 +519,14 @@ def need_xdotool() -> None:
 
 
 PLAYER = """
-    pictures = [np.load(path) for path in sys.argv[1:]]
-    with Window("limn") as window:
-        assert window.play(pictures[0]) == ()
+    images = [np.load(path) for path in sys.argv[1:]]
+    with Window("limner") as window:
+        assert window.play(images[0]) == ()
         assert pygame.display.get_driver() == "x11"
         say(pygame.display.get_wm_info()["window"])
         number, actions = 0, ()
         while Action.QUIT not in actions:
-            actions = window.play(pictures[number])
+            actions = window.play(images[number])
             if Action.PAUSE in actions:
                 say("paused")
                 wall, cpu = time.monotonic(), time.process_time()
@@ -539,25 +542,25 @@ PLAYER = """
 
 @pytest.fixture
 def player(display: Display, tmp_path: Path) -> Iterator[tuple[Viewer, int]]:
-    """A moving picture and the number of its window; the key h puts a second picture below the first."""
+    """A moving image and the number of its window; the key h puts a second image below the first."""
     need_xdotool()
-    for i, picture in enumerate((noise(320, 240), np.concatenate([noise(320, 240), noise(320, 240, 1)]))):
-        np.save(tmp_path / f"{i}.npy", picture)
+    for i, image in enumerate((noise(320, 240), np.concatenate([noise(320, 240), noise(320, 240, 1)]))):
+        np.save(tmp_path / f"{i}.npy", image)
     with Viewer(display, PLAYER, tmp_path / "0.npy", tmp_path / "1.npy") as viewer:
         window = viewer.says()
         assert window.isdigit(), viewer.process.stderr and viewer.process.stderr.read()
         yield viewer, int(window)
 
 
-def test_a_still_picture_is_on_the_screen_pixel_by_pixel(display: Display, tmp_path: Path) -> None:
-    picture = noise(321, 240)
-    np.save(tmp_path / "picture.npy", picture)
-    code = "with Window('limn') as window: say(window.show(np.load(sys.argv[1])))"
-    with Viewer(display, code, tmp_path / "picture.npy"):
-        assert display.shows(picture)
+def test_a_still_image_is_on_the_screen_pixel_by_pixel(display: Display, tmp_path: Path) -> None:
+    image = noise(321, 240)
+    np.save(tmp_path / "image.npy", image)
+    code = "with Window('limner') as window: say(window.show(np.load(sys.argv[1])))"
+    with Viewer(display, code, tmp_path / "image.npy"):
+        assert display.shows(image)
 
 
-def test_keys_reach_a_moving_picture(display: Display, player: tuple[Viewer, int]) -> None:
+def test_keys_reach_a_moving_image(display: Display, player: tuple[Viewer, int]) -> None:
     viewer, window = player
     assert display.shows(noise(320, 240))
     display.do("windowfocus", window)
@@ -593,7 +596,7 @@ def test_a_window_stays_where_it_was_moved_to_when_its_height_changes(
 def test_letters_are_keys_and_no_text_for_an_input_method(display: Display) -> None:
     need_xdotool()
     code = """
-        window = Window("limn")
+        window = Window("limner")
         window.play(np.full((99, 99, 3), 9, np.uint8))
         say(pygame.display.get_wm_info()["window"])
         while True:
@@ -650,7 +653,7 @@ def test_a_window_that_is_resized_shows_bars(display: Display, player: tuple[Vie
     assert eventually(lambda: bool((display.pixels() == wanted).all()))
 
 
-def test_the_button_of_the_window_ends_a_moving_picture(display: Display, player: tuple[Viewer, int]) -> None:
+def test_the_button_of_the_window_ends_a_moving_image(display: Display, player: tuple[Viewer, int]) -> None:
     viewer, window = player
     display.press_close_button(window)
     assert viewer.says() == "quit"
@@ -662,8 +665,8 @@ def test_a_strip_is_on_the_screen_as_it_was_drawn(display: Display, tmp_path: Pa
     meter = hud.Meter(live=True)
     for _ in range(3):
         meter.shown(0.035)
-    picture = hud.overlay(noise(640, 480), meter, "cpu (onnxruntime)")
-    picture[:, [0, -1]] = picture[[0, -1]] = 255  # its frame is seen on the black screen
-    np.save(tmp_path / "picture.npy", picture)
-    with Viewer(display, "Window('limn').show(np.load(sys.argv[1]))", tmp_path / "picture.npy"):
-        assert display.shows(picture)
+    image = hud.overlay(noise(640, 480), meter, "cpu (onnxruntime)")
+    image[:, [0, -1]] = image[[0, -1]] = 255  # its frame is seen on the black screen
+    np.save(tmp_path / "image.npy", image)
+    with Viewer(display, "Window('limner').show(np.load(sys.argv[1]))", tmp_path / "image.npy"):
+        assert display.shows(image)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from limn import config, keypoints, zoo
-from limn.errors import DownloadError, ModelError
-from limn.zoo import commands, download, store
+from limner import config, keypoints, zoo
+from limner.errors import DownloadError, ModelError
+from limner.zoo import commands, download, store
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 ALIASES = {  # what MMPose 1.3.2's Inferencer runs: pose config, detector's config, classes of the detector
@@ -38,14 +38,14 @@ POINTS |= {"wholebody": "coco-wholebody-133", "vitpose-h": "coco-17", "animal": 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give limn an empty cache, and no network."""
-    monkeypatch.setenv("LIMN_HOME", str(tmp_path / "home"))
+    """Give limner an empty cache, and no network."""
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("LIMN_OFFLINE", "1")
+    monkeypatch.setenv("LIMNER_OFFLINE", "1")
     return tmp_path / "home"
 
 
-def put_by_hand(home: Path, model: zoo.Model, content: bytes) -> Path:
+def put_by_hand(home: Path, model: zoo.ModelInfo, content: bytes) -> Path:
     """Lay a file where the weights of a model belong."""
     assert model.weights
     place = home / "weights" / store.file_name(model.weights)
@@ -90,7 +90,7 @@ def test_a_model_is_found_by_its_configs_name_and_path() -> None:
         ("vitpose_b", "'vitpose-b'"),
         ("rtmpose-m_8xb256-120e_face6-256x265", "'rtmpose-m_8xb256-120e_face6-256x256'"),
         ("human3d", "3D"),
-        ("zzz", "limn models list"),
+        ("zzz", "limner models list"),
     ],
 )
 def test_an_unknown_name_is_an_error_that_helps(name: str, said: str) -> None:
@@ -104,7 +104,7 @@ def test_a_detector_has_no_detector() -> None:
 
 
 @pytest.mark.parametrize("model", zoo.models(), ids=lambda model: model.name)
-def test_every_entry_is_whole(model: zoo.Model) -> None:
+def test_every_entry_is_whole(model: zoo.ModelInfo) -> None:
     assert model.input_size > (0, 0)
     assert model.terms in ("research use", "not known") or model.licences().keys() > {"code", "weights"}
     assert model.terms != "not known"
@@ -120,7 +120,7 @@ def test_every_entry_is_whole(model: zoo.Model) -> None:
 
 
 @pytest.mark.parametrize("model", [m for m in zoo.models() if m.has_config], ids=lambda model: model.name)
-def test_every_config_of_limn_fits_its_entry(model: zoo.Model) -> None:
+def test_every_config_of_limner_fits_its_entry(model: zoo.ModelInfo) -> None:
     cfg = config.load(model.config)
     assert model.parameters
     assert model.gmacs
@@ -263,7 +263,7 @@ def test_verify_finds_a_damaged_file_and_passes_a_good_one(home: Path) -> None:
 
 
 def test_verify_of_what_is_not_here_is_an_error() -> None:
-    with pytest.raises(DownloadError, match="limn models pull hand"):
+    with pytest.raises(DownloadError, match="limner models pull hand"):
         commands.verify(["hand"])
 
 
@@ -280,7 +280,7 @@ def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
     paths = [str(model.weights).removeprefix(download.OPENMMLAB) for model in models]
     listed = "".join(own(path, b"\x80\x02 weights of our own") for path in paths)
     (tmp_path / "lab" / "SHA256SUMS").write_text(listed)
-    monkeypatch.setenv("LIMN_MIRRORS", str(tmp_path / "lab"))
+    monkeypatch.setenv("LIMNER_MIRRORS", str(tmp_path / "lab"))
     assert zoo.state("hand") == "fetch"
     pulled = commands.pull(["hand"])
     assert [model for model, _ in pulled] == models
@@ -298,7 +298,7 @@ def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
     assert all(not verdict.problem for verdict in verdicts)
     pulled[0][1].write_bytes(b"\x80\x02 weights of somebody")
     assert "where SHA256SUMS of" in commands.verify(["hand"])[0].problem
-    monkeypatch.delenv("LIMN_MIRRORS")
+    monkeypatch.delenv("LIMNER_MIRRORS")
     assert zoo.state("hand") == "fetch"
     with pytest.raises(DownloadError, match="not here"):
         commands.verify(["hand"])
@@ -306,7 +306,7 @@ def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
 
 def test_looking_models_up_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from limn import zoo; from limn.zoo import commands; zoo.get('face');"
+        "import sys; from limner import zoo; from limner.zoo import commands; zoo.get('face');"
         "print([m for m in ('numpy', 'cv2', 'torch', 'pooch', 'rich', 'requests', 'ssl') if m in sys.modules])"
     )
     source = Path(__file__).resolve().parents[1] / "src"

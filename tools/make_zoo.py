@@ -1,10 +1,10 @@
-"""Write src/limn/zoo/models.json from MMPose's published facts and limn's own configs.
+"""Write src/limner/zoo/models.json from MMPose's published facts and limner's own configs.
 
 python tools/make_zoo.py FACTS
 
 FACTS is a JSON file with the contents of MMPose's model metafiles: under "pose" a list of
 ``{name, config, alias, weights, architecture, training_data, results}``. Names, addresses and
-published results come from it; sizes are counted by building each own config with limn (torch,
+published results come from it; sizes are counted by building each own config with limner (torch,
 on its meta device, so nothing is computed); keypoint sets come from the configs. The detectors, which
 MMPose's metafiles do not list, are written down here.
 """
@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from limn import build, config, keypoints
-from limn.config.paths import OWN
-from limn.errors import ArgumentError, ConfigError
-from limn.zoo.store import sha256_prefix
+from limner import build, config, keypoints
+from limner.config.paths import OWN
+from limner.errors import ArgumentError, ConfigError
+from limner.zoo.store import sha256_prefix
 
-TARGET = Path(__file__).resolve().parents[1] / "src" / "limn" / "zoo" / "models.json"
+TARGET = Path(__file__).resolve().parents[1] / "src" / "limner" / "zoo" / "models.json"
 SOURCE = "MMPose's model metafiles at commit 759b39c"
 MMDET_SOURCE = "MMDetection 3.3.0's model metafiles"
 RTMPOSE_SOURCE = "MMPose's projects/rtmpose/README.md"
@@ -48,15 +48,15 @@ FIRST_OF_ALIAS = {
     "wholebody": "rtmpose-m_8xb64-270e_coco-wholebody-256x192",
 }
 NOT_HERE = {
-    "rtmo": "a one-stage model, and limn estimates poses inside detected boxes",
-    "edpose": "a one-stage model, and limn estimates poses inside detected boxes",
-    "human3d": "a 3D model, and limn finds 2D keypoints",
-    "hand3d": "a 3D model, and limn finds 2D keypoints",
+    "rtmo": "a one-stage model, and limner estimates poses inside detected boxes",
+    "edpose": "a one-stage model, and limner estimates poses inside detected boxes",
+    "human3d": "a 3D model, and limner finds 2D keypoints",
+    "hand3d": "a 3D model, and limner finds 2D keypoints",
 }
 # terms of training data, as its authors state them: how far they reach, and a note
 NO_LICENCE = ("unknown", "no licence known; ask the authors before commercial use")
 LICENCES = {
-    "COCO": ("mixed", "annotations CC BY 4.0; pictures under their Flickr licences, some non-commercial"),
+    "COCO": ("mixed", "annotations CC BY 4.0; images under their Flickr licences, some non-commercial"),
     "COCO-WholeBody": ("restricted", "annotations CC BY-NC 4.0, research and non-commercial use only"),
     "Objects365": ("restricted", "academic purposes only"),
     "Human-Art": ("restricted", "non-commercial use only"),
@@ -195,7 +195,7 @@ BUNDLED: list[dict[str, Any]] = [
         "aliases": [],
         "kind": "pose",
         "family": "RTMPose",
-        "config": "limn/rtmpose_face-lite_300w-160x160.py",
+        "config": "limner/rtmpose_face-lite_300w-160x160.py",
         "bundled": "face-lite/pose.onnx",
         "detector": "face-lite-detector",
         "training_data": [],
@@ -206,7 +206,7 @@ BUNDLED: list[dict[str, Any]] = [
         "aliases": [],
         "kind": "detector",
         "family": "RTMDet",
-        "config": "limn/rtmdet_face-lite_288.py",
+        "config": "limner/rtmdet_face-lite_288.py",
         "bundled": "face-lite/detector.onnx",
         "training_data": [],
         "results": [],
@@ -252,9 +252,9 @@ def measured(path: str) -> dict[str, Any]:
         size = build.pose_spec(cfg).size if "codec" in cfg else build.detector_spec(cfg).size
         with torch.device("meta"):
             network = build.network(cfg["model"]).eval()
-            picture = torch.zeros(1, 3, size[1], size[0])
+            image = torch.zeros(1, 3, size[1], size[0])
         with FlopCounterMode(display=False) as flops, torch.no_grad():
-            network(picture)
+            network(image)
     except ConfigError as error:
         print(f"{path}: {error}", file=sys.stderr)
         return {}
@@ -267,7 +267,7 @@ def measured(path: str) -> dict[str, Any]:
 
 
 def unmeasured(path: str) -> dict[str, Any]:
-    """Read from its path what is known of a model whose family limn does not build."""
+    """Read from its path what is known of a model whose family limner does not build."""
     height, width = map(int, re.findall(r"(\d+)x(\d+)", Path(path).stem)[-1])
     return {"input_size": [width, height], "keypoints": keypoints.by_mmpose_name(named(path)).name}
 
@@ -325,7 +325,7 @@ def main(facts_file: str) -> None:
         "head": (
             f"Written by tools/make_zoo.py. Names, aliases, addresses and results of pose models: {SOURCE}; of "
             f"detectors: MMPose's Inferencer and documentation, {MMDET_SOURCE}. Parameters and gmacs (10^9 "
-            "multiplications with addition, one picture): counted by building limn's own config. sha256: the prefix "
+            "multiplications with addition, one image): counted by building limner's own config. sha256: the prefix "
             "in the file's name."
         ),
         "not_here": NOT_HERE,

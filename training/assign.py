@@ -87,7 +87,7 @@ def detector_loss(
 
     Args:
         cls, reg: outputs of the head, a level each: [B, 1, h, w] and [B, 4, h, w].
-        boxes, ignored: a picture each: [G, 4] in pixels.
+        boxes, ignored: an image each: [G, 4] in pixels.
     """
     points, steps = [], []
     for c, stride in zip(cls, strides, strict=True):

@@ -1,4 +1,4 @@
-"""Augmentation of face pictures: numpy and OpenCV, on uint8 BGR."""
+"""Augmentation of face images: numpy and OpenCV, on uint8 BGR."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Return the picture after a round through JPEG."""
+    """Return the image after a round through JPEG."""
     return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
 
 
@@ -39,7 +39,7 @@ def _light(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def _shadow(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Darken or lighten the picture along a random direction."""
+    """Darken or lighten the image along a random direction."""
     h, w = image.shape[:2]
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:h, :w].astype(np.float32)
@@ -69,7 +69,7 @@ def _blur(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Return the picture under another light, through another camera."""
+    """Return the image under another light, through another camera."""
     if rng.random() < 0.8:
         image = _light(image, rng)
     if rng.random() < 0.2:
@@ -87,7 +87,7 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def occlude(image: np.ndarray, rng: Rng, other: np.ndarray) -> np.ndarray:
-    """Cover a part of the picture with a colour, noise, or a piece of another picture."""
+    """Cover a part of the image with a colour, noise, or a piece of another image."""
     h, w = image.shape[:2]
     image = image.copy()
     for _ in range(rng.integers(1, 3)):

@@ -20,7 +20,7 @@ def _compile() -> Any | None:
 
     try:
         return load(
-            "limn_depthwise",
+            "limner_depthwise",
             [str(Path(__file__).with_name("depthwise.cpp"))],
             extra_cflags=["-O3", "-march=native", "-ffast-math", "-mprefer-vector-width=512"],
         )

@@ -3,7 +3,7 @@
     python training/faces.py --out runs/faces.json
     python training/detector.py --minutes 60 --start rtmdet_nano_coco-person.pth --out runs/detector
 
-Run it again and it goes on where it stopped. Pictures are composed on the fly: single pictures at
+Run it again and it goes on where it stopped. Images are composed on the fly: single images at
 any scale and angle, mosaics that make crowds of single faces, and cuts of people at a distance.
 Loss and assignment are RTMDet's.
 """
@@ -28,10 +28,10 @@ from assign import detector_loss
 from depthwise import accelerate
 from faces import DATA, MODELS, Record, annotated, is_validation, load, outline, overlap
 from false_alarm_regions import load_regions
-from limn import build, config, decode
-from limn.crop import letterbox
+from limner import build, config, decode
+from limner.crop import letterbox
 
-CONFIG = Path("limn/rtmdet_face-lite_288.py")
+CONFIG = Path("limner/rtmdet_face-lite_288.py")
 MEAN, STD = np.array([103.53, 116.28, 123.675], np.float32), np.array([57.375, 57.12, 58.395], np.float32)
 SHARE = {"lfpw_train": 0.36, "youtube_training": 0.14, "lspet": 0.34, "coco90": 0.16}
 SIZES = (256, 288, 320)
@@ -39,8 +39,8 @@ SMALLEST = 7.0  # pixels; smaller faces are ignored
 GREY = (114, 114, 114)
 
 
-class Pictures(IterableDataset):
-    """Endless batches: float BGR ``[B, 3, S, S]``, boxes and ignored boxes of each picture."""
+class Images(IterableDataset):
+    """Endless batches: float BGR ``[B, 3, S, S]``, boxes and ignored boxes of each image."""
 
     def __init__(self, records: list[Record], data: Path, batch: int) -> None:
         self.batch = batch
@@ -110,7 +110,7 @@ def share(mask: np.ndarray, box: np.ndarray) -> float:
 def place(
     image: np.ndarray, record: Record, under: np.ndarray, rng: np.random.Generator, cover: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lay a part of a picture over ``under``; return the new tile, its faces and what to ignore.
+    """Lay a part of an image over ``under``; return the new tile, its faces and what to ignore.
 
     ``cover`` chooses a scale at which no part of ``under`` is left to see.
     """
@@ -190,7 +190,7 @@ def collate(batch: list[Any]) -> Any:
 
 
 def detect(model: nn.Module, image: np.ndarray, size: int, score_thr: float = 0.05) -> Any:
-    """Run the model on one BGR picture; return limn's Boxes."""
+    """Run the model on one BGR image; return limner's Boxes."""
     canvas, factor = letterbox(image, (size, size))
     with torch.no_grad():
         cls, reg = model(torch.from_numpy(((canvas - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)))
@@ -251,11 +251,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     cfg = config.load(CONFIG)
     model = build.network(cfg["model"])
-    pictures = Pictures(load(args.records), args.data, args.batch)
+    photos = Images(load(args.records), args.data, args.batch)
     print(loop.start_from(model, args.start))
-    loop.calibrate(model, torch.cat([next(iter(pictures))[0][:, :, :256, :256] for _ in range(4)]))
+    loop.calibrate(model, torch.cat([next(iter(photos))[0][:, :, :256, :256] for _ in range(4)]))
     model = accelerate(model).to(memory_format=torch.channels_last)
-    loader = DataLoader(pictures, 1, num_workers=1, prefetch_factor=8, collate_fn=collate)
+    loader = DataLoader(photos, 1, num_workers=1, prefetch_factor=8, collate_fn=collate)
 
     def loss(net: nn.Module, batch: Any) -> dict[str, Tensor]:
         images, boxes, unsure = batch

@@ -1,6 +1,6 @@
-"""Write a trained network as ONNX: uint8 BGR pictures in, weights stored as float16.
+"""Write a trained network as ONNX: uint8 BGR images in, weights stored as float16.
 
-python training/export.py limn/rtmdet_face-lite_288.py runs/detector/weights.pth detector.onnx
+python training/export.py limner/rtmdet_face-lite_288.py runs/detector/weights.pth detector.onnx
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from limn import build, config
+from limner import build, config
 
 
 class Whole(nn.Module):
@@ -29,8 +29,8 @@ class Whole(nn.Module):
         self.network = network
         self.register_buffer("mean", mean)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        first, second = self.network(pictures.permute(0, 3, 1, 2).float() - self.mean)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        first, second = self.network(images.permute(0, 3, 1, 2).float() - self.mean)
         return (*first, *second) if isinstance(first, tuple) else (first, second)
 
 
@@ -66,9 +66,9 @@ def to_onnx(network: nn.Module, preprocessor: dict[str, Any], shape: tuple[int, 
             whole,
             (sample,),
             buffer,
-            input_names=["pictures"],
+            input_names=["images"],
             output_names=names,
-            dynamic_axes={"pictures": axes, **{n: {0: "batch"} for n in names}},
+            dynamic_axes={"images": axes, **{n: {0: "batch"} for n in names}},
             opset_version=17,
             dynamo=False,
         )

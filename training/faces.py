@@ -1,8 +1,8 @@
-"""The faces that the bundled models are trained on: records of pictures, boxes and landmarks.
+"""The faces that the bundled models are trained on: records of images, boxes and landmarks.
 
-A record is a picture with the boxes of its faces, boxes of what may or may not be a face
+A record is an image with the boxes of its faces, boxes of what may or may not be a face
 ("ignore": neither rewarded nor punished in training), and 68 landmarks where they are annotated.
-Pictures of people without face annotations get their boxes from a teacher (YuNet, Wu et al. 2023).
+Images of people without face annotations get their boxes from a teacher (YuNet, Wu et al. 2023).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import cv2
 import numpy as np
 
 from false_alarm_regions import held_out_files
-from limn.runtimes.onnx import import_onnxruntime
+from limner.runtimes.onnx import import_onnxruntime
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MODELS = DATA.parent / "models"
-VALIDATE_EVERY = 8  # every 8th LFPW picture is held out to estimate the quality
+VALIDATE_EVERY = 8  # every 8th LFPW image is held out to estimate the quality
 FOREHEAD = 0.42  # brow-to-hairline distance as a share of the eye-to-chin one, fitted to the teacher's boxes
 
 
 @dataclass
 class Record:
-    """One picture: path relative to the data folder, boxes ``[x1, y1, x2, y2]``, 68 landmarks or none."""
+    """One image: path relative to the data folder, boxes ``[x1, y1, x2, y2]``, 68 landmarks or none."""
 
     file: str
     split: str
@@ -52,14 +52,14 @@ def face_box(keypoints: np.ndarray) -> np.ndarray:
 
 
 class Teacher:
-    """YuNet, run on a picture of any size."""
+    """YuNet, run on an image of any size."""
 
     def __init__(self, path: Path = MODELS / "yunet_n_dynamic.onnx") -> None:
         self.session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
         self.names = [o.name for o in self.session.get_outputs()]
 
     def __call__(self, image: np.ndarray, threshold: float = 0.3, scale: float = 1.0) -> np.ndarray:
-        """Return the faces of a BGR picture as float32 [N, 5]: box in pixels, score."""
+        """Return the faces of a BGR image as float32 [N, 5]: box in pixels, score."""
         if scale != 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         height, width = (-(-s // 32) * 32 for s in image.shape[:2])
@@ -92,7 +92,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def is_validation(split: str, index: int) -> bool:
-    """Tell whether picture ``index`` of a split is held out of training."""
+    """Tell whether image ``index`` of a split is held out of training."""
     return split == "lfpw_train" and index % VALIDATE_EVERY == 3
 
 
@@ -103,7 +103,7 @@ def annotated(data: Path, split: str) -> Iterator[tuple[int, str, np.ndarray]]:
 
 
 def _landmarked(data: Path, split: str, teacher: Teacher) -> Iterator[Record]:
-    """Records of annotated faces; other faces of the picture come from the teacher."""
+    """Records of annotated faces; other faces of the image come from the teacher."""
     for index, file, points in annotated(data, split):
         if is_validation(split, index):
             continue
@@ -177,4 +177,4 @@ if __name__ == "__main__":
     args.out.parent.mkdir(parents=True, exist_ok=True)
     found = build(args.data)
     args.out.write_text(json.dumps([asdict(r) for r in found]))
-    print(f"{len(found)} pictures, {sum(len(r.boxes) for r in found)} faces -> {args.out}")
+    print(f"{len(found)} images, {sum(len(r.boxes) for r in found)} faces -> {args.out}")

@@ -1,13 +1,13 @@
 """Two hundred regions without a face, on which the false alarms of a face detector are counted.
 
-The regions come from two sets of pictures: pictures of COCO in which no face can be seen (or the part beside the
+The regions come from two sets of images: images of COCO in which no face can be seen (or the part beside the
 one person), and the ground below the hips of upright athletes of LSP extended. The file beside this script,
-`false_alarm_regions.json`, says which pixels; the pictures themselves are not part of the project. Every region was
+`false_alarm_regions.json`, says which pixels; the images themselves are not part of the project. Every region was
 looked at, enlarged. A detector may find nothing in them, so every box it returns counts as one false alarm. The
-pictures must stay out of its training: see `held_out_files`.
+images must stay out of its training: see `held_out_files`.
 
     python training/false_alarm_regions.py --data ../shared/data              # check and list the regions
-    python training/false_alarm_regions.py --data ../shared/data --show DIR   # save them as pictures
+    python training/false_alarm_regions.py --data ../shared/data --show DIR   # save them as images
     python training/false_alarm_regions.py --data ../shared/data --rebuild    # make the data file anew
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from limn.errors import InputError, LimnError, OutputError
+from limner.errors import InputError, LimnerError, OutputError
 
 DATA_FILE = Path(__file__).with_suffix(".json")
 FOLDERS = {"coco90": Path("people/coco90"), "lspet": Path("people/lspet")}
@@ -33,7 +33,7 @@ COUNT = 200
 MIN_SIDE = 60  # px
 SEED = 200
 
-# COCO pictures without a face, and the box of the free part (None: the whole picture).
+# COCO images without a face, and the box of the free part (None: the whole image).
 # Left out although no face is plain: a teddy bear (466137), a mascot on a train (482585), a brow above a laptop
 # (290843), heads seen from behind or a few pixels high (7511, 172648, 214753, 341719, 435206, 549055).
 COCO_FREE: dict[str, tuple[int, int, int, int] | None] = {
@@ -63,7 +63,7 @@ RIGHT_ANKLE, RIGHT_HIP, LEFT_HIP, LEFT_ANKLE, NECK, HEAD_TOP = 0, 2, 3, 5, 12, 1
 
 
 def load_regions(data_root: Path | str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (name, picture) of every region, in the order of the data file.
+    """Yield (name, image) of every region, in the order of the data file.
 
     Args:
         data_root: The folder that holds `people/coco90` and `people/lspet`.
@@ -72,24 +72,24 @@ def load_regions(data_root: Path | str) -> Iterator[tuple[str, np.ndarray]]:
         A name that is unique, such as "lspet/im00025.jpg", and the region as a (height, width, 3) uint8 array, BGR.
 
     Raises:
-        InputError: A picture is missing, cannot be read, or is smaller than its box.
+        InputError: An image is missing, cannot be read, or is smaller than its box.
     """
     for row in read_rows():
-        image = _read_picture(Path(data_root) / FOLDERS[row["data"]] / row["file"])
+        image = _read_image(Path(data_root) / FOLDERS[row["data"]] / row["file"])
         x1, y1, x2, y2 = row["box"]
         height, width = image.shape[:2]
         if x2 > width or y2 > height:
             raise InputError(
                 f"{row['data']}/{row['file']} is {width}x{height} pixels, too small for its region {row['box']}: "
-                "take the same reduced pictures or run with --rebuild"
+                "take the same reduced images or run with --rebuild"
             )
         yield f"{row['data']}/{row['file']}", image[y1:y2, x1:x2].copy()
 
 
 def held_out_files() -> dict[str, set[str]]:
-    """Return, for each set of pictures, the file names that must never enter the training of a face detector.
+    """Return, for each set of images, the file names that must never enter the training of a face detector.
 
-    The whole picture is held out, not only its region, and so is a known second copy of it.
+    The whole image is held out, not only its region, and so is a known second copy of it.
     """
     held: dict[str, set[str]] = {name: set() for name in FOLDERS}
     for row in read_rows():
@@ -114,12 +114,12 @@ def read_rows() -> list[dict[str, Any]]:
 
 
 def check_rows(rows: list[dict[str, Any]]) -> None:
-    """Raise InputError unless the rows are 200 sorted regions of different pictures, each at least 60x60 px."""
+    """Raise InputError unless the rows are 200 sorted regions of different images, each at least 60x60 px."""
     keys = [(row["data"], row["file"]) for row in rows]
     if len(rows) != COUNT:
         raise InputError(f"{DATA_FILE.name} holds {len(rows)} regions instead of {COUNT}: make it anew with --rebuild")
     if keys != sorted(set(keys)):
-        raise InputError(f"{DATA_FILE.name} is not sorted or names a picture twice: make it anew with --rebuild")
+        raise InputError(f"{DATA_FILE.name} is not sorted or names an image twice: make it anew with --rebuild")
     for row in rows:
         x1, y1, x2, y2 = row["box"]
         if row["data"] not in FOLDERS or min(x1, y1) < 0 or min(x2 - x1, y2 - y1) < MIN_SIDE:
@@ -127,14 +127,14 @@ def check_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def rebuild(data_root: Path) -> list[dict[str, Any]]:
-    """Choose the regions anew: the COCO pictures that are named above, and enough of LSP extended by the seed.
+    """Choose the regions anew: the COCO images that are named above, and enough of LSP extended by the seed.
 
     The candidates of LSP extended are ordered by a hash of seed and name, which does not depend on the version of a
     random generator; those rejected by eye are passed over.
     """
     rows = []
     for file, box in COCO_FREE.items():
-        height, width = _read_picture(data_root / FOLDERS["coco90"] / file).shape[:2]
+        height, width = _read_image(data_root / FOLDERS["coco90"] / file).shape[:2]
         rows.append({"data": "coco90", "file": file, "box": list(box or (0, 0, width, height))})
     rejected = {f"im{number}.jpg" for number in LSPET_REJECTED.split()}
     people = _read_people(data_root / "people" / "lspet.json")
@@ -152,8 +152,8 @@ def below_hips(person: dict[str, Any]) -> tuple[int, int, int, int] | None:
     """Return the box under the hips of an upright person, (x1, y1, x2, y2) in px, or None where there is none.
 
     Upright: both hips, the neck or the top of the head, and an ankle are visible; the first lie at least a tenth of
-    the picture above the hips, every visible ankle lies below them. The box begins a twenty-fifth of the picture
-    under the lower hip, ends at the picture's bottom, has its full width and at least 60 px on each side.
+    the image above the hips, every visible ankle lies below them. The box begins a twenty-fifth of the image
+    under the lower hip, ends at the image's bottom, has its full width and at least 60 px on each side.
     """
     joints, width, height = person["joints"], person["width"], person["height"]
     hips = [joints[RIGHT_HIP], joints[LEFT_HIP]]
@@ -175,10 +175,10 @@ def _read_people(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"cannot read {path} ({error}): --data must name the folder that holds people/") from error
 
 
-def _read_picture(path: Path) -> np.ndarray:
+def _read_image(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
-        raise InputError(f"cannot read the picture {path}: --data must name the folder that holds people/")
+        raise InputError(f"cannot read the image {path}: --data must name the folder that holds people/")
     return image
 
 
@@ -202,10 +202,10 @@ def _write_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check and list the regions, and where asked make the data file anew or save the regions as pictures."""
+    """Check and list the regions, and where asked make the data file anew or save the regions as images."""
     parser = argparse.ArgumentParser(description="Regions without a face, to count a detector's false alarms.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds people/coco90 and people/lspet")
-    parser.add_argument("--show", type=Path, metavar="DIR", help="save every region as a PNG picture here")
+    parser.add_argument("--show", type=Path, metavar="DIR", help="save every region as a PNG image here")
     parser.add_argument("--rebuild", action="store_true", help=f"write {DATA_FILE.name} anew from the seed")
     options = parser.parse_args(arguments)
     try:
@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}  {width}x{height}")
             if options.show:
                 _save(options.show, name, image)
-    except LimnError as error:
+    except LimnerError as error:
         print(error, file=sys.stderr)
         return 1
     held = ", ".join(f"{len(files)} of {name}" for name, files in held_out_files().items())

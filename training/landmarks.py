@@ -26,9 +26,9 @@ import augment
 import loop
 from depthwise import accelerate
 from faces import DATA, MODELS, annotated, face_box, is_validation
-from limn import build, config, keypoints
+from limner import build, config, keypoints
 
-CONFIG = Path("limn/rtmpose_face-lite_300w-160x160.py")
+CONFIG = Path("limner/rtmpose_face-lite_300w-160x160.py")
 MEAN, STD = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
 SHARE = {"lfpw_train": 0.55, "youtube_training": 0.45}
 BETA = 10.0  # of RTMPose's KL loss
@@ -95,7 +95,7 @@ def decode(outputs: tuple[Tensor, Tensor], ratio: float) -> np.ndarray:
 
 
 def validator(data: Path, size: int, ratio: float) -> Any:
-    """Return a function that reports the NME on the held-out pictures, boxes from the annotation."""
+    """Return a function that reports the NME on the held-out images, boxes from the annotation."""
     held = [(f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
     held_youtube = [(f, p) for i, f, p in annotated(data, "youtube_test") if i % 8 == 0]
 

@@ -7,7 +7,7 @@
 Static quantisation after training, in ONNX's own words (QuantizeLinear, DequantizeLinear), which ONNX Runtime
 fuses with what they surround. Weights are symmetric, one scale for each output channel; activations are uint8,
 one scale for each tensor, with the range whose mean square error is least. The ranges come from training
-pictures alone, evenly spaced, so that each run writes the same file.
+images alone, evenly spaced, so that each run writes the same file.
 
 Of the pose network only the layers of `HEAD` are quantised: they are nearly half of its work and gain most. In
 the thin layers before them the activation (SiLU) and the depthwise convolutions cost more as int8 than as
@@ -29,16 +29,16 @@ from onnx import helper, numpy_helper
 
 from export import store_half
 from faces import DATA, annotated, face_box, is_validation
-from limn import build, bundled, config
-from limn.crop import Crop, letterbox
-from limn.runtimes.onnx import import_onnxruntime
+from limner import build, bundled, config
+from limner.crop import Crop, letterbox
+from limner.runtimes.onnx import import_onnxruntime
 
 HEAD = tuple(f"/network/head/{name}/" for name in ("final_layer", "gau/uv", "gau/o", "cls_x", "cls_y"))
 BODY = ("Conv", "Sigmoid", "Mul", "Concat", "MaxPool", "Add", "Resize")  # what can stay int8 from layer to layer
 SPLITS = ("lfpw_train", "youtube_training")
 # One bit less than int8 has: without VNNI an x86 processor adds two products in 16 bits, which would overflow.
 WEIGHT_MAX = 63
-SAMPLE = 512  # values of a tensor that are kept of each picture
+SAMPLE = 512  # values of a tensor that are kept of each image
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Range:
     zero: np.uint8
 
 
-def pictures(data: Path, model: bundled.BundledModel, network: str, count: int) -> list[np.ndarray]:
-    """Return inputs of a network, uint8 [1, H, W, 3], from pictures that it was trained on, half of each split."""
+def images(data: Path, model: bundled.BundledModel, network: str, count: int) -> list[np.ndarray]:
+    """Return inputs of a network, uint8 [1, H, W, 3], from images that it was trained on, half of each split."""
     chosen = []
     for split in SPLITS:
         items = [(file, points) for i, file, points in annotated(data, split) if not is_validation(split, i)]
@@ -121,8 +121,8 @@ def measure(model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[np.nd
     rng = np.random.default_rng(0)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 1e-6)
-    for picture in inputs:
-        for name, value in zip(names, run(picture), strict=True):
+    for image in inputs:
+        for name, value in zip(names, run(image), strict=True):
             kept[name].append(value.reshape(-1)[rng.integers(0, value.size, SAMPLE)])
             low[name], high[name] = min(low[name], float(value.min())), max(high[name], float(value.max()))
     return {name: best_range(np.concatenate(kept[name]), low[name], high[name]) for name in names}
@@ -192,7 +192,7 @@ def whole_numbers(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray
 
 
 def session(model: onnx.ModelProto, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Return a call of a model with ONNX Runtime, as limn itself would open it."""
+    """Return a call of a model with ONNX Runtime, as limner itself would open it."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default=bundled.DEFAULT)
     parser.add_argument("--network", choices=("pose", "detector"), default="pose")
-    parser.add_argument("--pictures", type=int, default=256, help="to find the ranges with")
+    parser.add_argument("--images", type=int, default=256, help="to find the ranges with")
     parser.add_argument("--out", type=Path, help="the file; the pose network's goes beside the float32 one")
     parser.add_argument("--race", action="store_true", help="print how many times faster it is")
     args = parser.parse_args()
@@ -234,7 +234,7 @@ def main() -> None:
     out = args.out or source.with_suffix(".int8.onnx")
     model = read(source)
     names = tensors_of_head(model) if args.network == "pose" else tensors_of_body(model)
-    inputs = pictures(args.data, bundle, args.network, args.pictures)
+    inputs = images(args.data, bundle, args.network, args.images)
     small = quantise(model, measure(model, names, inputs))
     out.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(store_half(small), out)

@@ -1,0 +1,207 @@
+"""Weight files (.pth) to numpy arrays: torch's formats are parsed here, and no pickled code ever runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from .formats import Storages, open_checkpoint
+from .pickles import HostilePickle, NumpyArray, NumpyScalar, Opaque, Tensor
+
+__all__ = ["Checkpoint", "Opaque", "fit", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The weights of a model and what was noted with them."""
+
+    state_dict: dict[str, np.ndarray]  # bfloat16 as float32; the arrays may be views of the mapped file
+    meta: dict[str, Any]  # plain values; objects of unknown classes are `Opaque`
+
+    @property
+    def dataset_meta(self) -> dict[str, Any]:
+        """What is known of the data set trained on, with lower-case keys; empty where nothing is."""
+        found = self.meta.get("dataset_meta")
+        if isinstance(found, dict):
+            return {str(key).lower(): value for key, value in found.items()}
+        return {"classes": self.meta["CLASSES"]} if "CLASSES" in self.meta else {}
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint as OpenMMLab's tools and ``torch.save`` write it.
+
+    The weights are the file's ``state_dict``, or else its ``ema_state_dict``, or else the file is
+    a dict of weights itself. A prefix ``module.`` that all keys carry is removed.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or something else; the message says what.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {str(path)!r}{' (it is a folder)' if path.is_dir() else ''}")
+    try:
+        with path.open("rb") as file:
+            root, storages = open_checkpoint(path, file)
+            weights = _weights(path, root)
+            meta = _finished(root.get("meta"), storages, {}) if weights is not root else None
+            state_dict = {key: _array(path, key, value, storages) for key, value in _named(weights)}
+    except OSError as error:
+        raise CheckpointError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
+    except HostilePickle as hostile:
+        raise CheckpointError(
+            f"{path} tries to run '{hostile}' on the machine that opens it, which weights have no need for: "
+            "nothing of it was run; get the file anew from its publisher"
+        ) from None
+    except RecursionError:
+        raise CheckpointError(f"{path} is damaged: its contents are nested too deeply") from None
+    return Checkpoint(state_dict, meta if isinstance(meta, dict) else {})
+
+
+def _weights(path: Path, root: Any) -> dict[str, Any]:
+    """Choose the weights among what a checkpoint holds."""
+    if not isinstance(root, dict):
+        kind = root.name if isinstance(root, Opaque) else type(root).__name__
+        raise CheckpointError(f"{path} holds a {kind} in place of weights: save the state_dict of the model alone")
+    weights = next((root[name] for name in ("state_dict", "ema_state_dict") if isinstance(root.get(name), dict)), root)
+    # an empty dict, as a network without weights has, is one of weights too
+    tensors = any(isinstance(value, Tensor) for value in weights.values()) or (weights is not root and not weights)
+    if not tensors or not all(isinstance(key, str) for key in weights):
+        keys = ", ".join(str(key)[:40] for key in root if isinstance(key, (str, int))) or "nothing"
+        raise CheckpointError(f"{path} holds no weights: there is no state_dict in it, but {keys[:200]}")
+    return weights
+
+
+def _named(weights: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the weights without the marks of data-parallel and averaged training."""
+    # the counter of an averaged model is the one key of its file without the prefix
+    keys = [key for key in weights if key != "steps"]
+    prefix = "module." if all(key.startswith("module.") for key in keys) else ""
+    kept = [key for key in (keys if prefix else weights) if not key.endswith("_extra_state")]
+    return ((key[len(prefix) :], weights[key]) for key in kept)
+
+
+def _array(path: Path, key: str, value: Any, storages: Storages) -> np.ndarray:
+    """Return one weight as an array.
+
+    Raises:
+        CheckpointError: It is of a kind that limner does not read, or reaches beyond its storage.
+    """
+    if isinstance(value, NumpyArray):
+        value = _finished(value, storages, {})
+    if isinstance(value, (bool, int, float, np.ndarray)):
+        return np.asarray(value)
+    if not isinstance(value, Tensor) or value.dtype is None:
+        kind = value.name if isinstance(value, Opaque) else type(value).__name__
+        raise CheckpointError(
+            f"{path}: {key!r} is of a type that limner does not read ({kind}), such as a quantised tensor"
+        )
+    try:
+        base = storages.array(value.storage, value.dtype)
+        strides = [step * base.itemsize for step in value.stride]
+        start = (value.offset + value.storage.start) * base.itemsize
+        if start < 0 or min(strides, default=0) < 0:
+            raise ValueError("it has negative steps")
+        # numpy compares shape, strides and start with the length of the storage
+        return np.ndarray(value.size, base.dtype, base, start if 0 not in value.size else 0, strides)
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise CheckpointError(f"{path} is damaged: {key!r} does not fit its data ({error})") from None
+
+
+def _finished(value: Any, storages: Storages, made: dict[int, Any]) -> Any:
+    """Return a value made of plain containers, arrays and scalars; what cannot be one stays Opaque."""
+    if id(value) in made:
+        return made[id(value)]
+    result = value
+    if isinstance(value, dict):
+        made[id(value)] = result = {}
+        result.update({key: _finished(item, storages, made) for key, item in value.items()})
+    elif isinstance(value, list):
+        made[id(value)] = result = []
+        result.extend(_finished(item, storages, made) for item in value)
+    elif isinstance(value, tuple):
+        result = tuple(_finished(item, storages, made) for item in value)
+    elif isinstance(value, (Tensor, NumpyArray, NumpyScalar)):
+        try:
+            result = _array(Path(), "", value, storages) if isinstance(value, Tensor) else value.resolved()
+        except (CheckpointError, TypeError, ValueError, AttributeError, LookupError):
+            result = value
+    made[id(value)] = result
+    return result
+
+
+def fit(state_dict: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]], *, name: str) -> None:
+    """Check that weights have exactly the keys and shapes that a network wants.
+
+    The counters ``num_batches_tracked`` of batch norms are left aside.
+
+    Args:
+        state_dict: The weights of a checkpoint.
+        wanted: Shape by key of the network that the config describes.
+        name: What to call the checkpoint in the message.
+
+    Raises:
+        CheckpointError: They differ; the message lists the first keys and suggests the cause.
+    """
+    shapes = {k: tuple(v.shape) for k, v in state_dict.items() if not k.endswith("num_batches_tracked")}
+    needed = {k: tuple(v) for k, v in wanted.items() if not k.endswith("num_batches_tracked")}
+    missing = [key for key in needed if key not in shapes]
+    unexpected = [key for key in shapes if key not in needed]
+    other = [key for key in needed if key in shapes and shapes[key] != needed[key]]
+    if not missing and not unexpected and not other:
+        return
+    found = [
+        _listed(missing, "missing"),
+        _listed(unexpected, "not part of the network"),
+        _listed([f"{k} is {list(shapes[k])} where {list(needed[k])} is needed" for k in other], "of another shape"),
+    ]
+    cause = (
+        _cause_of_names(shapes, needed, missing) or _cause_of_shapes(shapes, needed, other) or _cause_of_parts(missing)
+    )
+    raise CheckpointError(f"{name} does not fit its config: {'; '.join(filter(None, found))}. {cause}")
+
+
+def _listed(items: list[str], what: str) -> str:
+    if not items:
+        return ""
+    more = ", ..." if len(items) > 5 else ""
+    return f"{len(items)} {'key is' if len(items) == 1 else 'keys are'} {what} ({', '.join(items[:5])}{more})"
+
+
+def _cause_of_names(shapes: Mapping[str, object], needed: Mapping[str, object], missing: list[str]) -> str:
+    if not missing or len(missing) * 2 < len(needed):
+        return ""
+    for longer, shorter, whose in ((shapes, needed, "Its"), (needed, shapes, "The network's")):
+        key = next(iter(shorter), "")
+        prefix = next((k[: -len(key)] for k in longer if k.endswith(f".{key}")), "")
+        if prefix and all(f"{prefix}{k}" in longer for k in shorter):
+            return f"{whose} keys begin with '{prefix}', and the others do not: one is a part of the other."
+    if len(missing) == len(needed):
+        return "No key agrees: this is the checkpoint of another model; give it with the config it was trained with."
+    return "Most keys differ: this is the checkpoint of another model; give it with the config it was trained with."
+
+
+def _cause_of_shapes(
+    shapes: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]], other: list[str]
+) -> str:
+    if not other:
+        return ""
+    if not all("head" in key.partition(".")[0] for key in other):
+        return "The config probably describes another size of this network (such as s in place of m)."
+    counts = {(shapes[k][:1], needed[k][:1]) for k in other}
+    if len(counts) == 1 and all(shapes[k][1:] == needed[k][1:] for k in other):
+        have, want = counts.pop()
+        return (
+            f"Only the head differs: the checkpoint was probably trained for {have[0]} keypoints or classes, "
+            f"and the config describes {want[0]}."
+        )
+    return "Only the head differs: the config probably describes another number of keypoints or another input size."
+
+
+def _cause_of_parts(missing: list[str]) -> str:
+    has = "lacks parts of" if missing else "has parts beyond"
+    return f"The checkpoint {has} the network: it was probably trained with a variant of this config."

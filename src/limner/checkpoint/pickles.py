@@ -1,0 +1,320 @@
+"""Reads the pickle of a checkpoint: a closed table of what its names may mean, and nothing else.
+
+Python's own unpickler does the reading. A name outside of the table becomes an inert `Opaque`, so
+that no pickled code runs and whatever surrounds the weights cannot hinder reading them.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# dtype by the name of torch's dtype, and by the name of the storage class
+DTYPES = {
+    "float64": "f8",
+    "float32": "f4",
+    "float16": "f2",
+    "bfloat16": "bfloat16",  # unknown to numpy: read as its 16 bits, given as float32
+    "int64": "i8",
+    "int32": "i4",
+    "int16": "i2",
+    "int8": "i1",
+    "uint64": "u8",
+    "uint32": "u4",
+    "uint16": "u2",
+    "uint8": "u1",
+    "bool": "?",
+    "complex64": "c8",
+    "complex128": "c16",
+}
+STORAGES = {
+    "DoubleStorage": "f8",
+    "FloatStorage": "f4",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+    "ComplexFloatStorage": "c8",
+    "ComplexDoubleStorage": "c16",
+    "UntypedStorage": "u1",
+}
+# bytes per element of storages that are not read, to find what lies behind them
+QUANTISED = {"torch.QInt8Storage": 1, "torch.QUInt8Storage": 1, "torch.QInt32Storage": 4, "torch.QUInt4x2Storage": 1}
+
+# modules and functions that no checkpoint names but to do something to the machine that opens it
+# fmt: off
+HOSTILE_MODULES = frozenset((
+    "asyncio", "code", "codeop", "commands", "ctypes", "http", "importlib", "multiprocessing", "nt",
+    "os", "platform", "popen2", "posix", "pty", "requests", "runpy", "shutil", "signal",
+    "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser",
+))
+# fmt: on
+HOSTILE_BUILTINS = frozenset(["__import__", "breakpoint", "compile", "eval", "exec", "execfile", "input", "open"])
+
+
+class HostilePickle(Exception):  # noqa: N818
+    """A pickle that names a function which does something to the machine; the message is its name."""
+
+
+# what a damaged or hostile pickle makes the unpickler raise
+UNPICKLING: tuple[type[Exception], ...] = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+class Opaque:
+    """An object of a class that limner does not know: it has a name and does nothing."""
+
+    __slots__ = ()
+    name = "object"
+
+    def __new__(cls, *args: object, **kwargs: object) -> Opaque:
+        return object.__new__(cls)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def __call__(self, *args: object, **kwargs: object) -> Opaque:
+        """Stand for what a call would have returned: a bound method is pickled as a call of ``getattr``."""
+        return self
+
+    def ignore(self, *args: object) -> None:
+        """Take what an unpickler puts into an object, and forget it."""
+
+    __setitem__ = append = extend = add = update = ignore
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget this too."""
+
+
+class _Function:
+    """One of the functions below under the name that pickles call it by; made anew for every file."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., object]) -> None:
+        self.call = call
+
+    def __call__(self, *args: object) -> object:
+        return self.call(*args)
+
+    def __setstate__(self, state: object) -> None:
+        """Take no state, so that a pickle cannot change what is called."""
+
+
+@dataclass
+class Storage:
+    """Where the elements of a tensor lie."""
+
+    key: str
+    dtype: str | None  # a value of DTYPES; None for one that limner does not know
+    start: int = 0  # elements
+    itemsize: int = 0  # bytes; 0 where unknown
+
+    def __setstate__(self, state: object) -> None:
+        """Take no state from a pickle."""
+
+
+class Tensor(Opaque):
+    """A tensor as the pickle describes it."""
+
+    __slots__ = ("dtype", "offset", "size", "storage", "stride")
+    name = "torch.Tensor"
+
+    storage: Storage
+    offset: int  # elements, as the strides
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: str | None
+
+
+class NumpyDtype(Opaque):
+    __slots__ = ("order", "spec")
+    name = "numpy.dtype"
+
+    order: str
+    spec: str
+
+    def __setstate__(self, state: Any) -> None:
+        self.order = state[1]
+
+    def resolved(self) -> np.dtype:
+        if not re.fullmatch(r"[<>|=]?[?biufcSU]\d{0,4}", self.spec):
+            raise ValueError(f"dtype {self.spec!r}")
+        dtype = np.dtype(self.spec)
+        return dtype.newbyteorder(">" if self.order == ">" else "<") if self.order in ("<", ">") else dtype
+
+
+class NumpyArray(Opaque):
+    """A numpy array as the pickle describes it."""
+
+    __slots__ = ("state",)
+    name = "numpy.ndarray"
+
+    state: Any
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def resolved(self) -> np.ndarray:
+        _, shape, dtype, fortran, data = self.state
+        data = data.encode("latin1") if isinstance(data, str) else data
+        return np.frombuffer(data, dtype.resolved()).reshape(shape, order="F" if fortran else "C").copy()
+
+
+class NumpyScalar(Opaque):
+    """A number of numpy's as the pickle describes it."""
+
+    __slots__ = ("data", "dtype")
+    name = "numpy.generic"
+
+    data: Any
+    dtype: NumpyDtype
+
+    def resolved(self) -> object:
+        data = self.data.encode("latin1") if isinstance(self.data, str) else self.data
+        return np.frombuffer(data, self.dtype.resolved())[0].item()
+
+
+def _record(kind: type[Any], **values: object) -> Any:
+    record = kind()
+    for name, value in values.items():
+        setattr(record, name, value)
+    return record
+
+
+def _dtype(found: object) -> str | None:
+    # a pickle can put any string here, and numpy would read meaning into some
+    return found if isinstance(found, str) and found in DTYPES.values() else None
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> object:
+    if not isinstance(storage, Storage):
+        return _opaque("torch", "Tensor")()
+    return _record(Tensor, storage=storage, offset=offset, size=tuple(size), stride=tuple(stride), dtype=storage.dtype)
+
+
+def _tensor_v3(
+    storage: Any, offset: Any, size: Any, stride: Any, grad: object, hooks: object, dtype: Any, *_: object
+) -> Any:
+    tensor: Any = _tensor(storage, offset, size, stride)
+    if isinstance(tensor, Tensor):
+        tensor.dtype = _dtype(dtype)
+    return tensor
+
+
+def _from_type(function: object, kind: object, args: Any, *_: object) -> object:
+    return function(*args) if isinstance(function, _Function) else _opaque("torch", "Tensor")()
+
+
+def _encode(text: Any, encoding: object, *_: object) -> object:
+    # how protocol 2 writes bytes
+    return text.encode("latin1") if isinstance(text, str) and encoding in ("latin1", "latin-1") else None
+
+
+# the functions and classes that a pickle may use, by module and name; all else becomes Opaque
+KNOWN: dict[str, Callable[..., object]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+    "torch._tensor._rebuild_from_type": _from_type,
+    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.Size": lambda size=(): tuple(size),
+    "torch.device": lambda kind="cpu", *_: kind,
+    "_codecs.encode": _encode,
+    "numpy.dtype": lambda spec, *_: _record(NumpyDtype, spec=spec, order="="),
+    "numpy.core.multiarray._reconstruct": lambda *_: NumpyArray(),
+    "numpy.core.numeric._frombuffer": lambda data, dtype, shape, order: _record(
+        NumpyArray, state=(1, shape, dtype, order == "F", data)
+    ),
+    "numpy.core.multiarray.scalar": lambda dtype, data: _record(NumpyScalar, dtype=dtype, data=data),
+    "collections.defaultdict": lambda *_: OrderedDict(),
+}
+# builtin types, which a pickle cannot change
+TYPES: dict[str, type] = {
+    "collections.OrderedDict": OrderedDict,
+    "builtins.set": set,
+    "builtins.frozenset": frozenset,
+    "__builtin__.set": set,
+    "__builtin__.frozenset": frozenset,
+}
+
+
+def _opaque(module: str, name: str) -> type[Opaque]:
+    # the name is for messages, so it must not carry control characters to a terminal
+    shown = "".join(char for char in f"{module}.{name}"[:100] if char.isprintable())
+    return type("Opaque", (Opaque,), {"__slots__": (), "name": shown})
+
+
+class Unpickler(pickle._Unpickler):
+    """Python's unpickler with a closed table of names.
+
+    The one written in python: the faster one can be made to allocate gigabytes by one opcode.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, encoding="latin1")
+        self.known: dict[str, Any] = {}
+        self.storages: dict[str, Storage] = {}  # the first one of each key
+
+    def find_class(self, module: str, name: str) -> Any:
+        builtin = module in ("builtins", "__builtin__") and name.partition(".")[0] in HOSTILE_BUILTINS
+        if builtin or module.partition(".")[0] in HOSTILE_MODULES:
+            raise HostilePickle(f"{module}.{name}")
+        full = f"{module}.{name}".replace("numpy._core.", "numpy.core.")
+        if full not in self.known:
+            self.known[full] = self._meaning(module, name, full)
+        return self.known[full]
+
+    def _meaning(self, module: str, name: str, full: str) -> Any:
+        if full in KNOWN:
+            return _Function(KNOWN[full])
+        if full in TYPES:
+            return TYPES[full]
+        if module == "torch" and name in DTYPES:
+            return DTYPES[name]
+        if module in ("torch", "torch.cuda", "torch.storage") and name in STORAGES:
+            return STORAGES[name]
+        return _opaque(module, name)
+
+    def get_extension(self, code: int) -> None:
+        raise pickle.UnpicklingError("extension codes are not used in checkpoints")
+
+    def persistent_load(self, pid: Any) -> Any:
+        kind = pid[0].decode("ascii") if isinstance(pid[0], bytes) else pid[0]
+        if kind == "module":  # a class saved with its source
+            return pid[1]
+        storage_type, key = pid[1:3]
+        if kind != "storage" or not isinstance(key, (str, bytes, int)):
+            raise pickle.UnpicklingError("a reference to something that is no storage")
+        view = pid[5] if len(pid) > 5 else None
+        dtype = _dtype(storage_type)
+        quantised = QUANTISED.get(getattr(storage_type, "name", ""), 0)
+        itemsize = quantised if dtype is None else 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+        storage = Storage(str(key), dtype, int(view[1]) if view else 0, itemsize)
+        self.storages.setdefault(storage.key, storage)
+        return storage

@@ -1,0 +1,73 @@
+"""The `limner` command: one file a sub-command. Everything heavy is imported inside them, so that --help is instant."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from .. import __version__
+from ..errors import LimnerError
+from . import bench, mmpose, models, run
+from .common import STOPPED, Command, Group, warn
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="limner",
+    cls=Group,
+    help="""Find keypoints of faces, bodies and hands in images, videos and cameras.
+
+    \b
+    limner run photo.jpg                    outline the faces -> limner-out/photo.jpg
+    limner run webcam                       live, in a window
+    limner run clip.mp4 --model human --json points
+    limner models list
+    """,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings=HELP,
+)
+app.command("run", cls=Command)(run.run)
+app.command("bench", cls=Command)(bench.bench)
+app.add_typer(models.app, name="models")
+for command in (mmpose.topdown, mmpose.inferencer, mmpose.image):
+    app.command(context_settings=mmpose.PASS_ALL_ARGUMENTS)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"limner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find keypoints of faces, bodies and hands in images, videos and cameras."""
+
+
+def _exit_without_stderr(code: int) -> NoReturn:
+    # the reader of a closed pipe is gone: what Python would still flush at exit has nowhere to go
+    sys.stderr.close()
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command line; a `LimnerError` becomes one sentence on stderr and status 1."""
+    try:
+        app(prog_name="limner")
+    except LimnerError as error:
+        warn(str(error))
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        _exit_without_stderr(1)
+    except KeyboardInterrupt:
+        warn(STOPPED)
+        raise SystemExit(130) from None

@@ -1,0 +1,51 @@
+"""`limner bench`: how fast this machine is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import argument, info, option
+
+
+def bench(
+    video: Annotated[Path | None, argument("Video to measure on (default: frames that are made up).", "VIDEO")] = None,
+    model: Annotated[str, option("Model; `limner models list` shows them (default: face-lite).", "NAME")] = "face-lite",
+    frames: Annotated[int, option("Frames to measure (default: 100).", "N", min=2)] = 100,
+    people: Annotated[int, option("People in each made-up frame (default: 1).", "N", min=1)] = 1,
+    det_interval: Annotated[int, option("Run the detector on every Nth frame (default: 1).", "N", min=1)] = 1,
+    json: Annotated[Path | None, option("File for the numbers.", "FILE")] = None,
+    device: Annotated[
+        str | None, option("cpu, cuda:0, ... (default: the first GPU if there is one, else the CPU).", "NAME")
+    ] = None,
+    backend: Annotated[str, option("auto, onnxruntime, openvino, torch or tensorrt (default: auto).", "NAME")] = "auto",
+    precision: Annotated[str, option("auto, float32, float16, bfloat16 or int8 (default: auto).", "NAME")] = "auto",
+) -> None:
+    """Measure how fast this machine is, stage by stage.
+
+    \b
+    limner bench
+    limner bench clip.mp4 --det-interval 5 --backend openvino --json speed.json
+    """
+    from .. import bench as measuring
+    from .. import loading
+    from ..files import write_whole
+    from ..jobs.progress import show_download_progress
+
+    pipeline = loading.load(model, device=device, backend=backend, precision=precision, progress=show_download_progress)
+    flags = ["--model", model, "--backend", backend, "--precision", precision]
+    report = measuring.measure(
+        pipeline,
+        model,
+        video,
+        frames=frames,
+        people=people,
+        det_interval=det_interval,
+        cold=[*flags, "--device", device] if device else flags,
+        info=lambda what: info(f"measuring {what}"),
+    )
+    typer.echo(report.table())
+    if json is not None:
+        write_whole(json, report.json().encode() + b"\n")

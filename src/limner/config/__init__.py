@@ -1,0 +1,42 @@
+"""MMEngine-style config files to plain dicts: parsed, never executed.
+
+A config is python source whose assignments are data. limner walks its syntax tree and evaluates
+literals, names, arithmetic, comprehensions and a list of pure functions and methods; anything else
+is a ConfigError that names the file and the line. Imported names are inert: ``type=RTMDet`` is the
+string ``'RTMDet'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .files import load_file
+from .merge import apply_options, merge, parse_options
+from .paths import resolve
+from .values import Budget, Name
+
+__all__ = ["apply_options", "load", "merge", "parse_options", "resolve"]
+
+
+def load(path: str | Path, *, options: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Return a config with all that it inherits as plain dicts, lists, tuples, sets and scalars.
+
+    Names that begin with an underscore, imports and helper functions are left out.
+
+    Args:
+        path: A file, a ``package::path``, or a path of MMPose that limner has a copy of (see `resolve`).
+        options: Changes by dotted keys, such as ``{"model.test_cfg.flip_test": False}``.
+
+    Raises:
+        ConfigError: The file is not there, or something in it cannot be evaluated.
+    """
+    file = resolve(path)
+    try:
+        values = load_file(file, Budget())
+    except RecursionError:
+        raise ConfigError(f"{file} is nested too deeply") from None
+    cfg = {key: value for key, value in values.items() if not key.startswith("_") and not isinstance(value, Name)}
+    return apply_options(cfg, options) if options else cfg

@@ -1,0 +1,34 @@
+"""Raw network outputs -> boxes and keypoints, in numpy.
+
+Points come in pixels of the network's input; `limner.crop.Crop.to_image` brings them to the image.
+"""
+
+from .boxes import grid_distances, grid_offsets, select, sigmoid
+from .flips import FLIP_MODES, flip_coordinates, flip_heatmaps, flip_vectors
+from .heatmaps import combined, megvii, msra, msra_dark, udp
+from .nms import bbox_nms, nearby_joints_nms, nms
+from .regression import deviations, regression
+from .simcc import simcc, simcc_heatmaps
+
+__all__ = [
+    "FLIP_MODES",
+    "bbox_nms",
+    "combined",
+    "deviations",
+    "flip_coordinates",
+    "flip_heatmaps",
+    "flip_vectors",
+    "grid_distances",
+    "grid_offsets",
+    "megvii",
+    "msra",
+    "msra_dark",
+    "nearby_joints_nms",
+    "nms",
+    "regression",
+    "select",
+    "sigmoid",
+    "simcc",
+    "simcc_heatmaps",
+    "udp",
+]

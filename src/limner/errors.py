@@ -1,0 +1,97 @@
+"""The errors that limner raises: one small tree, each with a sentence for the user.
+
+Every message says what failed, with which value, and what to do about it. The command line
+prints the message alone and exits with status 1; a program can catch `LimnerError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# optional feature -> the packages that it needs, as pyproject.toml has them (a test compares the two)
+EXTRAS = {
+    "openvino": ("openvino>=2024.0",),
+    "show": ("pygame-ce>=2.4",),
+    "torch": ("torch>=2.1", "onnx>=1.15"),
+}
+
+
+class LimnerError(Exception):
+    """Base of all errors that are meant for the user."""
+
+
+class InputError(LimnerError):
+    """An image, video, folder or array that cannot be read."""
+
+
+class OutputError(LimnerError):
+    """A file or folder that cannot be written."""
+
+
+class ArgumentError(LimnerError, ValueError):
+    """An unknown or impossible argument."""
+
+
+class ConfigError(LimnerError):
+    """A config file that cannot be evaluated or does not describe a model that limner knows."""
+
+
+class CheckpointError(LimnerError):
+    """A weight file that is damaged or does not fit its config."""
+
+
+class ModelError(LimnerError):
+    """An unknown model name, or a model whose files are not here."""
+
+
+class DownloadError(ModelError):
+    """A file that could not be fetched or failed its verification."""
+
+
+class DeviceError(LimnerError):
+    """A device or engine that was asked for and is not there."""
+
+
+class MissingExtraError(LimnerError, ImportError):
+    """A feature whose optional packages are not installed; the message names them.
+
+    Args:
+        feature: what cannot be done, as the subject of a sentence.
+        extra: a key of `EXTRAS`.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        packages = " ".join(f'"{package}"' for package in EXTRAS[extra])
+        super().__init__(f"{feature} needs packages that are not installed: pip install {packages}")
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or "" where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def check_arguments(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise ArgumentError, naming the nearest, where ``given`` has an argument that is not known."""
+    for name in given:
+        if name not in known:
+            raise ArgumentError(f"{what} has no argument '{name}'.{suggest(name, known)} It knows {', '.join(known)}.")
+
+
+def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function name the nearest of its arguments where it is called with one that it does not know."""
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        check_arguments(function.__name__, kwargs, known)
+        return function(*args, **kwargs)
+
+    return call

@@ -1,0 +1,68 @@
+"""Text files that grow, complete after each addition: what the writers of frame-by-frame results share."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from ..errors import ArgumentError, OutputError
+from ..files import open_folder_of, unwritable
+
+_File = TypeVar("_File", bound="IncrementalFile")
+
+
+class IncrementalFile:
+    """A file whose text is complete after each addition, even where the process is killed or the disk is full."""
+
+    def __init__(self, path: str | os.PathLike[str], head: str = "", tail: str = "") -> None:
+        self.path = Path(os.path.expanduser(path))
+        self.frames = 0  # frames written
+        self._tail = tail.encode("ascii")
+        self._end = 0  # bytes before the tail
+        open_folder_of(self.path)
+        try:
+            # Unbuffered: what was written is the system's, and so outlives this process.
+            self._file: io.FileIO = open(self.path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
+        except (OSError, ValueError) as error:
+            raise unwritable(self.path, error) from None
+        try:
+            self._add(head)
+        except OutputError:
+            self._file.close()
+            raise
+
+    def _add(self, text: str) -> None:
+        """Put ``text`` before the tail; leave the file as it was where that fails."""
+        if self._file.closed:
+            raise ArgumentError(f"'{self.path}' is closed; make a new {type(self).__name__}")
+        data = text.encode("ascii")
+        try:
+            self._put(data + self._tail)
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._end)
+                self._put(self._tail)
+            raise unwritable(self.path, error) from None
+        self._end += len(data)
+
+    def _put(self, data: bytes) -> None:
+        self._file.seek(self._end)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self._file.close()
+
+    def __enter__(self: _File) -> _File:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,71 @@
+"""JSON Lines: one line a frame or image, to follow while a run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..files import plain_json
+from ..types import Result
+from . import ResultWriter
+from .incremental import IncrementalFile
+
+
+@contextmanager
+def open_json_lines(path: str) -> Iterator[ResultWriter]:
+    """Open a file for JSON Lines; "-" is standard output, where each line is seen at once.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path == "-":
+        yield _StandardOutput()
+        return
+    with JsonLinesWriter(path) as writer:
+        yield writer
+
+
+class _StandardOutput:
+    """JSON Lines on standard output."""
+
+    def write(self, result: Result) -> None:
+        print(json_line(result), flush=True)
+
+
+class JsonLinesWriter(IncrementalFile):
+    """Writes one JSON object a line and a frame; each line is with the system when `write` returns.
+
+    A line holds ``source``, ``frame_id`` (number within the source, from 0), ``timestamp`` (seconds),
+    ``size`` ([width, height] in pixels), ``keypoint_set`` and ``instances`` in MMPose's form, with
+    ``track_id`` where there are identities.
+
+    Raises:
+        OutputError: The file cannot be made or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+
+    def write(self, result: Result) -> None:
+        """Add the line of one frame.
+
+        Raises:
+            OutputError: The line cannot be written; those before it stay.
+        """
+        self._add(json_line(result) + "\n")
+        self.frames += 1
+
+
+def json_line(result: Result) -> str:
+    """Return what `JsonLinesWriter` writes of a frame."""
+    line = {
+        "source": result.source,
+        "frame_id": result.index,
+        "timestamp": round(result.timestamp, 6),
+        "size": list(result.size),
+        "keypoint_set": result.keypoint_set,
+        "instances": result.instances(),
+    }
+    return json.dumps(plain_json(line), allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,71 @@
+"""How far a run or a download is, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ProgressBars:
+    """One bar for the inputs where there are several, one for the frames of a video.
+
+    Args:
+        shown: False shows nothing.
+    """
+
+    def __init__(self, shown: bool) -> None:
+        self._progress: Any = None
+        self._shown = shown
+
+    def __enter__(self) -> ProgressBars:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def inputs(self, inputs: Iterable[T], count: int, *, first_is_video: bool) -> Iterator[T]:
+        """Yield the inputs, and show how many are done where there are several or one image.
+
+        Args:
+            inputs: ``count`` of them.
+            count: how many.
+            first_is_video: a video has a bar of its own.
+        """
+        if self._progress is None or (count == 1 and first_is_video):
+            yield from inputs
+        else:
+            yield from self._progress.track(inputs, total=count, description="inputs")
+
+    @contextmanager
+    def frames(self, name: str, count: int | None) -> Iterator[Callable[[], None]]:
+        """Show a bar for the frames of a video; yield what is to be called after each."""
+        if self._progress is None or not self._progress.console.is_terminal:
+            yield lambda: None
+            return
+        task = self._progress.add_task(name, total=count)
+        try:
+            yield lambda: self._progress.advance(task)
+        finally:
+            self._progress.remove_task(task)
+
+
+def show_download_progress(name: str, done: int, total: int | None) -> None:
+    """Print how far a download is: on one line of a terminal, at its beginning and end elsewhere."""
+    size = f"{done / 1e6:.0f}" + (f" of {total / 1e6:.0f}" if total else "") + " MB"
+    finished = total is not None and done >= total
+    if sys.stderr.isatty():
+        print(f"\rfetching {name}: {size}", end="\n" if finished else "", file=sys.stderr, flush=True)
+    elif not done or finished:
+        print(f"fetching {name}: {size}", file=sys.stderr)

@@ -1,0 +1,240 @@
+"""One video or camera of a job: opened, processed, drawn, written and shown, to its end or the user's."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from .. import sources
+from ..display.hud import Meter
+from ..display.player import Player
+from ..display.window import Window
+from ..formats import ResultWriter
+from ..pipeline import Pipeline
+from ..sources import Input
+from ..types import MessageCallback
+from ..video.options import VideoOptions
+from ..video.pipeline import CurrentStyle, FrameResult, VideoPipeline
+from ..writers import ImageWriter, JsonWriter, refuse_overwrite
+from .progress import ProgressBars
+
+if TYPE_CHECKING:
+    from .job import Job
+
+
+@dataclass(frozen=True)
+class VideoCounts:
+    """What was done with a video."""
+
+    frames: int
+    instances: int
+    stopped: bool  # by the user: nothing more is wanted
+    interrupted: bool  # by a signal
+
+
+def run_video(
+    job: Job,
+    item: Input,
+    stem: str,
+    pipeline: Pipeline,
+    *,
+    image_writer: ImageWriter | None,
+    window: Window | None,
+    bars: ProgressBars,
+    info: MessageCallback,
+) -> VideoCounts:
+    """Process one video or camera of a job.
+
+    Args:
+        item, stem: the video, and the stem of its files.
+        image_writer, window: where the drawn video goes, and where it is shown.
+        info: called with a sentence about what was done or is missing.
+
+    Raises:
+        InputError: it cannot be opened, or was lost; what came before is written.
+        OutputError: a file cannot be written; what came before is in it.
+    """
+    options, current = job.video_options, CurrentStyle(job.style)
+    draws, overwrites = image_writer is not None or window is not None, window is None
+    device = " and ".join(pipeline.devices)
+    with open_video_pipeline(
+        item, pipeline, options, current, draws=draws, overwrite_frames=overwrites, info=info
+    ) as video:
+        meter = Meter(live=video.live)
+        writers = image_writer, job.json_writer, job.result_writers
+        outputs = VideoOutputs(item, stem, video, *writers, keep_audio=options.keep_audio, info=info)
+        player = None
+        if window is not None:
+            player = Player(
+                window,
+                video,
+                current,
+                meter,
+                snapshots=job.out or Path(),
+                stem=stem,
+                device=device,
+                paced=not any(writers),
+                wait=job.wait,
+                info=info,
+            )
+        with outputs, bars.frames(item.name, video.count) as tick:
+            counts = play(video, outputs, meter, player, max_frames=options.max_frames, tick=tick)
+    if job.summary:
+        info(f"{item.source}: {meter.summary(device)}")
+    return counts
+
+
+@contextmanager
+def open_video_pipeline(
+    item: Input,
+    pipeline: Pipeline,
+    options: VideoOptions,
+    current: CurrentStyle,
+    *,
+    draws: bool,
+    overwrite_frames: bool,
+    info: MessageCallback,
+) -> Iterator[VideoPipeline]:
+    """Open a video or camera; see `VideoPipeline` for ``draws`` and ``overwrite_frames``.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    source = sources.open_video(item, size=options.camera_size, fps=options.camera_fps, info=info)
+    with VideoPipeline(
+        source,
+        pipeline,
+        options.tracking,
+        current,
+        draws=draws,
+        overwrite_frames=overwrite_frames,
+        info=info,
+        reconnect_timeout=options.reconnect_timeout,
+    ) as video:
+        yield video
+
+
+class VideoOutputs:
+    """The files of one video; each is complete up to its last frame when it is closed.
+
+    Args:
+        item, stem: the input, and the stem of its files.
+        video: tells its frame rate.
+        image_writer: where the drawn video goes.
+        json_writer: where MMPose's JSON goes.
+        result_writers: others, which stay open.
+        keep_audio: the drawn video has the sound of the input.
+        info: called with a sentence where something is missing in a file.
+    """
+
+    def __init__(
+        self,
+        item: Input,
+        stem: str,
+        video: VideoPipeline,
+        image_writer: ImageWriter | None,
+        json_writer: JsonWriter | None,
+        result_writers: tuple[ResultWriter, ...] = (),
+        *,
+        keep_audio: bool = False,
+        info: MessageCallback,
+    ) -> None:
+        self._stack = ExitStack()
+        self._drawn: Any = None
+        self._results: list[ResultWriter] = list(result_writers)
+        with self._stack:
+            if json_writer is not None:
+                self._results.append(self._stack.enter_context(json_writer.video(stem)))
+            if image_writer is not None:
+                refuse_overwrite(item.path, image_writer.video_path(stem, item.suffix))
+                sound = item.location if keep_audio and not video.live else None
+                drawn = image_writer.video(stem, item.suffix, video.fps, audio_from=sound, info=info)
+                self._drawn = self._stack.enter_context(drawn)
+            self._stack = self._stack.pop_all()
+
+    def write(self, frame_result: FrameResult) -> None:
+        """Add one frame to each file; numbers first, so that they are there where the video fails.
+
+        Raises:
+            OutputError: a file cannot take it.
+        """
+        for writer in self._results:
+            writer.write(frame_result.result)
+        if self._drawn is not None and frame_result.drawn is not None:
+            self._drawn.write(frame_result.drawn, frame_result.frame.timestamp)
+
+    def __enter__(self) -> VideoOutputs:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+
+def play(
+    video: VideoPipeline,
+    outputs: VideoOutputs,
+    meter: Meter,
+    player: Player | None = None,
+    *,
+    max_frames: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> VideoCounts:
+    """Run a video to its end, or to the user's: Ctrl-C and SIGTERM let what is on its way arrive, and end it.
+
+    Args:
+        video, outputs: open.
+        meter: counts the frames.
+        player: where it is shown.
+        max_frames: end after so many frames.
+        tick: called after each frame.
+
+    Raises:
+        InputError: the source was lost; what came before is written.
+        OutputError: a file cannot be written; what came before is in it.
+    """
+    frames = instances = 0
+    quits = False
+    with _end_on_signal(video) as signals:
+        for frame_result in video.frame_results():
+            outputs.write(frame_result)
+            frames += 1
+            instances += len(frame_result.result)
+            meter.dropped = video.dropped
+            if player is None:
+                meter.shown(video.age(frame_result.frame))
+            else:
+                quits = not player.show(frame_result)
+            tick()
+            if quits or (max_frames is not None and frames >= max_frames):
+                break
+    # a camera has no end of its own, so Ctrl-C is its end; a file is cut off by it
+    return VideoCounts(frames, instances, quits or bool(signals), bool(signals) and not video.live)
+
+
+@contextmanager
+def _end_on_signal(video: VideoPipeline) -> Iterator[list[int]]:
+    """End the video at the first SIGINT or SIGTERM, and everything at the second; yield the signals that came."""
+    came: list[int] = []
+    before: dict[signal.Signals, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+        video.end()
+
+    if threading.current_thread() is threading.main_thread():
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            with suppress(OSError, ValueError):
+                before[kind] = signal.signal(kind, handle)
+    try:
+        yield came
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

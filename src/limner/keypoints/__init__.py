@@ -1,0 +1,248 @@
+"""Keypoint sets: what the K points of a model are called, how they connect, and their colours.
+
+Each set is one JSON file beside this module. Names, order, links, colours, sigmas and mirror pairs
+are those of the data set of the same name in MMPose 1.x; the contours of faces are ours. All
+colours here are RGB, as MMPose writes them; images elsewhere in limner are BGR.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, suggest
+
+# MMPose's data set name, or the name of its file in configs/_base_/datasets -> our set.
+# Data sets that share one layout share one set: 300VW and 300W-LP are marked up like 300-W.
+_MMPOSE_NAMES = {
+    "coco": "coco-17",
+    "humanart": "coco-17",
+    "ochuman": "coco-17",
+    "halpe26": "halpe-26",
+    "coco_wholebody": "coco-wholebody-133",
+    "ubody2d": "coco-wholebody-133",
+    "coco_wholebody_face": "coco-wholebody-face-68",
+    "coco_wholebody_hand": "coco-wholebody-hand-21",
+    "lapa": "lapa-106",
+    "wflw": "wflw-98",
+    "300w": "300w-68",
+    "300vw": "300w-68",
+    "300wlp": "300w-68",
+    "300w_lp": "300w-68",
+    "cofw": "cofw-29",
+    "aflw": "aflw-19",
+    "onehand10k": "onehand10k-21",
+    "freihand": "onehand10k-21",
+    "freihand2d": "onehand10k-21",
+    "panoptic_hand2d": "onehand10k-21",
+    "ap10k": "ap10k-17",
+}
+_NAMES = tuple(dict.fromkeys(_MMPOSE_NAMES.values()))
+_ALIASES = {"hand-21": "onehand10k-21"}
+
+
+@dataclass(frozen=True)
+class Contour:
+    """A line through keypoints of a face: ``closed`` where the last point joins the first."""
+
+    name: str  # e.g. "jaw", "left_eye" (the person's left), "outer_lips"
+    closed: bool
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointSet:
+    """K keypoints of one kind of object."""
+
+    name: str
+    names: tuple[str, ...]  # K names, in the order of a model's output
+    skeleton: np.ndarray  # int64 [L, 2], pairs of keypoint indices
+    link_colors: np.ndarray  # uint8 [L, 3], RGB
+    keypoint_colors: np.ndarray  # uint8 [K, 3], RGB
+    sigmas: np.ndarray  # float32 [K] of the OKS metric, or [0] where the data set gives none
+    flip_indices: np.ndarray  # int64 [K], the keypoint that each one becomes in a mirrored image
+    contours: tuple[Contour, ...] = ()
+    licence: str = ""  # of the data set whose points these are
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        k, links = len(self.names), len(self.skeleton)
+        shapes = {
+            "skeleton": (links, 2),
+            "link_colors": (links, 3),
+            "keypoint_colors": (k, 3),
+            "flip_indices": (k,),
+            "sigmas": (k,) if len(self.sigmas) else (0,),
+        }
+        for field, wanted in shapes.items():
+            array = getattr(self, field)
+            if array.shape != wanted:
+                raise ArgumentError(
+                    f"keypoint set '{self.name}': {field} has shape {list(array.shape)} where {list(wanted)} is needed"
+                )
+        used = [self.skeleton.ravel(), self.flip_indices, *(np.array(c.indices) for c in self.contours)]
+        if any(i.size and (i.min() < 0 or i.max() >= k) for i in used):
+            raise ArgumentError(f"keypoint set '{self.name}' refers to a keypoint outside 0..{k - 1}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """Keypoints that belong together, each part an int64 array of indices.
+
+        Those that the skeleton connects form a part (a body, a hand), those without any link
+        form one more (the points of a face).
+        """
+        part = np.arange(len(self.names))
+        for a, b in self.skeleton:
+            part[part == part[b]] = part[a]
+        part[np.setdiff1d(part, self.skeleton)] = -1
+        return tuple(np.flatnonzero(part == p) for p in np.unique(part))
+
+
+def names() -> list[str]:
+    """Return the names of all sets that `load` knows."""
+    return list(_NAMES)
+
+
+def load(name: str) -> KeypointSet:
+    """Return the keypoint set called ``name``; an unknown name is an ArgumentError."""
+    name = _ALIASES.get(name, name)
+    if name not in _NAMES:
+        raise ArgumentError(
+            f"no keypoint set is called '{name}'.{suggest(name, _NAMES)} The known sets are {', '.join(_NAMES)}."
+        )
+    return _read(name)
+
+
+@cache
+def _read(name: str) -> KeypointSet:
+    facts = json.loads((resources.files(__name__) / f"{name}.json").read_text("utf-8"))
+    facts["contours"] = tuple(Contour(c["name"], c["closed"], tuple(c["indices"])) for c in facts["contours"])
+    return _build(**facts)
+
+
+def _build(
+    name: str,
+    names: Iterable[str],
+    skeleton: Any,
+    link_colors: Any,
+    keypoint_colors: Any,
+    sigmas: Any,
+    flip_indices: Any,
+    contours: tuple[Contour, ...] = (),
+    licence: str = "",
+    source: str = "",
+) -> KeypointSet:
+    """Return a KeypointSet from sequences, which may be empty (``sigmas`` also None)."""
+    return KeypointSet(
+        name=name,
+        names=tuple(names),
+        skeleton=_read_only(skeleton, np.int64, 2),
+        link_colors=_read_only(link_colors, np.uint8, 3),
+        keypoint_colors=_read_only(keypoint_colors, np.uint8, 3),
+        sigmas=_read_only(() if sigmas is None else sigmas, np.float32),
+        flip_indices=_read_only(flip_indices, np.int64),
+        contours=contours,
+        licence=licence,
+        source=source,
+    )
+
+
+def _read_only(values: Any, dtype: type[np.generic], *columns: int) -> np.ndarray:
+    """Return ``values`` as an array that nobody can change: a set is shared by all who load it."""
+    array = np.array(values, dtype).reshape(-1, *columns)
+    array.flags.writeable = False
+    return array
+
+
+def by_mmpose_name(name: str) -> KeypointSet:
+    """Return the set of an MMPose data set: ``300w``, ``configs/_base_/datasets/300w.py``, ...
+
+    A name of MMPose whose layout is none of ours is an ArgumentError.
+    """
+    key = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".py").lower()
+    if key not in _MMPOSE_NAMES:
+        raise ArgumentError(
+            f"limner has no keypoint set for MMPose's data set '{name}'.{suggest(key, _MMPOSE_NAMES)} "
+            f"The known data sets are {', '.join(_MMPOSE_NAMES)}."
+        )
+    return _read(_MMPOSE_NAMES[key])
+
+
+def from_dataset_meta(meta: Mapping[str, Any]) -> KeypointSet:
+    """Return the set that a checkpoint's ``dataset_meta`` or a config's ``dataset_info`` describes.
+
+    The facts are those given. Where they describe the points of a set of ours, the result has its
+    name and contours too; any other layout is named after its data set, such as "mpii-16".
+
+    Args:
+        meta: MMPose's parsed form (``keypoint_id2name``, ``skeleton_links``, ...) or the form of
+            its data set files (``keypoint_info``, ``skeleton_info``, ...). Indices used as keys
+            may be strings.
+
+    Raises:
+        ArgumentError: the dict has neither form, or its parts contradict each other.
+    """
+    try:
+        given = _from_info(meta) if "keypoint_info" in meta else _from_parsed(meta)
+    except ArgumentError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ArgumentError(
+            f"dataset_meta does not describe keypoints ({type(error).__name__}: {error}); "
+            "keypoint_id2name, keypoint_colors, skeleton_links and flip_indices are needed"
+        ) from error
+    known = _known_layout(str(meta.get("dataset_name", "")).lower(), given)
+    if known is None:
+        return given
+    return replace(given, name=known.name, contours=known.contours, licence=known.licence, source=known.source)
+
+
+def _from_parsed(meta: Mapping[str, Any]) -> KeypointSet:
+    by_index = {int(index): str(name) for index, name in meta["keypoint_id2name"].items()}
+    return _build(
+        name=f"{meta.get('dataset_name', 'custom')}-{len(by_index)}",
+        names=[by_index[i] for i in range(len(by_index))],
+        skeleton=meta["skeleton_links"],
+        link_colors=meta["skeleton_link_colors"],
+        keypoint_colors=meta["keypoint_colors"],
+        sigmas=meta.get("sigmas"),
+        flip_indices=meta["flip_indices"],
+    )
+
+
+def _from_info(info: Mapping[str, Any]) -> KeypointSet:
+    points = [point for _, point in sorted(info["keypoint_info"].items(), key=lambda item: int(item[0]))]
+    links = [link for _, link in sorted(info["skeleton_info"].items(), key=lambda item: int(item[0]))]
+    index = {point["name"]: i for i, point in enumerate(points)}
+    return _build(
+        name=f"{info.get('dataset_name', 'custom')}-{len(index)}",
+        names=index,
+        skeleton=[[index[end] for end in link["link"]] for link in links],
+        link_colors=[link["color"] for link in links],
+        keypoint_colors=[point["color"] for point in points],
+        sigmas=info.get("sigmas"),
+        flip_indices=[index[point.get("swap") or point["name"]] for point in points],
+    )
+
+
+def _known_layout(data_set: str, given: KeypointSet) -> KeypointSet | None:
+    """Return the set of ours that has the given points, or None."""
+    named = _MMPOSE_NAMES.get(data_set)
+    if named and _read(named).names == given.names:
+        return _read(named)
+    # under another name, points are the same only if they also mirror and connect alike:
+    # many faces call theirs kpt-0, kpt-1, ...
+    for known in map(_read, _NAMES):
+        same = known.names == given.names and np.array_equal(known.flip_indices, given.flip_indices)
+        if same and np.array_equal(known.skeleton, given.skeleton):
+            return known
+    return None

@@ -1,0 +1,118 @@
+"""The arguments of one call of `MMPoseInferencer`, and boxes as users give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..draw import DrawStyle
+from ..errors import ArgumentError
+from ..types import Boxes
+from ..video.options import TrackingOptions
+
+# call arguments of MMPose that concern 3D models alone, with their defaults
+FOR_3D = {
+    "use_oks_tracking": False,
+    "tracking_thr": 0.3,
+    "disable_norm_pose_2d": False,
+    "disable_rebase_keypoint": False,
+    "num_instances": 1,
+}
+
+
+@dataclass(frozen=True)
+class CallArguments:
+    """The arguments of one call, with MMPose's defaults."""
+
+    return_datasamples: bool = False
+    batch_size: int = 1
+    out_dir: str | Path | None = None
+    return_vis: bool = False
+    show: bool = False
+    wait_time: float = 0  # seconds; 0 waits for a key
+    draw_bbox: bool = False
+    draw_heatmap: bool = False
+    radius: float | None = 3
+    thickness: float | None = 1
+    kpt_thr: float = 0.3
+    vis_out_dir: str | Path = ""
+    pred_out_dir: str | Path = ""
+    skeleton_style: str = "mmpose"
+    black_background: bool = False
+    bboxes: Any = None
+    bbox_thr: float | None = None  # None: 0.3, or a bundled model's own
+    nms_thr: float | None = None  # likewise
+    pose_based_nms: bool = False
+    merge_results: bool = True
+    return_datasample: bool | None = None  # an older name of return_datasamples
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)  # limner's own; for videos
+
+    @property
+    def style(self) -> DrawStyle:
+        return DrawStyle(
+            kpt_thr=self.kpt_thr,
+            radius=self.radius,
+            thickness=self.thickness,
+            draw_bbox=self.draw_bbox,
+            skeleton_style=self.skeleton_style,
+            black_background=self.black_background,
+            draw_heatmap=self.draw_heatmap,
+        )
+
+    @property
+    def samples(self) -> bool:
+        return self.return_datasamples if self.return_datasample is None else self.return_datasample
+
+    @property
+    def draws(self) -> bool:
+        return bool(self.return_vis or self.show or self.images_folder)
+
+    @property
+    def images_folder(self) -> str | Path:
+        """Where the drawn images go; "" for nowhere."""
+        return self.vis_out_dir or (Path(self.out_dir) / "visualizations" if self.out_dir is not None else "")
+
+    @property
+    def json_folder(self) -> str | Path:
+        """Where the JSON files go; "" for nowhere."""
+        return self.pred_out_dir or (Path(self.out_dir) / "predictions" if self.out_dir is not None else "")
+
+
+def parse_bboxes(boxes: Any) -> Boxes:
+    """Return boxes that a user gives, ``[N, 4]``, ``[N, 5]`` with scores, or one of them alone.
+
+    Raises:
+        ArgumentError: they have another shape, or are no numbers.
+    """
+    try:
+        array = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError):
+        raise ArgumentError("bboxes are not an array of numbers: give [[x1, y1, x2, y2], ...]") from None
+    array = array.reshape(-1, 4) if not array.size else array[None] if array.ndim == 1 else array
+    if array.ndim != 2 or array.shape[1] not in (4, 5) or not np.isfinite(array).all():
+        what = "has numbers that are not finite" if array.ndim == 2 and array.shape[1] in (4, 5) else "is not that"
+        raise ArgumentError(f"bboxes need the shape [N, 4]: an array of shape {list(array.shape)} {what}")
+    scores = array[:, 4] if array.shape[1] == 5 else np.ones(len(array), np.float32)
+    return Boxes(array[:, :4], scores, np.zeros(len(array), np.int64))
+
+
+def bboxes_of_images(given: Any, count: int) -> list[Boxes] | None:
+    """Return the boxes of each image, None where none are given.
+
+    Raises:
+        ArgumentError: they are boxes of another number of images, or no boxes.
+    """
+    if given is None or (isinstance(given, (list, tuple)) and not given):
+        return None
+    try:
+        nested = np.asarray(given, np.float32).ndim
+    except (TypeError, ValueError):
+        nested = 3  # images with different numbers of boxes
+    if (count == 1 and nested < 3) or not isinstance(given, (list, tuple, np.ndarray)):
+        return [parse_bboxes(given)] * count
+    if len(given) != count:
+        raise ArgumentError(f"bboxes are given for {len(given)} images, and there are {count}: give a list for each")
+    return [parse_bboxes(boxes) for boxes in given]

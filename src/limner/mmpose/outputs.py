@@ -1,0 +1,87 @@
+"""Where the results of a call of `MMPoseInferencer` go."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..display.window import Window
+from ..errors import ArgumentError
+from ..files import IMAGE_SUFFIXES
+from ..sources import Input
+from ..types import Result
+from ..writers import ImageWriter, JsonWriter, refuse_overwrite
+from .call_arguments import CallArguments
+
+if TYPE_CHECKING:
+    from ..display.player import Player
+    from ..jobs.video import VideoOutputs
+    from ..video.pipeline import CurrentStyle, VideoPipeline
+
+_log = logging.getLogger(__name__)
+
+
+class CallOutputs:
+    """Where the results of a call go; all of it is opened before any work."""
+
+    def __init__(self, call: CallArguments, count: int, stack: ExitStack) -> None:
+        self.closed = False  # the user has closed the window
+        self._wait = call.wait_time
+        self._single: Path | None = None  # the one image's own file name
+        self._images: ImageWriter | None = None
+        self._json: JsonWriter | None = None
+        if call.images_folder:
+            folder = Path(call.images_folder)
+            if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
+                if count != 1:
+                    raise ArgumentError(
+                        f"vis_out_dir is the file '{folder}', and there are {count} images: give a folder"
+                    )
+                self._single, folder = folder, folder.parent
+            self._images = stack.enter_context(ImageWriter(folder))
+        if call.json_folder:
+            self._json = stack.enter_context(JsonWriter(call.json_folder))
+        self._window: Window | None = None
+        if call.show:
+            self._window = stack.enter_context(Window("limner", "leave show out and give vis_out_dir"))
+
+    def name(self, item: Input, stem: str) -> tuple[str, str]:
+        """Return stem and ending of the drawn image, and make sure that it is not the input itself."""
+        named = (stem, item.suffix) if self._single is None else (self._single.stem, self._single.suffix)
+        if self._images is not None:
+            refuse_overwrite(item.path, self._images.path(*named))
+        return named
+
+    def video(
+        self, item: Input, stem: str, video: VideoPipeline, current: CurrentStyle
+    ) -> tuple[VideoOutputs, Player | None]:
+        """Return the open files of a video, and where it is shown."""
+        from ..display.hud import Meter
+        from ..display.player import Player
+        from ..jobs.video import VideoOutputs
+
+        if self._single is not None:
+            raise ArgumentError(
+                f"vis_out_dir is the file '{self._single}', and '{item.source}' is a video: give a folder"
+            )
+        files = VideoOutputs(item, stem, video, self._images, self._json, info=_log.warning)
+        if self._window is None:
+            return files, None
+        paced = self._images is None and self._json is None
+        folder = Path() if self._images is None else self._images.folder
+        meter = Meter(live=video.live)
+        player = Player(self._window, video, current, meter, snapshots=folder, stem=stem, paced=paced, wait=self._wait)
+        return files, player
+
+    def write(self, named: tuple[str, str], stem: str, result: Result, drawn: np.ndarray | None) -> None:
+        """Write and show one result."""
+        if self._images is not None and drawn is not None:
+            self._images.write(named[0], drawn, named[1])
+        if self._json is not None:
+            self._json.write(stem, result)
+        if self._window is not None and drawn is not None and not self._window.show(drawn, self._wait):
+            self.closed = True

@@ -1,0 +1,266 @@
+"""A torch network -> an ONNX file that every other engine reads: uint8 BGR images in, float32 arrays out."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import operator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import MissingExtraError
+from . import Colours, EngineError
+from .onnx import OnnxRuntime
+from .torch import flat, import_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OPSET = 17  # the newest that torch 2.1 writes
+# Greatest distance from torch's outputs, as a part of their norm: 1e-6 is usual, networks that amplify the rounding
+# of float32 reach 1e-3, and what was exported wrongly is far off.
+AGREEMENT = 1e-2
+NARROW = 32  # outputs up to which a wide convolution is quicker as one of 1x1 and a sum of shifts: see `_narrow`
+
+
+def export(
+    network: nn.Module, colours: Colours, size: tuple[int, int], path: Path, *, dynamic_size: bool = False
+) -> None:
+    """Write a network as ONNX, and prove that ONNX Runtime computes with it what torch does.
+
+    Channel order and deviation go into the first convolution where that is the only layer that sees the
+    image; the mean stays before it, because the convolution pads with zeros that must mean "average
+    colour". So the network is changed: make another one to go on with torch.
+
+    Args:
+        network: takes float ``[N, 3, H, W]``, normalised.
+        size: (width, height) of its input.
+        path: the file to write; the weights go into one file beside it, or above 2 GB into several.
+        moving: images of other sizes come, too. The number of images is always free.
+
+    Raises:
+        EngineError: torch cannot write this network as ONNX, or what it wrote gives other numbers.
+        MissingExtraError: torch, or the package onnx that its exporter uses, is not installed.
+    """
+    torch = import_torch()
+    need_onnx()
+    width, height = size
+    traced = checked = (height, width)
+    if dynamic_size:  # small ones, to be quick; what is traced for one size is checked with another
+        height, width = (max(64, side // 2 // 64 * 64) for side in (height, width))
+        traced, checked = (height, width), (height + 64, width + 128)
+    sample = torch.zeros((1, *traced, 3), dtype=torch.uint8)
+    # as many images as never were traced
+    probe = np.random.default_rng(0).integers(0, 256, (2, *checked, 3), np.uint8)
+    with torch.inference_mode(False), torch.no_grad():
+        whole = _whole(network, colours).eval()
+        wanted = [t.numpy() for t in flat(whole(torch.from_numpy(probe)))]
+        whole = _narrow(_folded(whole))
+        names = [f"out{i}" for i in range(len(wanted))]
+        free = {0: "batch", 1: "height", 2: "width"} if dynamic_size else {0: "batch"}
+        outputs = {0: "batch", 2: "rows", 3: "columns"} if dynamic_size else {0: "batch"}
+        _write(whole, sample, path, {"images": free, **dict.fromkeys(names, outputs)})
+    _part(path)
+    runtime = OnnxRuntime(path, threads=1)  # so that the images go in together
+    found = runtime(probe)
+    runtime.close()
+    apart = float(np.max([distance(ours, theirs) for ours, theirs in zip(found, wanted, strict=True)]))
+    if not apart <= AGREEMENT:
+        what = "other shapes" if apart == float("inf") else f"other numbers (by {apart:.1e} of their norm)"
+        raise EngineError(f"as ONNX the network gives {what} than with torch")
+
+
+def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return how far apart two outputs are, as a part of the second one's norm; infinite where shapes differ."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    norm = float(np.linalg.norm(theirs))
+    return float(np.linalg.norm(ours - theirs)) / norm if norm else float(np.abs(ours).max(initial=0))
+
+
+def need_onnx() -> None:
+    """Raise MissingExtraError unless the package is installed that torch's exporter uses."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Preparing a checkpoint for another engine than torch", "torch") from error
+
+
+def _whole(network: nn.Module, colours: Colours) -> nn.Module:
+    """Return layout, colours and network as one module."""
+    import torch
+    from torch import nn
+
+    class Whole(nn.Module):
+        mean: Tensor
+        std: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.swap = colours.to_rgb
+            self.register_buffer("mean", _column(colours.mean))
+            self.register_buffer("std", _column(colours.std))
+
+        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+            x = images.permute(0, 3, 1, 2)
+            if self.swap:
+                x = torch.cat([x[:, 2:3], x[:, 1:2], x[:, 0:1]], 1)
+            x = x.float()
+            if self.mean.any():
+                x = x - self.mean
+            if (self.std != 1).any():
+                x = x / self.std
+            return tuple(flat(self.network(x)))
+
+    return Whole()
+
+
+def _column(values: Sequence[float]) -> Tensor:
+    import torch
+
+    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+
+
+def _folded(whole: Any) -> nn.Module:
+    """Move channel order and deviation into the first convolution, if it alone sees the image."""
+    import torch
+    from torch import nn
+
+    readers: list[nn.Module] = []
+    image = torch.zeros((1, 3, 64, 64))
+
+    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
+        if args and isinstance(args[0], torch.Tensor) and args[0].data_ptr() == image.data_ptr():
+            readers.append(module)
+
+    leaves = [m for m in whole.network.modules() if not any(True for _ in m.children())]
+    hooks = [m.register_forward_pre_hook(note) for m in leaves]
+    with suppress(RuntimeError):  # a network for one size of image: its first layer was seen nonetheless
+        whole.network(image)
+    for hook in hooks:
+        hook.remove()
+    if len(readers) != 1 or not isinstance(readers[0], nn.Conv2d) or readers[0].in_channels != 3:
+        return whole
+    if readers[0].groups != 1:
+        return whole
+    weight = readers[0].weight / whole.std
+    readers[0].weight = nn.Parameter(weight.flip(1) if whole.swap else weight, requires_grad=False)
+    whole.std.fill_(1)
+    if whole.swap:
+        whole.mean.copy_(whole.mean.flip(1))
+        whole.swap = False
+    return whole
+
+
+def _narrow(whole: Any) -> nn.Module:
+    """Turn wide convolutions to few outputs, such as the last of RTMPose, into a narrow one and a sum of shifts.
+
+    Engines compute outputs in groups of 16, and such a layer slides over few pixels: as one product of matrices
+    RTMPose's last layer (768 channels, 17 keypoints, 7x7) takes 0.4 times as long, the network 0.97 times.
+    """
+    from torch import nn
+
+    for module in list(whole.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, nn.Conv2d) and _wide(layer):
+                setattr(module, name, _shifted(layer))
+    return whole
+
+
+def _wide(conv: nn.Conv2d) -> bool:
+    k = conv.kernel_size[0]
+    plain = conv.groups == 1 and conv.stride == conv.dilation == (1, 1) and conv.padding_mode == "zeros"
+    square = conv.kernel_size == (k, k) and conv.padding == (k // 2, k // 2)
+    return plain and square and k >= 5 and k % 2 == 1 and conv.out_channels <= NARROW <= conv.in_channels
+
+
+def _shifted(conv: nn.Conv2d) -> nn.Module:
+    """Return a convolution as one of 1x1 for each of its taps, whose outputs are shifted and added."""
+    from torch import nn
+    from torch.nn.functional import pad
+
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.outputs, channels, self.taps, _ = conv.weight.shape
+            self.narrow = nn.Conv2d(channels, self.outputs * self.taps**2, 1, bias=False)
+            self.narrow.weight = nn.Parameter(
+                conv.weight.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1), requires_grad=False
+            )
+            self.bias = None if conv.bias is None else nn.Parameter(conv.bias.view(1, -1, 1, 1), requires_grad=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            taps, (height, width) = self.taps, x.shape[2:]
+            border = taps // 2
+            part = pad(self.narrow(x).reshape(-1, self.outputs * taps, taps, height, width), (border, border))
+            rows = _sum(part[:, :, i, :, i : i + width] for i in range(taps))
+            rows = pad(rows.reshape(-1, self.outputs, taps, height, width), (0, 0, border, border))
+            whole = _sum(rows[:, :, i, i : i + height] for i in range(taps))
+            return whole if self.bias is None else whole + self.bias
+
+    return Shifted()
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return reduce(operator.add, parts)
+
+
+def _write(whole: nn.Module, sample: Tensor, path: Path, axes: dict[str, dict[int, str]]) -> None:
+    import torch
+
+    options: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    with _silent():
+        try:
+            torch.onnx.export(
+                whole,
+                (sample,),
+                str(path),  # not a file object: what is above 2 GB needs a place beside it
+                input_names=list(axes)[:1],
+                output_names=list(axes)[1:],
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                **options,
+            )
+        except Exception as error:  # torch's exporter raises classes of its own that differ between versions
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" Please ")[0]
+            raise EngineError(f"torch cannot write the network as ONNX: {reason.rstrip(' .')[:300]}") from error
+
+
+def _part(path: Path) -> None:
+    """Move the weights of a network into a file beside it, which engines map in place of copying it."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        return  # torch has done so, because it was too large for one file
+    weights = path.with_suffix(".weights")
+    weights.unlink(missing_ok=True)  # it would be appended to
+    onnx.save_model(model, str(path), save_as_external_data=True, location=weights.name)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep from the user what the exporter says to its developers: warnings, logs, and graphs on standard output."""
+    import torch
+
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    printed = getattr(torch._C, "_jit_onnx_log", None)  # torch 2.13 cannot be told to leave it
+    log.setLevel(logging.CRITICAL)
+    if printed is not None:
+        torch._C._jit_onnx_log = lambda *_: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+        if printed is not None:
+            torch._C._jit_onnx_log = printed

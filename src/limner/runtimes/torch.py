@@ -1,0 +1,291 @@
+"""PyTorch, on a CPU, a CUDA device or an Apple GPU."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ConfigError, DeviceError, MissingExtraError
+from .graphs import CudaLane, Graphs, Lane, Recording, Twin
+from .hardware import usable_cores
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# On a CPU a network with fewer parameters gains no time from a second thread (RTMDet-nano: 29 ms with one,
+# 30 ms with two), and with one it gives the same numbers whatever the number of cores.
+SMALL = 2_000_000
+
+_log = logging.getLogger(__name__)
+
+
+class TorchRuntime:
+    """A torch network whose input is ``uint8 [N, H, W, 3]`` BGR.
+
+    It computes in float32: TF32, which cuDNN would take for float32, is switched off while it runs. On a CUDA
+    device shapes that come again are replayed as graphs (see `graphs`), and images travel as bytes from pinned
+    memory. What is done for CUDA and Apple devices was never run on one; `graphs.Twin` stands in for it in tests.
+
+    Args:
+        network: takes float ``[N, 3, H, W]``, normalised; it is the runtime's from then on.
+        mean, std: of each channel, in the network's own channel order.
+        bgr_to_rgb: the network wants RGB.
+        device: "cpu", "cuda", "cuda:0" ... or "mps".
+        threads: 0 takes every core that this process may use, and one for a small network.
+        half: a CUDA device may compute in float16 where torch holds that to be safe (see `lighten`).
+        graphs: replay what comes again; None does so on CUDA devices. On a CPU, which gains nothing, the twin runs.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        bgr_to_rgb: bool,
+        device: str = "cpu",
+        *,
+        threads: int = 0,
+        half: bool = False,
+        graphs: bool | None = None,
+    ) -> None:
+        torch = import_torch()
+        self._torch = torch
+        self._device = find_device(device)
+        self._cuda = self._device.type == "cuda"
+        self._half = half and self._cuda
+        # on CUDA devices convolutions are quickest with the channels last
+        layout: dict[str, Any] = {"memory_format": torch.channels_last} if self._cuda else {}
+        self._network = network.to(self._device, **layout).eval()
+        self._mean = torch.tensor(mean, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
+        self._std = torch.tensor(std, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
+        self._swap = bgr_to_rgb
+        small = sum(p.numel() for p in network.parameters()) < SMALL
+        # torch's own number counts OMP_NUM_THREADS and cores, but no container's quota
+        self._threads = threads or (1 if small else min(usable_cores(), torch.get_num_threads()))
+        self._light = False  # the network was made ready for float16
+        self._lane: Lane | None = None
+        if self._cuda:
+            self._lane = CudaLane(self._device)
+        elif graphs and self._device.type == "cpu":
+            self._lane = Twin()
+        self._graphs: Graphs | None = None
+        if self._lane is not None:  # without graphs, too: torch's settings are the whole process's
+            self._graphs = Graphs(None if graphs is False else self._record, self._run)
+        self.device = self._named()
+
+    def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        if self._graphs is None:
+            return self._run(batch)
+        try:
+            return self._graphs(batch)
+        except RuntimeError as error:
+            raise DeviceError(f"{self._device} failed on images {list(batch.shape)}: {_reason(error)}") from error
+
+    def close(self) -> None:
+        if self._graphs is not None:
+            self._graphs.close()
+        del self._network
+
+    def _named(self) -> str:
+        name = f" ({self._torch.cuda.get_device_name(self._device)})" if self._cuda else ""
+        return f"{self._device}{name} (torch{', float16' if self._half else ''})"
+
+    def _run(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Run a batch as it is."""
+        torch = self._torch
+        with torch.inference_mode(), self._lane.entered() if self._lane else nullcontext():
+            try:
+                images = self._sent(batch)
+                self._make_ready(images)
+                outputs = self._compute(images)
+            except (IndexError, RuntimeError) as error:
+                if isinstance(error, torch.cuda.OutOfMemoryError):
+                    raise DeviceError(f"the memory of {self._device} is full: take a smaller model or batch") from error
+                shape = "x".join(map(str, batch.shape[2:0:-1]))
+                said = f"the config gives its network images of {shape}, which it cannot take: {_reason(error)}"
+                raise ConfigError(said) from error
+            return [t.cpu().numpy() for t in outputs]
+
+    def _sent(self, batch: np.ndarray) -> Any:
+        """Return images on the device."""
+        torch = self._torch
+        if not self._cuda:
+            return torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+        pinned = torch.empty(batch.shape, dtype=torch.uint8, pin_memory=True)
+        np.copyto(pinned.numpy(), batch)
+        return pinned.to(self._device, non_blocking=True)
+
+    def _compute(self, images: Any, *, search: bool = False) -> list[Any]:
+        """Return the float32 outputs for uint8 ``[N, H, W, 3]``, both on the device."""
+        with self._settings(search):
+            return [t.float() for t in flat(self._network(self._normalised(images)))]
+
+    def _normalised(self, images: Any) -> Any:
+        torch = self._torch
+        x = images.permute(0, 3, 1, 2)
+        if self._swap:
+            x = x.flip(1)
+        # on a CPU contiguous before the arithmetic: channels last would pick other kernels, with other rounding
+        layout = torch.channels_last if self._cuda else torch.contiguous_format
+        return (x.contiguous(memory_format=layout).float() - self._mean) / self._std
+
+    def _record(self, shape: tuple[int, ...]) -> Recording:
+        """Record the network for batches of a shape; RuntimeError where that cannot be done."""
+        if self._lane is None:
+            raise RuntimeError(f"{self._device} records nothing")
+        # a shape that is recorded has come to stay, so that cuDNN may try which algorithm is best for it
+        return Recording(partial(self._compute, search=True), shape, self._lane)
+
+    def _make_ready(self, images: Any) -> None:
+        """Change the network for float16 once, where that is asked for and its numbers stay finite."""
+        if not self._half or self._light:
+            return
+        with self._settings():
+            light = lighten(self._network, self._normalised(images[:1]))
+        self._half = light is not None
+        self._light = True
+        if light is None:
+            _log.warning("the network runs in float32: its numbers are too large for float16")
+            self.device = self._named()
+        else:
+            self._network = light
+
+    @contextmanager
+    def _settings(self, search: bool = False) -> Iterator[None]:
+        """Set for this run what torch keeps for the whole process: threads on a CPU, precision on a CUDA device."""
+        torch = self._torch
+        with ExitStack() as stack:
+            if self._cuda:
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=search, allow_tf32=False))
+            if self._light and self._half:
+                stack.enter_context(half_precision(self._device.type))
+            before = torch.get_num_threads()
+            if self._device.type == "cpu" and before != self._threads:
+                torch.set_num_threads(self._threads)
+                stack.callback(torch.set_num_threads, before)
+            yield
+
+
+def half_precision(kind: str) -> Any:
+    """Return a context in which a network that was lightened runs in float16 where torch holds that to be safe."""
+    torch = import_torch()
+    # what autocast keeps of converted weights must not outlive a recording, and lightened ones need no converting
+    return torch.autocast(kind, dtype=torch.float16, cache_enabled=False)
+
+
+def lighten(network: nn.Module, x: Any) -> nn.Module | None:
+    """Return a copy of a network for float16, to be run in `half_precision`; None where its numbers overflow.
+
+    Convolutions and matrix products compute in float16, and what needs range, such as norms, powers and
+    exponentials, in float32: torch's own choice for autocast, whose list for CUDA has `linalg.vector_norm` and
+    `pow`, on which RTMPose's head depends. Unlike autocast alone, the weights are converted once: in a graph
+    autocast may keep no converted weight, so that each replay would convert them all. Layers that make an output
+    themselves, such as SimCC's two and the last convolution of heatmaps, stay in float32: rounded to float16, bins
+    beside each other would be equal, which moves four times as many points. Batch norms are not folded into the
+    convolutions before them: their biases, in float16 then, would double the error.
+
+    Args:
+        network: on any device, for evaluation; it stays as it is.
+        x: what comes in first, float32 ``[1, 3, H, W]``.
+    """
+    torch = import_torch()
+    light = copy.deepcopy(network)
+    kinds = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear)
+    layers = [layer for layer in light.modules() if isinstance(layer, kinds)]
+    last = _makers(light, layers, x)
+    for layer in layers:
+        if layer in last or max(p.abs().max() for p in layer.parameters()) > torch.finfo(torch.float16).max:
+            _keep_float32(layer, x.device.type)
+        else:
+            layer.half()
+    with half_precision(x.device.type):
+        sound = all(bool(t.isfinite().all()) for t in flat(light(x)))
+    return light if sound else None
+
+
+def _makers(network: nn.Module, layers: Sequence[nn.Module], x: Any) -> set[nn.Module]:
+    """Run a network once; return those of its layers whose outputs are its own."""
+    made: list[tuple[Any, nn.Module]] = []  # the tensors live on here, so that each has memory of its own
+
+    def note(layer: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        made.append((output, layer))
+
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        outputs = flat(network(x))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    # an output may be a view of what a layer made, or that with an activation that works in place
+    places = {t.untyped_storage().data_ptr() for t in outputs}
+    return {layer for t, layer in made if t.untyped_storage().data_ptr() in places}
+
+
+def _keep_float32(layer: Any, kind: str) -> None:
+    torch, plain = import_torch(), layer.forward
+
+    def forward(x: Any) -> Any:
+        with torch.autocast(kind, enabled=False):
+            return plain(x.float())
+
+    layer.forward = forward
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def flat(outputs: Any) -> list[Any]:
+    """Flatten nested tuples of tensors, in order."""
+    if isinstance(outputs, (tuple, list)):
+        return [t for part in outputs for t in flat(part)]
+    return [outputs]
+
+
+def import_torch() -> Any:
+    """Import torch.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own dependencies, about nothing that limner uses
+            import torch
+    except ImportError as error:
+        raise MissingExtraError("Running a checkpoint", "torch") from error
+    return torch
+
+
+def find_device(name: str) -> Any:
+    """Return the torch device of that name.
+
+    Raises:
+        DeviceError: there is no such device here; limner never falls back to another one in silence.
+    """
+    torch = import_torch()
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"'{name}' is no device: use cpu, cuda, cuda:0 ... or mps") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise DeviceError(f"device '{name}' is not there: torch sees {count} CUDA devices; use --device cpu")
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError("device 'mps' is not there: torch sees no Apple GPU; use --device cpu")
+    elif device.type != "cpu":
+        raise DeviceError(f"device '{name}' is none that limner runs on: use cpu, cuda, cuda:0 ... or mps")
+    return device

@@ -1,0 +1,139 @@
+"""What travels between the stages: frozen dataclasses of numpy arrays, checked once when made.
+
+Conventions everywhere in limner: images are ``uint8 [height, width, 3]`` in BGR order; points are
+``(x, y)`` in pixels of the source image, with (0, 0) at the centre of the top-left pixel; boxes
+are ``(x1, y1, x2, y2)`` in the same unit; scores lie in 0..1 unless a model says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from .errors import ArgumentError
+
+# heatmaps that a pose estimator returns: none, one of each keypoint, or the strongest of all at each place, to look at
+HeatmapMode = Literal["", "all", "strongest"]
+MessageCallback = Callable[[str], None]  # takes a sentence for the user
+
+
+def _check(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
+    """Raise ArgumentError unless ``array`` has ``shape`` (None stands for any length)."""
+    fits = array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ArgumentError(f"{name} has shape {list(array.shape)} where [{wanted}] is needed")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image and where it comes from."""
+
+    image: np.ndarray  # uint8 [H, W, 3], BGR
+    source: str = "array"  # path, URL or "array"
+    index: int = 0  # 0-based number within its source
+    timestamp: float = 0.0  # seconds from the start of its source
+
+    def __post_init__(self) -> None:
+        _check("image", self.image, (None, None, 3))
+        if self.image.dtype != np.uint8:
+            raise ArgumentError(f"image has dtype {self.image.dtype} where uint8 is needed")
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """N boxes of one image, in order of score."""
+
+    xyxy: np.ndarray  # float32 [N, 4], pixels
+    scores: np.ndarray  # float32 [N]
+    labels: np.ndarray  # int64 [N], class index of the detector
+
+    def __post_init__(self) -> None:
+        n = len(self.xyxy)
+        _check("boxes", self.xyxy, (None, 4))
+        _check("box scores", self.scores, (n,))
+        _check("box labels", self.labels, (n,))
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    def __getitem__(self, index: np.ndarray | slice) -> Boxes:
+        return Boxes(self.xyxy[index], self.scores[index], self.labels[index])
+
+    @classmethod
+    def empty(cls) -> Boxes:
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Keypoints of N instances."""
+
+    keypoints: np.ndarray  # float32 [N, K, 2], (x, y) pixels
+    scores: np.ndarray  # float32 [N, K]
+    heatmaps: np.ndarray | None = field(default=None)  # float32 [N, any, h, w], of the crops, where asked for
+
+    def __post_init__(self) -> None:
+        _check("keypoints", self.keypoints, (None, None, 2))
+        _check("keypoint scores", self.scores, self.keypoints.shape[:2])
+        if self.heatmaps is not None:
+            _check("heatmaps", self.heatmaps, (len(self.keypoints), None, None, None))
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, index: np.ndarray | slice) -> Poses:
+        heatmaps = None if self.heatmaps is None else self.heatmaps[index]
+        return Poses(self.keypoints[index], self.scores[index], heatmaps)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What was found in one frame: instance i is ``boxes[i]`` with ``poses`` row i."""
+
+    boxes: Boxes
+    poses: Poses
+    keypoint_set: str  # name of the keypoint set, e.g. "300w-68"
+    size: tuple[int, int]  # (width, height) of the frame in pixels
+    source: str = "array"
+    index: int = 0
+    timestamp: float = 0.0
+    track_ids: np.ndarray | None = field(default=None)  # int64 [N]
+
+    def __post_init__(self) -> None:
+        if len(self.boxes) != len(self.poses):
+            raise ArgumentError(f"{len(self.boxes)} boxes do not fit {len(self.poses)} poses")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """The points of all instances, float32 ``[N, K, 2]``, (x, y) in pixels."""
+        return self.poses.keypoints
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The scores of all points, float32 ``[N, K]``."""
+        return self.poses.scores
+
+    def instances(self) -> list[dict[str, object]]:
+        """Return the instances as MMPose's Inferencer writes them (plain lists, floats), with ``track_id`` if any."""
+        found: list[dict[str, object]] = [
+            {
+                "keypoints": points.tolist(),
+                "keypoint_scores": scores.tolist(),
+                "bbox": [box.tolist()],
+                "bbox_score": float(score),
+            }
+            for points, scores, box, score in zip(
+                self.poses.keypoints, self.poses.scores, self.boxes.xyxy, self.boxes.scores, strict=True
+            )
+        ]
+        if self.track_ids is not None:
+            for instance, number in zip(found, self.track_ids.tolist(), strict=True):
+                instance["track_id"] = number
+        return found

@@ -1,0 +1,182 @@
+"""Cameras, through OpenCV."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from ..errors import InputError
+from ..types import Frame, MessageCallback
+from .common import tidy_rate
+
+
+class Capture(Protocol):
+    """What is used of `cv2.VideoCapture`."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802 - OpenCV's name
+
+    def read(self) -> tuple[bool, np.ndarray | None]: ...
+
+    def get(self, prop: int) -> float: ...
+
+    def set(self, prop: int, value: float) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+def camera_number(device: int | str) -> int | None:
+    """Return the number of the camera that is named by 1, "1", "webcam", "webcam:1" or "/dev/video1", None if none is.
+
+    A link such as those in ``/dev/v4l/by-id`` counts as what it leads to.
+    """
+    if isinstance(device, int):
+        return device
+    if found := re.fullmatch(r"(?:webcam:)?(\d+)|webcam", device.strip(), re.IGNORECASE):
+        return int(found[1] or 0)
+    found = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device) if device.startswith("/dev/") else device)
+    return int(found[1]) if found else None
+
+
+class CameraSource:
+    """A camera, opened when made; iterating waits for each next image and never ends by itself.
+
+    Args:
+        device: What `camera_number` understands.
+        size: Wished (width, height) in pixels; the camera takes the nearest that it has.
+        fps: Wished frames per second.
+        factory: Opens the camera of a number; ``cv2.VideoCapture`` unless given.
+        say: Called with a sentence where a wish is not met.
+
+    Raises:
+        InputError: There is no such camera, it cannot be opened, or it gives no image; and while
+            iterating, that no more images come.
+    """
+
+    live = True
+    has_audio = False
+    duration = None
+    count = None
+
+    def __init__(
+        self,
+        device: int | str = 0,
+        size: tuple[int, int] | None = None,
+        fps: float | None = None,
+        *,
+        factory: Callable[[int], Capture] | None = None,
+        info: MessageCallback | None = None,
+    ) -> None:
+        self._arguments: dict[str, Any] = {"size": size, "fps": fps, "factory": factory, "info": info}
+        self._device = device
+        number = camera_number(device)
+        if number is None:
+            raise InputError(f"{device!r} is no camera; give webcam, webcam:1 or /dev/video1")
+        self.name = f"webcam:{number}"  # also the `source` of its frames
+        self._read = 0
+        self._capture = _open_camera(number, factory or cv2.VideoCapture)
+        try:
+            self._first = self._prepare(size, fps)
+        except BaseException:
+            self._capture.release()
+            raise
+        height, width = self._first.shape[:2]
+        self.size = (width, height)  # pixels, as the images come
+        given = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = tidy_rate(given) if 0 < given <= 1000 else None  # as the camera says, None where it says nothing
+        self._started = time.monotonic()
+        if info is not None:
+            self._tell_unmet(size, fps, info)
+
+    def _prepare(self, size: tuple[int, int] | None, fps: float | None) -> np.ndarray:
+        capture = self._capture
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # older images than the last one are of no use
+        if size is not None:
+            # Raw images of larger sizes do not fit through USB at full rate, so cameras offer them as JPEG.
+            capture.set(cv2.CAP_PROP_FOURCC, float(cv2.VideoWriter.fourcc(*"MJPG")))
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+        if fps is not None:
+            capture.set(cv2.CAP_PROP_FPS, fps)
+        for _ in range(3):  # some cameras start with an empty image
+            image = self._next()
+            if image is not None:
+                return image
+        raise InputError(f"the camera {self.name} opens but gives no image; close other programs that use it")
+
+    def _tell_unmet(self, size: tuple[int, int] | None, fps: float | None, info: MessageCallback) -> None:
+        if size is not None and size != self.size:
+            info(f"the camera {self.name} gives {self.size[0]} x {self.size[1]} pixels, not {size[0]} x {size[1]}")
+        if fps is not None and self.fps is not None and abs(float(self.fps) - fps) > 0.5:
+            info(f"the camera {self.name} gives {float(self.fps):g} frames per second, not {fps:g}")
+
+    def again(self) -> CameraSource:
+        """Open the same camera anew."""
+        return CameraSource(self._device, **self._arguments)
+
+    def __enter__(self) -> CameraSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other programs have the camera."""
+        self._capture.release()
+
+    def __iter__(self) -> Iterator[Frame]:
+        image: np.ndarray | None = self._first
+        while image is not None:
+            yield Frame(image, self.name, self._read, time.monotonic() - self._started if self._read else 0.0)
+            self._read += 1
+            image = self._next()
+        raise InputError(f"the camera {self.name} gives no more images after {self._read}; check its cable")
+
+    def _next(self) -> np.ndarray | None:
+        """Return the next image, uint8 [H, W, 3] BGR, or None."""
+        try:
+            done, image = self._capture.read()
+            if not done or image is None or image.size == 0:
+                return None
+            return image if image.ndim == 3 and image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        except cv2.error:
+            return None
+
+
+def _open_camera(number: int, factory: Callable[[int], Capture]) -> Capture:
+    with _quiet_opencv():
+        try:
+            capture = factory(number)
+            if capture.isOpened():
+                return capture
+            capture.release()
+        except cv2.error:
+            pass
+    others = ", ".join(sorted(glob.glob("/dev/video*")))
+    here = f" (cameras here: {others})" if others else ""
+    raise InputError(
+        f"the camera webcam:{number} cannot be opened; check that it is plugged in, that no other program uses it "
+        f"and that you may read /dev/video{number}{here}"
+    )
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's back ends from printing what they tried."""
+    # Older releases of OpenCV 4 have the one, newer ones the other; 0 is silence.
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    level = set_log_level(0)
+    try:
+        yield
+    finally:
+        set_log_level(level)

@@ -1,0 +1,50 @@
+"""What readers and writers of video share: frame rates and addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+from fractions import Fraction
+from typing import Protocol
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+class Rational(Protocol):
+    """A ratio as PyAV gives it: `Fraction` up to PyAV 18, its own type from 19 on."""
+
+    @property
+    def numerator(self) -> int: ...
+
+    @property
+    def denominator(self) -> int: ...
+
+
+def fraction(value: Rational | None) -> Fraction | None:
+    """Return PyAV's ratio as a Fraction, None where it is unknown (None, 0/1 or 0/0)."""
+    if value is None or not value.numerator or not value.denominator:
+        return None
+    return Fraction(value.numerator, value.denominator)
+
+
+def tidy_rate(rate: Fraction | float) -> Fraction:
+    """Return ``rate`` as a whole number or n * 1000/1001 where it is within 0.01 % of one (29.97 -> 30000/1001).
+
+    Files often give a rate that was measured, or rounded to a few decimals.
+    """
+    exact = Fraction(rate).limit_denominator(1_000_000)
+    for close in (Fraction(round(exact)), Fraction(round(exact * Fraction(1001, 1000)) * 1000, 1001)):
+        if close and abs(exact / close - 1) < 1e-4:
+            return close
+    return exact.limit_denominator(1001)
+
+
+def scheme_of(address: str) -> str:
+    """Return the scheme of an address in lower case ("rtsp"), "" for a path."""
+    found = _SCHEME.match(address)
+    return found[1].lower() if found else ""
+
+
+def file_url(path: str | os.PathLike[str]) -> str:
+    """Return a path as FFmpeg takes it without looking for a protocol in it, as in ``12:30.mp4``."""
+    return f"file:{os.fspath(path)}"

@@ -1,0 +1,193 @@
+"""Estimates poses in the frames of one source, in order: when the detector runs, and who is who.
+
+Of a file several frames go through the networks together, with the same results as one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..errors import LimnerError
+from ..pipeline import Detector, Pipeline, WholeImage
+from ..tracking import LagSmoother, OneEuro, Tracker
+from ..tracking.tracker import CHANGE
+from ..types import Boxes, Frame, HeatmapMode, Result
+from .options import AUTO_BATCH, BATCH_PIXELS, LIVE_INTERVAL, TrackingOptions
+
+CHEAP = 288 * 288  # pixels: the input of a detector that costs little more than two crops of a pose network
+INTERVAL_PIXELS = 21_000_000  # of frames that wait for the detector's next turn: ten of 1920 x 1080
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """Frames that follow each other, and what the detector found in them."""
+
+    frames: list[Frame]
+    boxes: list[Boxes]  # of all of them, of the first, or of none
+
+
+class VideoEstimator:
+    """Finds people in the frames of one source, given one after the other, and tells them apart.
+
+    Of a file several frames go through the networks together, with the same results as one by one. Where the
+    detector runs at every n-th frame only, it runs on the next of these ahead of time (see `batches`), and the boxes
+    of the frames between the two lie between theirs. Of a live source each frame goes alone.
+
+    Args:
+        pipeline: detector and pose estimator.
+        tracking: how people are followed.
+        live: frames are the newest of a source that goes on meanwhile.
+        fps: frames per second to go by where timestamps do not advance.
+    """
+
+    def __init__(self, pipeline: Pipeline, tracking: TrackingOptions, *, live: bool = False, fps: float = 30.0) -> None:
+        self._pipeline, self._live = pipeline, live
+        self._interval = tracking.det_interval or (LIVE_INTERVAL if live else 1)
+        if isinstance(pipeline.detector, WholeImage) or not tracking.track:
+            self._interval = 1
+        self._batch = tracking.batch or AUTO_BATCH
+        smooth = tracking.smooth or ("live" if live else "off")
+        self._since = self._interval  # frames since the detector ran
+        self._tracker: Tracker | None = None
+        if tracking.track:
+            self._tracker = Tracker(
+                pipeline.keypoint_set,
+                max_persons=tracking.max_persons,
+                follow=tracking.follow,
+                max_change=max_change(pipeline.detector),
+                fps=fps,
+                smoothing=OneEuro if smooth == "live" else None,
+            )
+        self._smoother = LagSmoother(fps) if tracking.track and smooth == "file" else None
+
+    def __call__(self, frame: Frame, *, heatmaps: HeatmapMode = "") -> Result:
+        """Return what is found in the next frame, with ``track_ids``; see `run` for "file" smoothing."""
+        tracker = self._tracker
+        if tracker is None:
+            return self._pipeline.one(frame, heatmaps=heatmaps)
+        if self._since >= self._interval or tracker.needs_detection:
+            return self._update(self._pipeline.one(frame, heatmaps=heatmaps))
+        return self._carry(tracker, frame, heatmaps)
+
+    def run(
+        self, frames: Iterable[Frame], heatmaps: Callable[[], HeatmapMode] = lambda: ""
+    ) -> Iterator[tuple[Frame, Result]]:
+        """Yield each frame with its result, in order; those of "file" smoothing come about a second late."""
+        return self.estimate(self.batches(frames), heatmaps)
+
+    def batches(self, frames: Iterable[Frame]) -> Iterator[FrameBatch]:
+        """Yield the frames in order, with what the detector finds in those on which it runs.
+
+        It shares a thread with `estimate`: on two cores nothing is gained where the two networks run at once.
+        """
+        if self._live:
+            yield from (FrameBatch([frame], []) for frame in frames)
+            return
+        detector, done = self._pipeline.detector, 0
+        if self._interval == 1:
+            for group in groups(frames, self._batch, BATCH_PIXELS):
+                yield FrameBatch(group, detector.many([f.image for f in group]))
+            return
+        for group in groups(frames, self._interval, INTERVAL_PIXELS):
+            detects = done % self._interval == 0
+            yield FrameBatch(group, detector.many([group[0].image]) if detects else [])
+            done += len(group)
+
+    def estimate(
+        self, batches: Iterable[FrameBatch], heatmaps: Callable[[], HeatmapMode] = lambda: ""
+    ) -> Iterator[tuple[Frame, Result]]:
+        """Yield each frame of the batches with its result, see `run`; ``heatmaps`` tells which are wanted."""
+        smoother, waiting = self._smoother, deque[Frame]()
+        if smoother is None:
+            yield from self._estimate(batches, heatmaps)
+            return
+        try:
+            for frame, result in self._estimate(batches, heatmaps):
+                waiting.append(frame)
+                yield from ((waiting.popleft(), ready) for ready in smoother.push(result))
+        except LimnerError:
+            yield from zip(waiting, smoother.finish(), strict=True)
+            raise
+        yield from zip(waiting, smoother.finish(), strict=True)
+
+    def _estimate(
+        self, batches: Iterable[FrameBatch], heatmaps: Callable[[], HeatmapMode]
+    ) -> Iterator[tuple[Frame, Result]]:
+        if self._live:
+            yield from ((frame, self(frame, heatmaps=heatmaps())) for batch in batches for frame in batch.frames)
+        elif self._interval == 1 or self._tracker is None:
+            for batch in batches:
+                results = self._pipeline.many(batch.frames, batch.boxes, heatmaps=heatmaps())
+                yield from ((f, self._update(r)) for f, r in zip(batch.frames, results, strict=True))
+        else:
+            for batch, after in with_next(batches):
+                for i, frame in enumerate(batch.frames):
+                    if i == 0 and batch.boxes:
+                        result = self._update(self._pipeline.many([frame], batch.boxes, heatmaps=heatmaps())[0])
+                    else:
+                        coming = after.boxes[0] if after is not None and after.boxes else None
+                        result = self._carry(self._tracker, frame, heatmaps(), coming, len(batch.frames) - i + 1)
+                    yield frame, result
+
+    def _update(self, result: Result, detected: bool = True) -> Result:
+        if self._tracker is None:
+            return result
+        self._since = 1 if detected else self._since + 1
+        return self._tracker.update(result, detected=detected)
+
+    def _carry(
+        self, tracker: Tracker, frame: Frame, heatmaps: HeatmapMode, coming: Boxes | None = None, steps: int = 1
+    ) -> Result:
+        """Estimate in the boxes where people should be; where they are not found there, run the detector too."""
+        height, width = frame.image.shape[:2]
+        boxes = tracker.boxes((width, height), coming, steps)
+        result = self._pipeline.many([frame], [boxes], heatmaps=heatmaps)[0]
+        trusted = tracker.trusts(result)
+        return self._update(result if trusted else self._pipeline.one(frame, heatmaps=heatmaps), not trusted)
+
+
+def max_change(detector: Detector | WholeImage) -> float:
+    """Return how much doubt calls a detector early, see `Tracker`: a run costs as much as its input is large."""
+    if isinstance(detector, Detector):
+        return CHANGE * max(1.0, math.prod(detector.spec.size) / CHEAP)
+    return CHANGE
+
+
+def groups(frames: Iterable[Frame], size: int, pixels: int) -> Iterator[list[Frame]]:
+    """Yield frames in groups of ``size``, each cut into several where it has more ``pixels`` in all.
+
+    An error of the source comes after the frames that came before it.
+    """
+    group: list[Frame] = []
+    try:
+        for i, frame in enumerate(frames, 1):
+            group.append(frame)
+            largest = max(f.image.shape[0] * f.image.shape[1] for f in group)
+            if i % size == 0 or (len(group) + 1) * largest > pixels:
+                yield group
+                group = []
+    except LimnerError:
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
+
+
+def with_next(batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, FrameBatch | None]]:
+    """Yield each batch with the one after it; an error of the source comes after the batches before it."""
+    held: FrameBatch | None = None
+    try:
+        for batch in batches:
+            if held is not None:
+                yield held, batch
+            held = batch
+    except LimnerError:
+        if held is not None:
+            yield held, None
+        raise
+    if held is not None:
+        yield held, None

@@ -1,0 +1,207 @@
+"""What can be read as a video, and how FFmpeg is asked to open it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import av
+import av.error
+
+from ..errors import InputError
+from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, without_password
+from .common import file_url, scheme_of
+
+LIVE_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "tcp"))
+SCHEMES = LIVE_SCHEMES | {"http", "https"}
+
+_STILLS = frozenset(("image2", "ico", "tty", "bin", "xbin", "adf", "idf"))  # demuxers of images and of text as one
+
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+
+
+def is_video(address: str | os.PathLike[str]) -> bool:
+    """Tell whether a path or URL names a video: by its ending, or by looking inside a file that has no known one.
+
+    An animated GIF counts as an image, a device as no video, and a URL as one unless it ends like an image.
+    """
+    text = plain(address)
+    scheme = scheme_of(text)
+    if scheme in LIVE_SCHEMES:
+        return True
+    try:
+        suffix = Path(urlsplit(text).path if scheme else text).suffix.lower()
+    except ValueError:  # such as http://[::1/clip.mp4, of which opening it will say what is wrong
+        suffix = ""
+    if scheme:
+        return scheme in SCHEMES and suffix not in IMAGE_SUFFIXES
+    if suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES or not os.path.isfile(text):
+        return suffix in VIDEO_SUFFIXES
+    try:
+        with av.open(file_url(text)) as container:
+            return not is_still(container) and video_stream(container) is not None
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+
+
+def open_container(address: str, timeout: float = 10.0) -> Any:
+    """Open a path or URL as PyAV's InputContainer; no server may stay silent for longer than about ``timeout`` seconds.
+
+    Raises:
+        InputError: There is nothing, no access, no answer in time, or nothing that FFmpeg knows.
+    """
+    scheme = scheme_of(address)
+    began = time.monotonic()
+    try:
+        if not scheme:
+            _check_file(address)
+            container = av.open(file_url(address))
+            if container.format.name == "jpeg_pipe" and Path(address).suffix.lower() in (".mjpg", ".mjpeg"):
+                container.close()  # JPEGs one after the other, which FFmpeg takes for a single image
+                container = av.open(file_url(address), format="mjpeg")
+            return container
+        if scheme not in SCHEMES:
+            raise InputError(f"{shown(address)} cannot be read: '{scheme}' is none of {', '.join(sorted(SCHEMES))}")
+        # FFmpeg's own limits come first; PyAV's, which breaks off in the middle, is the last resort.
+        limit = 3 * timeout
+        return av.open(address, options=_stream_options(scheme, timeout), timeout=(limit, limit))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        # FFmpeg's RTSP calls silence invalid data.
+        silent = scheme in LIVE_SCHEMES and time.monotonic() - began >= timeout
+        why = reason(address, TimeoutError() if silent else error, timeout)
+        raise InputError(f"{shown(address)} cannot be read: {why}") from None
+
+
+def plain(address: str | os.PathLike[str]) -> str:
+    """Return the address as text; one that begins with file:// as the path that it means."""
+    text = os.fspath(address)
+    with suppress(ValueError):  # such as file://[clip.mp4, where opening it will say that this is no address
+        return unquote(urlsplit(text).path) if scheme_of(text) == "file" else text
+    return text
+
+
+def shown(address: str) -> str:
+    """Return the address as sentences show it."""
+    return without_password(address) if scheme_of(address) else f"'{address}'"
+
+
+def reason(address: str, error: Exception, timeout: float) -> str:
+    """Say in half a sentence why reading failed and what to do."""
+    if scheme_of(address):
+        if getattr(error, "errno", None) == errno.EIO and (untrusted := _untrusted(address, timeout)):
+            return untrusted
+        return _network_reason(error, timeout)
+    if isinstance(error, PermissionError):
+        return "permission denied; change its permissions or run as a user who may read it"
+    with suppress(OSError), open(address, "rb") as file:
+        if file.read(8)[4:] == b"ftyp":
+            return "it is damaged or cut short, so that its index is missing; copy it again"
+    return "it is no video, or a damaged one; copy it again or give another file"
+
+
+def is_still(container: Any) -> bool:
+    """Tell whether a container holds an image, or a text that FFmpeg would paint."""
+    name = container.format.name
+    return name in _STILLS or name.endswith("_pipe")
+
+
+def video_stream(container: Any) -> Any:
+    """Return the first stream of moving images, not the cover of a song, or None."""
+    return next(
+        (s for s in container.streams.video if not _flags(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE), None
+    )
+
+
+def _flags(value: Any) -> int:
+    return int(getattr(value, "value", value))  # PyAV 15 gives a Flag that is no number
+
+
+def _check_file(path: str) -> None:
+    """Raise InputError with the plain reason where a path cannot be a video file."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"'{path}' does not exist; check the path") from None
+    except ValueError:
+        raise InputError(f"{path!r} is not a path; check it for stray characters") from None
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}; check the path") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"'{path}' is a folder where a video is needed; give a file in it")
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        raise InputError(f"'{path}' is a device, not a video file; give a camera as webcam:0 or /dev/video0")
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
+        raise InputError(f"'{path}' is empty (0 bytes); replace it by a video")
+
+
+def _stream_options(scheme: str, timeout: float) -> dict[str, str]:
+    """Options of FFmpeg's protocols so that no silent server holds us."""
+    microseconds = str(int(timeout * 1e6))
+    options = {"rw_timeout": microseconds}
+    if scheme in ("http", "https"):
+        # Left to itself, the FFmpeg in PyAV takes any certificate; http may lead on to https.
+        verified = {"tls_verify": "1", "ca_file": _trusted()}
+        # One connection for all parts of a file: FFmpeg 8 loses the first frames where a server closes the first
+        # connection without having said so.
+        return options | verified | {"multiple_requests": "1", "reconnect": "1", "reconnect_delay_max": "4"}
+    # A second tells the kind of a live stream; FFmpeg's own five would be five seconds of waiting.
+    options["analyzeduration"] = "1000000"
+    if scheme in ("rtsp", "rtsps"):
+        options |= {"timeout": microseconds, "stimeout": microseconds, "rtsp_flags": "prefer_tcp"}
+    if scheme in ("udp", "rtp"):
+        options["timeout"] = microseconds
+    return options
+
+
+def _trusted() -> str:
+    """Return the file of the certificate authorities that count: the system's, else those that `requests` brings."""
+    system = ssl.get_default_verify_paths().cafile  # heeds SSL_CERT_FILE
+    if system is not None:
+        return system
+    import certifi
+
+    return certifi.where()
+
+
+def _untrusted(address: str, timeout: float) -> str | None:
+    """Say what is wrong with the certificate of an https address, which FFmpeg keeps to itself; None for nothing."""
+    with suppress(OSError, ValueError):
+        parts = urlsplit(address)
+        if parts.scheme.lower() == "https" and parts.hostname:
+            context = ssl.create_default_context(cafile=_trusted())
+            try:
+                with socket.create_connection((parts.hostname, parts.port or 443), timeout) as connection:
+                    context.wrap_socket(connection, server_hostname=parts.hostname).close()
+            except ssl.SSLCertVerificationError as error:
+                return (
+                    f"its certificate is not trusted ({error.verify_message.rstrip('.')}); where it is your own, "
+                    "name its file in the environment variable SSL_CERT_FILE"
+                )
+    return None
+
+
+def _network_reason(error: Exception, timeout: float) -> str:
+    if isinstance(error, (TimeoutError, av.error.ExitError)):
+        return f"nothing came for {timeout:g} s; check that it is running"
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return "its server has nothing at this address (404); check the address"
+    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+        return "its server refuses access; put a user and password in the address: scheme://user:password@host/..."
+    if isinstance(error, (av.error.HTTPClientError, av.error.HTTPServerError)):
+        return f"its server answers with an error ({error.strerror}); check the address or try later"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing answers there; check host and port, and that it is running"
+    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+        return "what came is no video; check the address"
+    if getattr(error, "errno", None) == errno.EIO:
+        return "the connection failed; check the address and the network"
+    text = str(getattr(error, "strerror", None) or error).lower()
+    return f"{text}; check the address and the network"

@@ -1,0 +1,225 @@
+"""The models that limner knows by name: what they are, where their weights come from, and getting them.
+
+The facts are in models.json beside this module; its head says where they come from. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from .download import Progress, fetch, find_cached
+
+__all__ = ["DEFAULT", "Model", "Progress", "Published", "detector_for", "ensure", "get", "models", "state"]
+
+DEFAULT = "face-lite"  # where no model is named
+_PACKAGE = Path(__file__).parents[1]
+_SPEEDS = ((0.5, "very fast"), (3.0, "fast"), (10.0, "medium"), (40.0, "slow"))  # up to so many gmacs
+_HEADLINES = ("Whole AP", "AP", "box AP", "NME", "NME full", "NME test", "AUC", "Mean", "Total")
+_TERMS = {  # strictest first
+    "restricted": "non-commercial",
+    "unknown": "terms unknown",
+    "mixed": "partly non-commercial",
+    "free": "free",
+}
+_WEIGHTS_LICENCE = (
+    "published by OpenMMLab beside code under Apache-2.0; no licence of their own is stated, so the terms of the "
+    "training data may reach them"
+)
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """A result that the authors of a model published."""
+
+    dataset: str
+    metrics: Mapping[str, float]  # as published: fractions or per cent
+    source: str
+
+    @property
+    def headline(self) -> str:
+        """The metric that sums the others up, such as "AP 0.749"."""
+        name = next((n for n in _HEADLINES if n in self.metrics), next(iter(self.metrics), ""))
+        return f"{name} {self.metrics[name]:g}" if name else ""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model that limner knows by name."""
+
+    name: str
+    kind: str  # "pose" or "detector"
+    family: str  # "RTMPose", "HRNet", "YOLOX", ...
+    config: str  # a path that limner.config.load finds
+    aliases: tuple[str, ...] = ()
+    weights: str | None = None  # address; None where they ship with limner
+    sha256: str = ""  # prefix of the weights' SHA-256; "" where their name has none
+    bundled: str | None = None  # file below limner/bundled
+    keypoints: str | None = None  # name of the keypoint set; of a pose model only
+    input_size: tuple[int, int] = (0, 0)  # (width, height) in pixels
+    parameters: int | None = None
+    gmacs: float | None = None  # 10^9 multiplications with addition for one input
+    detector: str | None = None  # default detector of a pose model
+    detector_classes: tuple[int, ...] = (0,)  # classes of that detector to keep, counted from 0
+    training_data: tuple[str, ...] = ()
+    results: tuple[PublishedResult, ...] = ()
+
+    @property
+    def shortest(self) -> str:
+        """The shortest name that means this model."""
+        return self.aliases[0] if self.aliases else self.name
+
+    @property
+    def megabytes(self) -> float | None:
+        """How large the weights are: the file that ships with limner, else about four bytes a parameter."""
+        if self.file is not None:
+            return self.file.stat().st_size / 1e6
+        return None if self.parameters is None else self.parameters * 4 / 1e6
+
+    @property
+    def speed(self) -> str:
+        """A class of speed, by the amount of arithmetic: "very fast" to "very slow"; "" where it is not known."""
+        if self.gmacs is None:
+            return ""
+        return next((word for limit, word in _SPEEDS if self.gmacs <= limit), "very slow")
+
+    @property
+    def file(self) -> Path | None:
+        """Where the weights lie if they ship with limner."""
+        return _PACKAGE / "bundled" / self.bundled if self.bundled else None
+
+    @property
+    def cards(self) -> tuple[Path, ...]:
+        """The model cards that ship with limner, in order of their names."""
+        return tuple(sorted(self.file.parent.glob("*.md"))) if self.file else ()
+
+    @property
+    def has_config(self) -> bool:
+        """Whether limner has a config of its own for it."""
+        return (_PACKAGE / "configs" / self.config).is_file()
+
+    def licences(self) -> dict[str, str]:
+        """Return notes on the terms of code, weights and each training data set; facts, not legal advice."""
+        if self.bundled:
+            return {"code": "Apache-2.0", "weights": "research use, see the model card"}
+        notes = {name: _facts()["data_licences"][name][1] for name in self.training_data}
+        return {"code": "Apache-2.0", "weights": _WEIGHTS_LICENCE, **notes}
+
+    @property
+    def terms(self) -> str:
+        """The strictest terms among the training data, in a few words; `licences` has them all."""
+        if self.bundled:
+            return "research use"
+        reach = [_facts()["data_licences"][name][0] for name in self.training_data]
+        return next((words for word, words in _TERMS.items() if word in reach), "not known")
+
+
+@cache
+def _facts() -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(Path(__file__).with_name("models.json").read_text(encoding="utf-8"))
+    return facts
+
+
+@cache
+def _all() -> tuple[ModelInfo, ...]:
+    return tuple(_model(dict(entry)) for entry in _facts()["models"])
+
+
+def _model(entry: dict[str, Any]) -> ModelInfo:
+    entry["results"] = tuple(PublishedResult(**result) for result in entry["results"])
+    for key in ("aliases", "training_data", "input_size", "detector_classes"):
+        if key in entry:
+            entry[key] = tuple(entry[key])
+    return ModelInfo(**entry)
+
+
+@cache
+def _index() -> dict[str, ModelInfo]:
+    """Return each model by its names: aliases, its own, its config's path."""
+    named = {model.config: model for model in _all()} | {model.name: model for model in _all()}
+    return named | {alias: model for model in _all() for alias in model.aliases}
+
+
+def models() -> list[ModelInfo]:
+    """Return all models, the bundled ones first."""
+    return list(_all())
+
+
+def get(name: str) -> ModelInfo:
+    """Return the model of that name: an alias such as ``face``, a config's name, or its path.
+
+    Raises:
+        ModelError: None has it; the message names the nearest.
+    """
+    wanted = name.strip().removesuffix(".py") if "/" not in name else name.strip()
+    index = _index()
+    found = index.get(wanted) or next((m for n, m in index.items() if n.lower() == wanted.lower()), None)
+    if found:
+        return found
+    reason = _facts()["not_here"].get(wanted.lower())
+    if reason:
+        raise ModelError(f"MMPose's '{wanted}' is {reason}. `limner models list` shows the models that there are")
+    names = [n for n in index if "/" not in n]
+    near = difflib.get_close_matches(wanted.lower(), names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    raise ModelError(f"there is no model '{name}'.{hint} `limner models list --all` shows them all")
+
+
+def detector_for(model: ModelInfo | str) -> ModelInfo:
+    """Return the default detector of a pose model, as MMPose chooses it.
+
+    Raises:
+        ModelError: There is no such model, or it is a detector itself.
+    """
+    model = get(model) if isinstance(model, str) else model
+    if model.detector is None:
+        raise ModelError(f"{model.name} is a detector: it needs none")
+    return get(model.detector)
+
+
+def ensure(
+    model_or_url: ModelInfo | str, *, offline: bool = False, renew: bool = False, progress: Progress | None = None
+) -> Path:
+    """Return the weights of a model, or of an address, as a verified file; fetch them where they are not here.
+
+    Args:
+        model_or_url: A model, its name, an http or https address, or a file, which is returned as it is.
+        offline: Touch no network, as with ``LIMNER_OFFLINE=1``.
+        renew: Ask the mirrors of ``LIMNER_MIRRORS`` again which weights of their own they list.
+        progress: Called with the file's name, the bytes that are here and the bytes in all (None: unknown).
+
+    Raises:
+        ModelError: There is no such model or file.
+        DownloadError: The weights cannot be had; the message says what was tried and what helps.
+    """
+    if isinstance(model_or_url, str):
+        if "://" in model_or_url:
+            return fetch(model_or_url, forbidden=offline, renew=renew, progress=progress)
+        file = Path(model_or_url).expanduser()
+        if file.is_file():
+            return file
+        if file.suffix in (".pth", ".pt", ".onnx"):
+            raise ModelError(f"there is no file {model_or_url}")
+        model_or_url = get(model_or_url)
+    own = model_or_url.file
+    if own:
+        if not own.is_file():
+            raise ModelError(f"{own}, which ships with limner, is not there: install limner again")
+        return own
+    if model_or_url.weights is None:
+        raise ModelError(f"no weights of {model_or_url.name} are published")
+    return fetch(model_or_url.weights, forbidden=offline, renew=renew, progress=progress)
+
+
+def state(model: ModelInfo | str) -> str:
+    """Say where the weights of a model are: "bundled", "here" (downloaded), or "fetch" (they must be)."""
+    model = get(model) if isinstance(model, str) else model
+    if model.bundled:
+        return "bundled"
+    return "here" if model.weights and find_cached(model.weights) else "fetch"

@@ -1,0 +1,307 @@
+"""Where downloaded weights lie, and what makes a file there good.
+
+A file is good where its SHA-256 begins as its name says, as OpenMMLab's names do (``...-72a37400_20230529.pth``),
+and equals what was recorded when it was first seen. The prefix guards against damage, not against an attacker who
+can choose the file; limner reads checkpoints without running anything in them.
+
+A file of a user's own mirror is good where its whole SHA-256 is the one that the mirror lists (a `Pin`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+from ..errors import DownloadError
+
+BLOCK = 1 << 20
+_PREFIX = re.compile(r"[-_]([0-9a-f]{7,64})([-_]\d{8})?(?:\.[a-z]+)+$")
+_NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The SHA-256 that a file must have whatever its name says."""
+
+    sha256: str  # whole, lower case
+    says: str  # what gives it, for a message
+
+
+def home() -> Path:
+    """Return limner's folder for downloads: ``LIMNER_HOME``, else the platform's cache folder."""
+    chosen = os.environ.get("LIMNER_HOME", "").strip()
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import pooch
+
+    return Path(pooch.os_cache("limner"))
+
+
+def sha256_prefix(name: str) -> str:
+    """Return the prefix of its SHA-256 that a file's name carries, or "" where there is none."""
+    found = _PREFIX.search(name)
+    if not found or (found[1].isdigit() and not found[2]):  # digits alone may be a date, or a count of steps
+        return ""
+    return found[1]
+
+
+def is_plain(name: str) -> bool:
+    """Whether a file or folder may have that name: on any system, and within its folder."""
+    return bool(_NAME.fullmatch(name)) and name not in (".", "..") and len(name) <= 200
+
+
+def file_name(address: str) -> str:
+    """Return the name of the file that an address ends with.
+
+    Raises:
+        DownloadError: It ends with none, or with one that no file should have.
+    """
+    name = PurePosixPath(unquote(urlsplit(address).path)).name
+    if not is_plain(name):
+        raise DownloadError(f"the address {shown(address)} does not end with the name of a file")
+    return name
+
+
+def place(address: str, *, trusted_names: bool) -> Path:
+    """Return where the file of an address belongs.
+
+    Two addresses can end with the same name. That is harmless where the name carries a hash, or where the names
+    are known to differ (``trusted_names``); else the folder tells them apart.
+    """
+    name = file_name(address)
+    folder = home() / "weights"
+    if not trusted_names and not sha256_prefix(name):
+        folder /= hashlib.sha256(address.encode()).hexdigest()[:12]
+    return folder / name
+
+
+def torch_hub(name: str) -> Path:
+    """Return where torch.hub, and so MMPose, keeps a downloaded file of that name."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    root = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
+    return Path(root).expanduser() / "hub" / "checkpoints" / name
+
+
+def shown(address: str) -> str:
+    """Return an address as it may be printed: without a user's name, password and query; a local one as a path."""
+    if is_local(address):
+        return str(local_path(address))
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is one of a file or folder on this machine."""
+    return address.lower().startswith("file:")
+
+
+def local_path(address: str) -> Path:
+    """Return the path that a file address means."""
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(address).path))
+
+
+# -- verification
+
+
+def check(file: Path, key: str, pin: Pin | None = None, *, fresh: bool = False) -> str:
+    """Return "" where a file is what its pin, or else its name and the record, say; else what is wrong with it.
+
+    The hash of a good file without a pin is recorded where it is not known yet, and later copies are held to it.
+
+    Args:
+        key: What the file is called in the record: the same for all copies of one file.
+        pin: The hash that it must have in place of what its name and the record say.
+        fresh: Read the file even where it has not changed since it was last found good.
+
+    Raises:
+        DownloadError: The file, or the record, cannot be read.
+    """
+    try:
+        stamp = _stamp(file)
+        record = _read_record()
+        seen = record["checked"].get(str(file))
+        known = pin.sha256 if pin else record["hashes"].get(key)
+        if not fresh and seen and seen[:2] == stamp and known == seen[2]:
+            return ""
+        problem, digest = examine(file, key, pin)
+    except OSError as error:
+        raise DownloadError(f"{file} cannot be read: {error.strerror or error}") from error
+    if not problem:
+        with suppress(OSError):  # a folder that cannot be written still serves what is in it
+            _remember(file, "" if pin else key, [*stamp, digest])
+    return problem
+
+
+def examine(file: Path, key: str, pin: Pin | None = None) -> tuple[str, str]:
+    """Return what is wrong with a file, or "", and its SHA-256; nothing is recorded."""
+    name = key.rpartition("/")[2]
+    digest = _digest(file)
+    if pin:
+        if digest == pin.sha256:
+            return "", digest
+        why = f"its SHA-256 begins with {digest[:12]} where {pin.says} says {pin.sha256[:12]}"
+        return "; ".join(filter(None, (why, _kind(file, name)))), digest
+    known = _read_record()["hashes"].get(key)
+    prefix = sha256_prefix(name)
+    if prefix and not digest.startswith(prefix):
+        kind = _kind(file, name)
+        why = f"its SHA-256 begins with {digest[: len(prefix)]} where its name says {prefix}"
+        return (f"{why}; {kind}" if kind else why), digest
+    if known and digest != known:
+        return (
+            f"its SHA-256 begins with {digest[:12]} where it was {known[:12]} when it was first fetched (if the new "
+            f"one is right, remove the line {key!r} from {_record_file()})"
+        ), digest
+    return ("" if prefix or known else _kind(file, name)), digest
+
+
+def _kind(file: Path, name: str) -> str:
+    """Say why a file cannot be weights, judged by its first and last bytes, or return ""."""
+    with file.open("rb") as handle:
+        start = handle.read(512)
+    if not start:
+        return "it is empty"
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page"
+    if name.endswith((".pth", ".pt", ".ckpt")):
+        if start.startswith(b"PK"):
+            return "" if zipfile.is_zipfile(file) else "it is cut off"
+        return "" if start.startswith(b"\x80") else "it is not a torch checkpoint"
+    return ""
+
+
+def shows_its_end(file: Path) -> bool:
+    """Whether a file shows by itself that nothing is missing at its end, as zip archives do."""
+    return zipfile.is_zipfile(file)
+
+
+def adopt(part: Path, target: Path, key: str, digest: str, pin: Pin | None = None) -> None:
+    """Put a downloaded file that was found good in its place, in one step, and record its hash.
+
+    Args:
+        key, pin: As of `check`.
+
+    Raises:
+        OSError: The cache folder cannot be written.
+    """
+    with part.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    _remember(
+        target, "" if pin else key, [*_stamp(part), digest]
+    )  # first: a file without a record would be trusted blindly
+    os.replace(part, target)
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as handle:
+        while block := handle.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _stamp(file: Path) -> list[int]:
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+# -- the record: {"hashes": {key: sha256}, "checked": {path: [size, mtime in ns, sha256]}}
+
+
+def _record_file() -> Path:
+    return home() / "hashes.json"
+
+
+def _read_record() -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(_record_file().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"hashes": {}, "checked": {}}
+    except (OSError, ValueError) as error:
+        raise DownloadError(
+            f"the record of hashes {_record_file()} cannot be read ({error}): mend or remove it"
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in ("hashes", "checked")):
+        raise DownloadError(f"the record of hashes {_record_file()} is damaged: remove it")
+    return found
+
+
+def _remember(file: Path, key: str, seen: list[Any]) -> None:
+    """Note that a file was found good, and its hash under ``key`` unless that is "" or noted already."""
+    with locked("record"):
+        record = _read_record()
+        if key:
+            record["hashes"].setdefault(key, seen[2])
+        record["checked"][str(file)] = seen
+        write_whole(_record_file(), json.dumps(record, indent=1, sort_keys=True))
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write a text file in one step: whoever reads it sees the old one or the new one.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(text.encode("utf-8"))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# -- the lock
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Let one process at a time in; the system frees the lock of a process that dies.
+
+    Raises:
+        OSError: The lock file cannot be written.
+    """
+    folder = home() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("a+b") as handle:
+        _acquire(handle)
+        try:
+            yield
+        finally:
+            _release(handle)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _acquire(handle: IO[bytes]) -> None:
+        while True:
+            with suppress(OSError):  # LK_LOCK gives up after ten seconds
+                handle.seek(0)
+                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+                return
+
+    def _release(handle: IO[bytes]) -> None:
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _acquire(handle: IO[bytes]) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+    def _release(handle: IO[bytes]) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)

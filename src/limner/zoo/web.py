@@ -1,0 +1,130 @@
+"""Opens an address, and says of each fault whether it is worth another try."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from . import store
+
+ROUNDS = 3  # each round tries each address that may still answer
+PAUSES = (1.0, 2.0)  # seconds between the rounds
+SILENCE = 15.0  # seconds without an answer or a byte
+
+
+class TransientError(Exception):
+    """This address may work in the next round."""
+
+
+class SilentError(TransientError):
+    """This address answers too slowly: one more round, not two."""
+
+
+class FinalError(Exception):
+    """This address will not give the file."""
+
+
+class MissingError(FinalError):
+    """The server is there and has no such file."""
+
+
+class NothingLeftError(Exception):
+    """The server has no byte beyond those that are here."""
+
+
+def is_web(url: str) -> bool:
+    """Whether an address is one of http or https."""
+    return url.lower().startswith(("https://", "http://"))
+
+
+@contextmanager
+def answer(url: str, start: int = 0) -> Iterator[Any]:
+    """Open an http, https or file address; what goes wrong, then or later, says whether to try it again.
+
+    What is given has ``read1``, ``headers`` and ``status``: 206 where it begins at byte ``start``, else the whole
+    file comes.
+
+    Raises:
+        TransientError, FinalError, NothingLeftError: see there.
+    """
+    if store.is_local(url):
+        with _local(url) as found:
+            yield found
+        return
+    if not is_web(url):
+        raise FinalError("only folders and http, https and file addresses can be mirrors")
+    with _remote(url, start) as found:
+        yield found
+
+
+@contextmanager
+def _local(url: str) -> Iterator[Any]:
+    path = store.local_path(url)
+    if not path.is_file():  # opening a pipe would wait for a writer
+        raise MissingError("there is no such file")
+    try:
+        with path.open("rb") as file:
+            yield SimpleNamespace(read1=file.read1, headers={"Content-Length": str(path.stat().st_size)}, status=200)
+    except OSError as error:
+        raise FinalError(f"it cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def _remote(url: str, start: int) -> Iterator[Any]:
+    import http.client
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    from .. import __version__
+
+    headers = {"User-Agent": f"limner/{__version__}", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    context = _tls() if url.lower().startswith("https") else None
+    try:
+        with urlopen(Request(url, headers=headers), timeout=SILENCE, context=context) as found:
+            yield found
+    except HTTPError as error:
+        error.close()
+        if error.code == 416 and start:
+            raise NothingLeftError from error
+        raise _kind(error.code)(f"the server says {error.code} {error.reason}") from error
+    except TimeoutError as error:
+        raise SilentError(f"nothing came for {SILENCE:g} seconds") from error
+    except URLError as error:
+        raise _unreachable(error.reason) from error
+    except (http.client.InvalidURL, ValueError) as error:
+        raise FinalError(f"not an address: {error}") from error
+    except (http.client.HTTPException, OSError) as error:
+        raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
+
+
+def _kind(code: int) -> type[Exception]:
+    if code in (408, 425, 429) or code >= 500:
+        return TransientError
+    return MissingError if code in (404, 410) else FinalError
+
+
+def _unreachable(reason: object) -> Exception:
+    import ssl
+
+    if isinstance(reason, TimeoutError):
+        return FinalError(f"no connection within {SILENCE:g} seconds")
+    if isinstance(reason, ssl.SSLError):
+        return FinalError(f"no secure connection: {getattr(reason, 'verify_message', '') or reason.reason or reason}")
+    return TransientError(f"no connection: {getattr(reason, 'strerror', None) or reason}")
+
+
+def _tls() -> Any:
+    """Return the system's certificates, or those of certifi where the system has none."""
+    import ssl
+
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"] and not os.environ.get("SSL_CERT_DIR"):
+        import certifi  # comes with pooch
+
+        context.load_verify_locations(certifi.where())
+    return context
