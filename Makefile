@@ -3,17 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 INPUT ?=
 DATA ?= ../shared/data
 
-.PHONY: help demo lint test check-long bench train clean
+.PHONY: help demo lint check test check-long bench findings train clean
 
 help:
 	@echo "make demo [INPUT=image]   outline the faces in an image, into limner-out/"
-	@echo "make test                   lint, types and tests"
-	@echo "make check-long             the tests with their long forms: 20,000 frames, 5 minutes live, gigabytes of weights"
-	@echo "make bench                  measure quality and speed of the bundled models"
-	@echo "make train                  train the bundled models again (hours)"
+	@echo "make check                lint, types and the quick tests: before each commit"
+	@echo "make test                 lint, types and all tests"
+	@echo "make check-long           the tests with their long forms: 20,000 frames, 5 minutes live, gigabytes of weights"
+	@echo "make bench                measure quality and speed of the bundled models"
+	@echo "make findings             run what surprised us about other libraries: installs their packages (minutes)"
+	@echo "make train                train the bundled models again (hours)"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,11 +39,17 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+check: lint
+	$(PYTEST) -m "not slow"
+
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check-long: $(VENV)/.test
 	LIMNER_LONG=1 $(BIN)/python -m pytest -s
+
+findings:
+	bash findings/run-all.sh
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py
