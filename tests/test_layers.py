@@ -131,6 +131,14 @@ def test_every_module_has_its_layer() -> None:
     assert rooms == {name for name in LAYERS if "." not in name}
 
 
+def test_every_room_says_what_it_is_for() -> None:
+    """A folder without `__init__.py` would be missing in the wheel."""
+    for folder in {path.parent for path in sources()}:
+        entry = folder / "__init__.py"
+        assert entry.is_file(), f"{folder.name} has no __init__.py"
+        assert ast.get_docstring(ast.parse(entry.read_text(encoding="utf-8"))), f"{folder.name} does not say what it is"
+
+
 def test_no_room_imports_upwards() -> None:
     """A rule names only what stands above it, so that there are no circles."""
     order = list(LAYERS)
