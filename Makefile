@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 .PHONY: help demo lint check test check-long bench findings train clean
 
 help:
-	@echo "make demo [INPUT=image]   outline the faces in an image, into limner-out/"
+	@echo "make demo [INPUT=image]   draw the keypoints of the faces in an image, into limner-out/"
 	@echo "make check                lint, types and the quick tests: before each commit"
 	@echo "make test                 lint, types and all tests"
 	@echo "make check-long           the tests with their long forms: 20,000 frames, 5 minutes live, gigabytes of weights"
@@ -32,7 +32,7 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(VENV)/.demo
-	@$(BIN)/python demo/first_light.py $(if $(INPUT),"$(INPUT)")
+	@$(BIN)/python demo/face_demo.py $(if $(INPUT),"$(INPUT)")
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@
     python benchmarks/coverage.py --mim FOLDER
 
 A config counts as built if it parses, and its network, its input and output settings and its decoder
-are made from it. No weights are allocated.
+can be built from it. No weights are allocated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.table import Table
 from limner import build, config
 from limner.errors import LimnerError
 
-# groups that MMPose's users ask for by name: name, part of the path
+# well-known groups of configs: name, part of the path
 NAMED = [
     ("all of face_2d_keypoint", "face_2d_keypoint/"),
     ("all of hand_2d_keypoint", "hand_2d_keypoint/"),
@@ -48,7 +48,7 @@ def configs(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def parsed(folder: Path) -> tuple[int, dict[str, str]]:
-    """Return how many config files lie below ``folder``, and why some of them do not parse."""
+    """Return the number of config files below ``folder``, and the errors of those that do not parse."""
     files = sorted(folder.rglob("*.py"))
     failures = {}
     for file in files:
@@ -59,18 +59,18 @@ def parsed(folder: Path) -> tuple[int, dict[str, str]]:
     return len(files), failures
 
 
-def short(layer: dict[str, Any]) -> str:
+def type_name(layer: dict[str, Any]) -> str:
     """Return the type of a layer without its package."""
     return str(layer["type"]).rpartition(".")[2]
 
 
 def family(cfg: dict[str, Any]) -> tuple[str, str]:
     """Return the types of backbone and head."""
-    return short(cfg["model"]["backbone"]), short(cfg["model"]["head"])
+    return type_name(cfg["model"]["backbone"]), type_name(cfg["model"]["head"])
 
 
-def attempt(cfg: dict[str, Any]) -> str | None:
-    """Return why a config is not built, None if it is."""
+def build_error(cfg: dict[str, Any]) -> str | None:
+    """Return the error with which a config cannot be built, None if it can."""
     try:
         spec = build.pose_spec(cfg)
         build.decoder(spec.codec, spec.flip)
@@ -82,12 +82,12 @@ def attempt(cfg: dict[str, Any]) -> str | None:
 
 
 def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    made = Table(title=title, title_justify="left")
+    rich_table = Table(title=title, title_justify="left")
     for i, name in enumerate(columns):
-        made.add_column(name, justify="right" if i and name != "why not" else "left", overflow="fold")
+        rich_table.add_column(name, justify="right" if i and name != "why not" else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
-    return made
+        rich_table.add_row(*row)
+    return rich_table
 
 
 def main() -> None:
@@ -107,22 +107,22 @@ def main() -> None:
             folder = folder / part
             break
     else:
-        parser.error(f"{folder} holds no mmpose/.mim/configs")
+        parser.error(f"{folder} has no mmpose/.mim/configs: give the folder with the unzipped wheels")
     reasons: dict[str, str | None] = {}
     families: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path, cfg in configs(folder):
-        reasons[path] = attempt(cfg)
+        reasons[path] = build_error(cfg)
         families[family(cfg)].append(path)
 
-    def counted(paths: list[str]) -> tuple[str, str]:
+    def counts(paths: list[str]) -> tuple[str, str]:
         return str(len(paths)), str(sum(reasons[p] is None for p in paths))
 
     rows = []
     for (backbone, head), paths in sorted(families.items()):
         why = Counter(reason for p in paths if (reason := reasons[p]) is not None)
-        rows.append((backbone, head, *counted(paths), "; ".join(why)))
+        rows.append((backbone, head, *counts(paths), "; ".join(why)))
     console.print(table("By family", ("backbone", "head", "configs", "built", "why not"), rows))
-    groups = [(name, *counted([p for p in reasons if part in p])) for name, part in NAMED]
+    groups = [(name, *counts([p for p in reasons if part in p])) for name, part in NAMED]
     console.print(table("By group", ("group", "configs", "built"), groups))
     console.print(f"built: {sum(r is None for r in reasons.values())} of {len(reasons)}")
 

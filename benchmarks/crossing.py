@@ -1,4 +1,4 @@
-"""Two people who cross, made of cut-out people that move over a background. See tracking.py."""
+"""Synthetic clips of two people who cross: cut-out people that move over a background. See tracking.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from limner.types import Frame, Result
 
-HIDDEN = 0.3  # of a person that crosses another: the share behind the other from which on it counts as hidden
+HIDDEN = 0.3  # occluded share of a person from which on the person counts as hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Cutout:
 
     image: np.ndarray  # uint8 [h, w, 3], BGR
     alpha: np.ndarray  # float32 [h, w, 1] in 0..1
-    points: np.ndarray  # float64 [K, 2], annotated keypoints in pixels from its middle; none for a face
+    points: np.ndarray  # float64 [K, 2], annotated keypoints in pixels from its centre; none for a face
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +32,20 @@ class Crossing:
     hidden: tuple[float, float]  # share of each behind the other
 
 
-def head(image: np.ndarray, box: np.ndarray, height: int) -> Cutout:
-    """Cut the oval round a face box out of an image, ``height`` pixels tall."""
+def cut_face(image: np.ndarray, box: np.ndarray, height: int) -> Cutout:
+    """Cut the ellipse around a face box out of an image, ``height`` pixels tall."""
     (x1, y1), (x2, y2) = box.reshape(2, 2)
     wide, tall = x2 - x1, y2 - y1
     low = np.maximum([x1 - 0.25 * wide, y1 - 0.35 * tall], 0).astype(int)
     high = np.minimum([x2 + 0.25 * wide, y2 + 0.1 * tall], image.shape[1::-1]).astype(int)
     part = scaled(image[low[1] : high[1], low[0] : high[0]], height)
     alpha = np.zeros(part.shape[:2], np.float32)
-    middle = (part.shape[1] // 2, part.shape[0] // 2)
-    cv2.ellipse(alpha, middle, (middle[0] - 3, middle[1] - 3), 0, 0, 360, 1.0, -1)
+    center = (part.shape[1] // 2, part.shape[0] // 2)
+    cv2.ellipse(alpha, center, (center[0] - 3, center[1] - 3), 0, 0, 360, 1.0, -1)
     return Cutout(part, cv2.GaussianBlur(alpha, (0, 0), 2)[..., None], np.zeros((0, 2)))
 
 
-def body(image: np.ndarray, note: dict[str, Any], height: int) -> Cutout:
+def cut_person(image: np.ndarray, note: dict[str, Any], height: int) -> Cutout:
     """Cut a person out of an image along its outline, ``height`` pixels tall; ``note`` is COCO's annotation."""
     x, y, w, h = note["bbox"]
     x1, y1, x2, y2 = np.rint([x, y, x + w, y + h]).astype(int).tolist()
@@ -66,7 +66,7 @@ def scaled(image: np.ndarray, height: int) -> np.ndarray:
     return cv2.resize(image, (round(image.shape[1] * factor), height), interpolation=how).clip(0, 255)
 
 
-def crossing(
+def cross(
     people: tuple[Cutout, Cutout],
     background: np.ndarray,
     *,
@@ -78,7 +78,7 @@ def crossing(
     """Move two people across each other, the one to the right and the other to the left.
 
     Args:
-        people: who.
+        people: the two people.
         background: uint8 ``[H, W, 3]``, BGR.
         front: which of them is in front.
         offset: how far the second is below the first, in heights of the first.
@@ -93,7 +93,7 @@ def crossing(
         ys = 0.5 * height, 0.5 * height + offset * people[0].image.shape[0]
         image, masks = background.astype(np.float32), []
         for k in (1 - front, front):
-            layer, alpha = placed(people[k], xs[k], ys[k], (width, height))
+            layer, alpha = place(people[k], xs[k], ys[k], (width, height))
             image = image * (1 - alpha) + layer * alpha
             masks.append(alpha)
         behind = float((masks[0] * masks[1]).sum() / masks[0].sum())
@@ -102,7 +102,7 @@ def crossing(
         yield Crossing(frame, np.stack([xs, ys], axis=1), (0.0, behind) if front == 0 else (behind, 0.0))
 
 
-def placed(person: Cutout, x: float, y: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def place(person: Cutout, x: float, y: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return a person at a place of an image: pixels and opacity, float32 ``[H, W, 3]`` and ``[H, W, 1]``."""
     h, w = person.image.shape[:2]
     matrix = np.array([[1, 0, x - w / 2], [0, 1, y - h / 2]], np.float32)
@@ -111,31 +111,31 @@ def placed(person: Cutout, x: float, y: float, size: tuple[int, int]) -> tuple[n
 
 
 @dataclass(frozen=True)
-class Crossed:
-    """What became of the numbers of two who cross."""
+class CrossingOutcome:
+    """What happens to the track ids of two people who cross."""
 
-    numbers: tuple[tuple[int, ...], tuple[int, ...]]  # of each, in order of appearance
+    track_ids_of_both: tuple[tuple[int, ...], tuple[int, ...]]  # of each person, in order of appearance
     switches: int  # changes from one frame to the next while nobody is hidden
-    kept: bool  # whether both have the same number at the end as at the start
+    kept: bool  # whether both have the same track id at the end as at the start
     hidden: int  # frames in which one of them is hidden
-    unseen: int  # of those, in which fewer than two are found
+    missed: int  # of those, in which fewer than two people are found
 
 
-def follow_crossing(steps: Sequence[Crossing], results: Sequence[Result]) -> Crossed:
-    """Compare the numbers ``results`` give with who is where."""
-    told: tuple[dict[int, int], dict[int, int]] = ({}, {})  # frame -> number, where nobody is hidden
-    unseen = 0
+def crossing_outcome(steps: Sequence[Crossing], results: Sequence[Result]) -> CrossingOutcome:
+    """Compare the track ids in ``results`` with the true positions."""
+    ids_by_frame: tuple[dict[int, int], dict[int, int]] = ({}, {})  # frame -> track id, where nobody is hidden
+    missed = 0
     for f, (step, result) in enumerate(zip(steps, results, strict=True)):
         if max(step.hidden) > HIDDEN:
-            unseen += len(result) < 2
+            missed += len(result) < 2
             continue
-        middles = (result.boxes.xyxy[:, :2] + result.boxes.xyxy[:, 2:]) / 2
-        for middle, number in zip(middles, result.track_ids.tolist(), strict=True):
-            who = int(np.linalg.norm(step.centers - middle, axis=1).argmin())
-            if number > 0:
-                told[who][f] = number
-    pairs_ = [(of[f], of[f + 1]) for of in told for f in of if f + 1 in of]
-    seen = [tuple(dict.fromkeys(of.values())) for of in told]
-    kept = all(of and next(iter(of.values())) == next(reversed(of.values())) for of in told)
+        box_centers = (result.boxes.xyxy[:, :2] + result.boxes.xyxy[:, 2:]) / 2
+        for center, track_id in zip(box_centers, result.track_ids.tolist(), strict=True):
+            who = int(np.linalg.norm(step.centers - center, axis=1).argmin())
+            if track_id > 0:
+                ids_by_frame[who][f] = track_id
+    consecutive = [(of[f], of[f + 1]) for of in ids_by_frame for f in of if f + 1 in of]
+    seen = [tuple(dict.fromkeys(of.values())) for of in ids_by_frame]
+    kept = all(of and next(iter(of.values())) == next(reversed(of.values())) for of in ids_by_frame)
     hidden = sum(max(step.hidden) > HIDDEN for step in steps)
-    return Crossed((seen[0], seen[1]), sum(a != b for a, b in pairs_), kept, hidden, unseen)
+    return CrossingOutcome((seen[0], seen[1]), sum(a != b for a, b in consecutive), kept, hidden, missed)

@@ -1,11 +1,11 @@
-"""Crops a second through RTMPose-m 256x192 on a GPU: limner's way against MMPose's, in one run.
+"""Crops a second through RTMPose-m 256x192 on a GPU: limner against MMPose's way, in one run.
 
     python benchmarks/gpu.py [--json gpu.json]
 
-limner's way: float16, channels last, CUDA graphs, all crops in one call, without and with the mirrored second look.
-MMPose's way: torch eager in float32 with torch's defaults (which let cuDNN use TF32), one crop a call, each looked
-at twice. The weights are random and the same; from uint8 crops to outputs in numpy arrays, both; decoding is in
-neither. ``--device cpu`` runs the twin of the graphs in float32: it shows that the path works, not how fast it is.
+limner: float16, channels last, CUDA graphs, all crops in one call, without and with the flip test.
+MMPose's way: torch eager in float32 with torch's defaults (which let cuDNN use TF32), one crop in a call, with the
+flip test in a second call. Both use the same random weights, and go from uint8 crops to outputs in numpy arrays,
+without decoding. ``--device cpu`` runs simulated CUDA graphs in float32: it tests the code, not the speed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from limner.errors import LimnerError
 from limner.runtimes.torch import TorchRuntime, find_device, flat, import_torch
 
 CONFIG = "configs/body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"
-ONE_BY_ONE = 64  # crops after which one crop a call is taken to go on at its rate
+MAX_SINGLE_CROPS = 64  # crops for which MMPose's way is measured, as its time for each crop is constant
 
 
 def network(seed: int = 0) -> Any:
@@ -38,27 +38,27 @@ def network(seed: int = 0) -> Any:
     return build.network(config.load(CONFIG)["model"]).eval()
 
 
-def mmposes_way(net: Any, colours: build.Normalisation, device: Any) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Return a function that looks at crops as MMPose does."""
+def mmpose_reference(net: Any, colours: build.Normalisation, device: Any) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Return a function that runs the network on crops as MMPose does."""
     torch = import_torch()
     net = net.to(device)
     mean, std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (colours.mean, colours.std))
 
-    def style(crops: np.ndarray) -> list[np.ndarray]:
-        found = []
+    def run(crops: np.ndarray) -> list[np.ndarray]:
+        results = []
         with torch.no_grad():
             for crop in crops:
                 x = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).to(device)
                 x = ((x[[2, 1, 0]].float() - mean) / std)[None]
-                seen, mirrored = flat(net(x)), flat(net(x.flip(3)))
-                found.append([t.cpu().numpy() for t in (*seen, *mirrored)])
-        return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+                plain, mirrored = flat(net(x)), flat(net(x.flip(3)))
+                results.append([t.cpu().numpy() for t in (*plain, *mirrored)])
+        return [np.concatenate(outputs) for outputs in zip(*results, strict=True)]
 
-    return style
+    return run
 
 
 def seconds(call: Callable[[], object], at_least: float) -> float:
-    """Return the seconds of one call, from as many as fill some time."""
+    """Return the seconds of one call, averaged over at least ``at_least`` seconds of calls."""
     start, calls = time.perf_counter(), 0
     while True:
         call()
@@ -69,50 +69,50 @@ def seconds(call: Callable[[], object], at_least: float) -> float:
 
 
 def measure(device: str, sizes: list[int], rounds: int, at_least: float) -> dict[str, Any]:
-    """Return crops a second of each way at each size: medians of rounds in which the ways take turns."""
+    """Return crops a second of each system at each batch size: medians over rounds in which they take turns."""
     spec = build.pose_spec(config.load(CONFIG))
     where = find_device(device)
     colours, net = spec.normalisation, network()
     settings = (colours.mean, colours.std, colours.to_rgb, device)
-    ours = TorchRuntime(copy.deepcopy(net), *settings, half=where.type == "cuda", graphs=True)
-    theirs = mmposes_way(net, colours, where)
+    ours = TorchRuntime(copy.deepcopy(net), *settings, half=where.type == "cuda", cuda_graphs=True)
+    theirs = mmpose_reference(net, colours, where)
     rng, rows, apart = np.random.default_rng(0), [], 0.0
     for size in sizes:
         crops = rng.integers(0, 256, (size, spec.size[1], spec.size[0], 3), np.uint8)
-        few = crops[:ONE_BY_ONE]
+        few = crops[:MAX_SINGLE_CROPS]
         both = np.concatenate([crops, crops[:, :, ::-1]])
-        for _ in range(3):  # until what is recorded is recorded
+        for _ in range(3):  # until the CUDA graphs are recorded
             ours(crops), ours(both)
-        wanted = theirs(few)
-        for found, reference in zip(ours(crops), wanted, strict=False):
-            apart = max(apart, relative(found[: len(few)], reference))
-        ways = {
+        expected = theirs(few)
+        for outputs, reference in zip(ours(crops), expected, strict=False):
+            apart = max(apart, relative_difference(outputs[: len(few)], reference))
+        systems = {
             "limner": (partial(ours, crops), size),
             "limner_flip": (partial(ours, both), size),
             "mmpose": (partial(theirs, few), len(few)),
         }
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+        rates: dict[str, list[float]] = {name: [] for name in systems}
         for _ in range(rounds):
-            for name, (call, count) in ways.items():
+            for name, (call, count) in systems.items():
                 rates[name].append(count / seconds(call, at_least))
         rows.append({"crops": size, **{name: statistics.median(values) for name, values in rates.items()}})
-    return {"device": ours.device, "twin": where.type == "cpu", "apart": apart, "rounds": rounds, "rows": rows}
+    return {"device": ours.device, "simulated": where.type == "cpu", "apart": apart, "rounds": rounds, "rows": rows}
 
 
-def relative(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+def relative_difference(outputs: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.linalg.norm(outputs - reference) / np.linalg.norm(reference))
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return the numbers as Markdown."""
-    note = "; the twin of its graphs runs, whose speed says nothing about a GPU" if found["twin"] else ""
+def table(report: dict[str, Any]) -> str:
+    """Return the results as Markdown."""
+    note = "; with simulated CUDA graphs, whose speed says nothing about a GPU" if report["simulated"] else ""
     lines = [
-        f"rtmpose-m 256x192, crops a second on {found['device']}{note}; outputs apart by {found['apart']:.1e}",
+        f"rtmpose-m 256x192, crops a second on {report['device']}{note}; outputs differ by {report['apart']:.1e}",
         "",
         "| crops | limner | limner, flip | MMPose's way, flip | ratio | ratio, flip |",
         "|---|---|---|---|---|---|",
     ]
-    for row in found["rows"]:
+    for row in report["rows"]:
         ours, flipped, theirs = row["limner"], row["limner_flip"], row["mmpose"]
         lines.append(
             f"| {row['crops']} | {ours:,.0f} | {flipped:,.0f} | {theirs:,.0f} "
@@ -124,22 +124,22 @@ def table(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--sizes", type=int, nargs="+", help="crops at a time [1 8 64 512; on a CPU 1 3]")
+    parser.add_argument("--sizes", type=int, nargs="+", help="batch sizes (default: 1 8 64 512; on a CPU 1 3)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--json", type=Path, help="file for the results")
     args = parser.parse_args()
     try:
         quick = find_device(args.device).type == "cpu"
         sizes = args.sizes or ([1, 3] if quick else [1, 8, 64, 512])
-        found = measure(args.device, sizes, args.rounds, 0.0 if quick else 0.5)
+        report = measure(args.device, sizes, args.rounds, 0.0 if quick else 0.5)
     except LimnerError as error:
         print(f"gpu.py: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    if not found["twin"] and "float16" not in found["device"]:
-        print("gpu.py: the network did not run in float16, so these numbers are not limner's best", file=sys.stderr)
-    print(table(found))
+    if not report["simulated"] and "float16" not in report["device"]:
+        print("gpu.py: the network did not run in float16, so these results are not limner's best", file=sys.stderr)
+    print(table(report))
     if args.json is not None:
-        args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

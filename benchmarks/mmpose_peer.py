@@ -1,7 +1,7 @@
-"""A stand-in for MMPose where it cannot be installed: the same modules in eager torch, as its demo runs them.
+"""A replacement for MMPose, which does not install beside a current torch: its networks in eager torch, as in its demo.
 
-Float32, torch's own number of threads, one image a call, and a second call for the mirror image. What is before
-and after the networks is limner's own numpy and OpenCV code, in place of MMPose's transforms and data structures.
+Float32, torch's default number of threads, one image in a call, and a second call for the flip test. The code before
+and after the networks is limner's numpy and OpenCV code, in place of MMPose's transforms and data structures.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from limner.types import Result
 
 
 class Eager:
-    """A network as MMPose runs it; its input is ``uint8 [N, H, W, 3]`` BGR.
+    """A network run as in MMPose; its input is ``uint8 [N, H, W, 3]`` BGR.
 
     Args:
         model_config: path of its config.
         weights: its checkpoint.
-        together: images that are given together stay so, as the crops of a frame do in MMPose's Python call;
-            else each is a call of its own.
+        together: run a batch in one call, as for the crops of a frame in MMPose's Python API; else each image
+            in a call of its own.
     """
 
     device = "cpu (torch, eager)"
@@ -42,8 +42,8 @@ class Eager:
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         self.images += len(batch)
         parts = [batch] if self._together else [batch[i : i + 1] for i in range(len(batch))]
-        found = [self._run(part) for part in parts]
-        return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+        results = [self._run(part) for part in parts]
+        return [np.concatenate(outputs) for outputs in zip(*results, strict=True)]
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
@@ -60,19 +60,19 @@ def _flat(outputs: Any) -> list[Any]:
     return [t for part in outputs for t in _flat(part)] if isinstance(outputs, (tuple, list)) else [outputs]
 
 
-def one_by_one(found_by: Pipeline, path: Path, target: Path | None) -> int:
-    """Run a clip frame by frame, nothing overlapped, drawn and written by OpenCV into ``target``; return its frames."""
+def one_by_one(pipeline: Pipeline, path: Path, target: Path | None) -> int:
+    """Run a clip frame by frame, without overlap, drawn and written by OpenCV to ``target``; return the frame count."""
     video, writer, count = cv2.VideoCapture(str(path)), None, 0
     while True:
-        there, image = video.read()
-        if not there:
+        success, image = video.read()
+        if not success:
             break
-        boxes = found_by.detector(image)
-        poses = found_by.pose(image, boxes.xyxy)
+        boxes = pipeline.detector(image)
+        poses = pipeline.pose(image, boxes.xyxy)
         height, width = image.shape[:2]
         if target is not None:
             drawn = render(
-                image, Result(boxes, poses, found_by.keypoint_set.name, (width, height)), found_by.pose, DrawStyle()
+                image, Result(boxes, poses, pipeline.keypoint_set.name, (width, height)), pipeline.pose, DrawStyle()
             )
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*"mp4v")

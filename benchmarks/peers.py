@@ -1,4 +1,4 @@
-"""Measure limner side by side with its peers, in turn, round by round, on one machine.
+"""Compare the speed of limner with that of its peers, in turn, round by round, on one machine.
 
     python benchmarks/peers.py limits --json runs/speed/limits.json
     python benchmarks/peers.py mmpose --video clip.mp4 --json runs/speed/mmpose.json
@@ -6,7 +6,8 @@
     python benchmarks/peers.py clip --video clip.mp4 --json runs/speed/clip.json
     python benchmarks/peers.py report runs/speed
 
-Ratios of one run count, times of different runs do not: run it on a quiet machine. See benchmarks/README.md.
+Only ratios within one run can be compared, not the times of different runs. Run it on an idle machine; see
+benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from typing import Any
 
 import numpy as np
 
+import comparison
 import plot
-import record
+import recorded_results
 import rtmlib_export
-import standins
 from clip_speed import clip_rate
+from comparison import BODY, DETECTOR, FACE, RecordedResults, medians, run_in_turns, time_ratio
 from limner.errors import LimnerError
 from limner.pipeline import Pipeline
 from processor_limits import BACKENDS, limits
-from standins import BODY, DETECTOR, FACE, Stage, apart, in_turn, medians
 
-AGREED = 1e-3  # how far raw outputs of the same weights may be apart, as a part of their norm
+MAX_DIFFERENCE = 1e-3  # between raw outputs with the same weights, relative to their norm
 
 Numbers = dict[str, Any]
 
@@ -44,57 +45,57 @@ def mmpose(
     clip: Path, work: Path, rounds: int, *, backend: str = "auto", points: str = "recorded", draw: bool = True,
     interval: int = 5, together: bool = False,
 ) -> Numbers:  # fmt: skip
-    """Return seconds a frame of limner and of a stand-in for MMPose, and how many images each network was given."""
+    """Return seconds a frame of limner and of MMPose's way, and the number of inputs of each network."""
     from mmpose_peer import Eager, one_by_one
 
-    stage = Stage(clip)
-    open_stages = partial(standins.stages, FACE, stage, work, backend=backend, points=points)
-    same, chosen = open_stages(flip=True), open_stages(flip=False, tight=True)
+    recorded = RecordedResults(clip)
+    open_recorded = partial(comparison.open_pipeline, FACE, recorded, work, backend=backend, points=points)
+    same_flags, fast = open_recorded(flip=True), open_recorded(flip=False, tight=True)
     base = "MMPose's way: eager torch, one crop a call"
     peers = {base: False, **({"MMPose's way, a frame's crops together": True} if together else {})}
     eager: dict[str, Pipeline] = {}
     for name, batch in peers.items():
-        eager[name] = standins.stages(FACE, stage, work, flip=True, backend="torch", points=points)
-        eager[name].detector.runtime = Eager(DETECTOR.config, standins.checkpoint(DETECTOR, work))
-        eager[name].pose.runtime = Eager(FACE.config, standins.checkpoint(FACE, work), together=batch)
+        eager[name] = comparison.open_pipeline(FACE, recorded, work, flip=True, backend="torch", points=points)
+        eager[name].detector.runtime = Eager(DETECTOR.config, comparison.checkpoint(DETECTOR, work))
+        eager[name].pose.runtime = Eager(FACE.config, comparison.checkpoint(FACE, work), together=batch)
     target = (lambda name: work / f"{name}.mp4") if draw else (lambda name: None)
-    users = f"limner, no flip, detection at every {interval}th frame"
-    ours = {"limner, same flags": (same, 1), users: (chosen, interval)}
+    fast_name = f"limner, no flip, detection at every {interval}th frame"
+    ours = {"limner, same flags": (same_flags, 1), fast_name: (fast, interval)}
     for half in _openvino_precisions() if backend == "auto" else ():
         what = "openvino, bfloat16" if half else "openvino"
-        ours[f"{users}, {what}"] = (open_stages(flip=False, tight=True, backend="openvino", half=half), interval)
+        ours[f"{fast_name}, {what}"] = (open_recorded(flip=False, tight=True, backend="openvino", half=half), interval)
     systems: dict[str, Callable[[], object]] = {
-        name: partial(one_by_one, found_by, clip, target("mmpose")) for name, found_by in eager.items()
+        name: partial(one_by_one, pipeline, clip, target("mmpose")) for name, pipeline in eager.items()
     }
-    for name, (found_by, every) in ours.items():
+    for name, (pipeline, every) in ours.items():
         systems[name] = partial(
-            _afresh, found_by, partial(standins.through_limner, found_by, clip, every, target("limner"))
+            _run_counted, pipeline, partial(comparison.run_limner, pipeline, clip, every, target("limner"))
         )
-        systems[f"{name}: its networks alone"] = partial(_again, found_by)
-    spent = in_turn(systems, rounds)
-    frames = len(stage.frames)
-    images = {name: _images(found_by) for name, (found_by, _) in ours.items()}
+        systems[f"{name}: its networks alone"] = partial(_repeat_network_calls, pipeline)
+    spent = run_in_turns(systems, rounds)
+    frames = len(recorded.frames)
+    images = {name: _image_counts(pipeline) for name, (pipeline, _) in ours.items()}
     runs = rounds + 1
     images |= {
         name: {"detector": s.detector.runtime.images // runs, "crops": s.pose.runtime.images // runs}
         for name, s in eager.items()
     }
-    middle = medians(spent)
+    median_times = medians(spent)
     columns = ["YOLOX-s + RTMPose-m face6", "time", "as fast as MMPose's way", "time of its networks alone", "given"]
     rows = []
     for name in systems:
         counts = ", ".join(f"{n} {what}" for what, n in images.get(name, {}).items())
-        speed = f"{middle[name] / frames:.3f} s a frame"
+        speed = f"{median_times[name] / frames:.3f} s a frame"
         alone = f"{name}: its networks alone"
-        beside = f"{apart(spent, name, alone):.2f} x" if alone in spent else ""
-        rows.append([name, speed, f"{apart(spent, base, name):.2f} x", beside, counts])
-    faces = sum(len(found.detected) for found in stage.frames) / frames
-    return {"frames": frames, "faces": faces, "seconds": spent, "medians": middle, "images": images,
+        beside = f"{time_ratio(spent, name, alone):.2f} x" if alone in spent else ""
+        rows.append([name, speed, f"{time_ratio(spent, base, name):.2f} x", beside, counts])
+    faces = sum(len(frame.detected) for frame in recorded.frames) / frames
+    return {"frames": frames, "faces": faces, "seconds": spent, "medians": median_times, "images": images,
             "columns": columns, "rows": rows}  # fmt: skip
 
 
 def _openvino_precisions() -> list[bool]:
-    """Return whether in half precision, for each way in which OpenVINO runs here."""
+    """Return the precisions that OpenVINO supports here: False for float32, True for bfloat16."""
     if importlib.util.find_spec("openvino") is None:
         return []
     from limner.runtimes.openvino import import_openvino
@@ -102,24 +103,24 @@ def _openvino_precisions() -> list[bool]:
     return [False, True] if "BF16" in import_openvino()[0].get_property("CPU", "OPTIMIZATION_CAPABILITIES") else [False]
 
 
-def _afresh(found_by: Pipeline, run: Callable[[], int]) -> None:
-    """Run a clip after forgetting the calls of the networks before it."""
-    found_by.detector.runtime.shapes.clear()
-    found_by.pose.runtime.shapes.clear()
+def _run_counted(pipeline: Pipeline, run: Callable[[], int]) -> None:
+    """Run a clip with the counters of the networks' inputs reset."""
+    pipeline.detector.runtime.shapes.clear()
+    pipeline.pose.runtime.shapes.clear()
     run()
 
 
-def _again(found_by: Pipeline) -> None:
-    """Repeat the calls of the networks that a clip made, one after the other and nothing else."""
-    for counted in (found_by.detector.runtime, found_by.pose.runtime):
+def _repeat_network_calls(pipeline: Pipeline) -> None:
+    """Repeat the calls of the networks that a clip made, one after the other, and nothing else."""
+    for counted in (pipeline.detector.runtime, pipeline.pose.runtime):
         noise = np.random.default_rng(0)
         batches = {shape: noise.integers(0, 256, shape, np.uint8) for shape in dict.fromkeys(counted.shapes)}
         for shape in counted.shapes:
             counted.runtime(batches[shape])
 
 
-def _images(found_by: Pipeline) -> dict[str, int]:
-    return {"detector": found_by.detector.runtime.images, "crops": found_by.pose.runtime.images}
+def _image_counts(pipeline: Pipeline) -> dict[str, int]:
+    return {"detector": pipeline.detector.runtime.images, "crops": pipeline.pose.runtime.images}
 
 
 # -- rtmlib -----------------------------------------------------------------------------------------------------
@@ -136,48 +137,48 @@ def rtmlib(
     interval: int = 5,
 ) -> Numbers:
     """Return frames a second of limner and of rtmlib's PoseTracker, drawn and written, with the same weights."""
-    stage = Stage(clip)
-    found_by = standins.stages(BODY, stage, work, flip=False, backend=backend, points=points)
-    record.save(work / "record.npz", stage.frames)
+    recorded = RecordedResults(clip)
+    pipeline = comparison.open_pipeline(BODY, recorded, work, flip=False, backend=backend, points=points)
+    recorded_results.save(work / "record.npz", recorded.frames)
     python = rtmlib_export.environment(env)
-    networks = [rtmlib_export.exported(model, work) for model in (DETECTOR, BODY)]
+    networks = [rtmlib_export.export(model, work) for model in (DETECTOR, BODY)]
     differences = {
-        "detector": rtmlib_export.difference(networks[0], found_by.detector.runtime.runtime, DETECTOR),
-        "pose": rtmlib_export.difference(networks[1], found_by.pose.runtime.runtime, BODY),
+        "detector": rtmlib_export.difference(networks[0], pipeline.detector.runtime.runtime, DETECTOR),
+        "pose": rtmlib_export.difference(networks[1], pipeline.pose.runtime.runtime, BODY),
     }
-    if max(differences.values()) > AGREED:
-        raise SystemExit(f"the two exports give other numbers: {differences}")
+    if max(differences.values()) > MAX_DIFFERENCE:
+        raise SystemExit(f"the outputs of the two exports differ by more than {MAX_DIFFERENCE}: {differences}")
     script = Path(__file__).with_name("rtmlib_peer.py")
     arguments = [clip, work / "record.npz", *networks, interval, points, work / "rtmlib.mp4"]
-    told: list[Numbers] = []
+    reports: list[Numbers] = []
     with subprocess.Popen(
         [str(python), str(script), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as peer:
 
-        def ask() -> None:
+        def run_rtmlib() -> None:
             assert peer.stdin is not None and peer.stdout is not None  # noqa: PT018 - for mypy
             peer.stdin.write("go\n")
             peer.stdin.flush()
-            answer = peer.stdout.readline()
-            if not answer:
-                raise SystemExit("rtmlib's side has ended; what it said stands above")
-            told.append(json.loads(answer))
+            line = peer.stdout.readline()
+            if not line:
+                raise SystemExit("the process of rtmlib has ended; its error message is above")
+            reports.append(json.loads(line))
 
-        ours = partial(standins.through_limner, found_by, clip, interval, work / "limner.mp4")
+        ours = partial(comparison.run_limner, pipeline, clip, interval, work / "limner.mp4")
         try:
-            spent = in_turn({"limner": partial(_afresh, found_by, ours), "rtmlib": ask}, rounds)
+            spent = run_in_turns({"limner": partial(_run_counted, pipeline, ours), "rtmlib": run_rtmlib}, rounds)
         finally:
             if peer.stdin is not None:
                 peer.stdin.close()
-    frames, middle = len(stage.frames), medians(spent)
-    images = {"limner": _images(found_by), "rtmlib": {name: told[-1][name] for name in ("detector", "crops")}}
+    frames, median_times = len(recorded.frames), medians(spent)
+    images = {"limner": _image_counts(pipeline), "rtmlib": {name: reports[-1][name] for name in ("detector", "crops")}}
     columns = [f"YOLOX-s + RTMPose-m body, detection at every {interval}th frame", "rate", "as fast as rtmlib", "given"]
     rows = []
     for name in spent:
         counts = ", ".join(f"{n} {what}" for what, n in images[name].items())
-        ratio = apart(spent, "rtmlib", name)
-        rows.append([name, f"{frames / middle[name]:.1f} frames/s", f"{ratio:.2f} x", counts])
-    return {"frames": frames, "seconds": spent, "medians": middle, "images": images, "interval": interval,
+        ratio = time_ratio(spent, "rtmlib", name)
+        rows.append([name, f"{frames / median_times[name]:.1f} frames/s", f"{ratio:.2f} x", counts])
+    return {"frames": frames, "seconds": spent, "medians": median_times, "images": images, "interval": interval,
             "raw outputs apart": differences, "columns": columns, "rows": rows}  # fmt: skip
 
 
@@ -191,23 +192,23 @@ def main(arguments: list[str] | None = None) -> None:
         return
     args.work.mkdir(parents=True, exist_ok=True)
     try:
-        with standins.quiet():
-            found = _measured(args)
+        with comparison.quiet():
+            report = _measured(args)
     except LimnerError as error:
         raise SystemExit(str(error)) from None
-    told = {name: str(value) for name, value in vars(args).items() if name not in ("json", "work", "env")}
-    found = {"benchmark": args.command, "machine": standins.machine(), "arguments": told} | found
-    print(f"\n{plot.table({args.command: found})}")
+    arguments_used = {name: str(value) for name, value in vars(args).items() if name not in ("json", "work", "env")}
+    report = {"benchmark": args.command, "machine": comparison.machine(), "arguments": arguments_used} | report
+    print(f"\n{plot.table({args.command: report})}")
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def _measured(args: argparse.Namespace) -> Numbers:
     work: Path = args.work
     if args.command == "limits":
         return limits(work, args.rounds, backends=tuple(args.backends), products=args.products)
-    clip = standins.clip(args.video, args.frames, work)
+    clip = comparison.prepare_clip(args.video, args.frames, work)
     if args.command == "mmpose":
         return mmpose(clip, work, args.rounds, backend=args.backend, points=args.points, draw=args.draw,
                       interval=args.interval, together=args.together)  # fmt: skip
@@ -216,46 +217,52 @@ def _measured(args: argparse.Namespace) -> Numbers:
         return rtmlib(
             clip, work, args.rounds, env=env, backend=args.backend, points=args.points, interval=args.interval
         )
-    return clip_rate(clip, standins.clip(args.video, args.short, work), work, args.rounds, backend=args.backend)
+    return clip_rate(
+        clip, comparison.prepare_clip(args.video, args.short, work), work, args.rounds, backend=args.backend
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    found = {}
+    parsers = {}
     for name, text, frames in (
         ("limits", "one network against what the processor can do", 0),
-        ("mmpose", "limner against the same modules in eager torch", 15),
+        ("mmpose", "limner against the same networks in eager torch", 15),
         ("rtmlib", "limner against rtmlib's PoseTracker", 60),
-        ("clip", "the bundled model against PyAV alone, and where the processor's time goes", 150),
+        ("clip", "the bundled model against PyAV alone, and the CPU time of each stage", 150),
     ):
-        sub = found[name] = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--rounds", type=int, default=5, help="that count; one more warms up")
-        sub.add_argument("--json", type=Path, help="file for all numbers")
-        sub.add_argument("--work", type=Path, default=Path("runs/peers"), help="folder of weights and clips")
+        sub = parsers[name] = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--rounds", type=int, default=5, help="number of rounds, after one for warm-up")
+        sub.add_argument("--json", type=Path, help="file for the results")
+        sub.add_argument("--work", type=Path, default=Path("runs/peers"), help="folder for weights and clips")
         if frames:
-            sub.add_argument("--video", type=Path, help="left out, frames are made up")
-            sub.add_argument("--frames", type=int, default=frames, help="of the video, from its start")
-            sub.add_argument("--backend", default="auto", help="limner's")
+            sub.add_argument("--video", type=Path, help="video to measure with (default: synthetic frames)")
+            sub.add_argument("--frames", type=int, default=frames, help="number of frames, from the start of the video")
+            sub.add_argument("--backend", default="auto", help="backend of limner")
         if name in ("mmpose", "rtmlib"):
             sub.add_argument("--points", choices=("recorded", "network"), default="recorded",
-                             help="recorded: points found beforehand stand in for those of the networks")  # fmt: skip
+                             help="recorded: recorded keypoints replace those of the networks")  # fmt: skip
             sub.add_argument("--interval", type=int, default=5, help="frames from detection to detection")
-    found["limits"].add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
-    found["limits"].add_argument("--products", type=int, default=20, help="of matrices in a round; the best counts")
-    found["mmpose"].add_argument("--no-draw", dest="draw", action="store_false", help="neither draw nor write")
-    found["mmpose"].add_argument(
-        "--together", action="store_true", help="also MMPose's way with a frame's crops as one batch"
+    parsers["limits"].add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
+    parsers["limits"].add_argument(
+        "--products", type=int, default=20, help="matrix products in a round, of which the best counts"
     )
-    found["rtmlib"].add_argument(
-        "--env", type=Path, help="folder of rtmlib's own environment, made where it is missing"
+    parsers["mmpose"].add_argument(
+        "--no-draw", dest="draw", action="store_false", help="do not draw and write the video"
     )
-    found["clip"].add_argument("--short", type=int, default=30, help="frames for the account of larger networks")
-    report = commands.add_parser("report", help="draw the plot and the table of what was measured")
-    report.add_argument("folder", type=Path, help="with the files of --json")
+    parsers["mmpose"].add_argument(
+        "--together", action="store_true", help="also measure MMPose with the crops of a frame as one batch"
+    )
+    parsers["rtmlib"].add_argument(
+        "--env", type=Path, help="folder of rtmlib's own environment, created where it is missing"
+    )
+    parsers["clip"].add_argument("--short", type=int, default=30, help="frames for the CPU time of larger networks")
+    report = commands.add_parser("report", help="draw the plot and write the table of the results")
+    report.add_argument("folder", type=Path, help="folder with the files of --json")
     root = Path(__file__).resolve().parents[1]
     report.add_argument("--svg", type=Path, default=root / "docs" / "speed.svg")
-    report.add_argument("--page", type=Path, default=root / "docs" / "speed.md", help="whose table is replaced")
+    report.add_argument("--page", type=Path, default=root / "docs" / "speed.md", help="page whose table is replaced")
     return parser
 
 

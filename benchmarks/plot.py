@@ -1,4 +1,4 @@
-"""The plot and the table of what `peers` measured."""
+"""The plot and the table of the results of `peers`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-WIDTH, LABELS, RIGHT = 980, 490, 70  # pixels: of the plot, of the labels on the left, of the numbers on the right
+WIDTH, LABELS, RIGHT = 980, 490, 70  # widths in pixels: the plot, the labels on the left, the numbers on the right
 BAR, GAP, TITLE = 18, 7, 46
 OURS, THEIRS, LIMIT = "#0f8b8d", "#9aa5b1", "#e9b44c"
 BEGIN, END = "<!-- numbers: made by benchmarks/peers.py report -->", "<!-- end of numbers -->"
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars that share a scale; longer is better."""
+    """Bars on one scale; longer is better."""
 
     title: str
     unit: str
@@ -37,30 +37,30 @@ def report(folder: Path, svg: Path, page: Path) -> None:
     """Draw ``svg`` and replace the table in ``page`` from the JSON files of a folder; print the table.
 
     Raises:
-        SystemExit: there are none, or the page has no place for the table.
+        SystemExit: there are no such files, or the page has no markers for the table.
     """
     files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    found = {entry["benchmark"]: entry for entry in files if isinstance(entry, dict) and "benchmark" in entry}
-    if not found:
-        raise SystemExit(f"'{folder}' has no file of `peers.py ... --json`: measure first")
+    entries = {entry["benchmark"]: entry for entry in files if isinstance(entry, dict) and "benchmark" in entry}
+    if not entries:
+        raise SystemExit(f"'{folder}' has no file of `peers.py ... --json`: run the benchmarks first")
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"'{page}' has no place for the table: it needs the lines '{BEGIN}' and '{END}'")
-    told = table(found)
-    svg.write_text(drawn(charts(found)), encoding="utf-8")
-    page.write_text(f"{before}{BEGIN}\n\n{told}\n{END}{after}", encoding="utf-8")
-    print(told)
+        raise SystemExit(f"'{page}' has no markers for the table: it needs the lines '{BEGIN}' and '{END}'")
+    markdown = table(entries)
+    svg.write_text(svg_of(charts(entries)), encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{markdown}\n{END}{after}", encoding="utf-8")
+    print(markdown)
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return all that was measured as Markdown, a table for each benchmark."""
+def table(entries: dict[str, Any]) -> str:
+    """Return the results as Markdown, a table for each benchmark."""
     parts = []
     for name in ("limits", "mmpose", "rtmlib", "clip"):
-        if name not in found:
+        if name not in entries:
             continue
-        entry = found[name]
+        entry = entries[name]
         parts.append(f"`{name}` on {entry['machine']}\n\n{_markdown(entry['columns'], entry['rows'])}\n")
     return "\n".join(parts)
 
@@ -72,31 +72,31 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|" + "|".join("-" * (w + 2) for w in widths) + "|", *body])
 
 
-def charts(found: dict[str, Any]) -> list[Chart]:
-    """Return the charts of what was measured."""
-    made = []
-    if entry := found.get("limits"):
-        middle = entry["medians"]
+def charts(entries: dict[str, Any]) -> list[Chart]:
+    """Return the charts of the results."""
+    all_charts = []
+    if entry := entries.get("limits"):
+        median_times = entry["medians"]
         bars = []
         for backend in ("torch", "onnxruntime", "openvino"):
             one, many = f"{backend}, latency, 1", f"{backend}, throughput, {entry['sizes'][-1]}"
-            bars += [Bar(f"{backend}, one crop a call", 1 / middle[one])] if one in middle else []
-            bars += [Bar(f"{backend}, a file in batches", 1 / middle[many])] if many in middle else []
+            bars += [Bar(f"{backend}, one crop a call", 1 / median_times[one])] if one in median_times else []
+            bars += [Bar(f"{backend}, a file in batches", 1 / median_times[many])] if many in median_times else []
         bars.append(Bar("limit: one large matrix product", 1 / entry["limit"], LIMIT))
-        made.append(Chart("RTMPose-m 256x192, float32: the network in limner's engines", "crops/s", bars))
-    if entry := found.get("mmpose"):
+        all_charts.append(Chart("RTMPose-m 256x192, float32: the network in limner's engines", "crops/s", bars))
+    if entry := entries.get("mmpose"):
         bars = _frames(entry, [name for name in entry["medians"] if "networks alone" not in name])
-        made.append(Chart("YOLOX-s + RTMPose-m face6 on a 720p film", "frames/s", bars))
-    if entry := found.get("rtmlib"):
+        all_charts.append(Chart("YOLOX-s + RTMPose-m face6 on a 720p video", "frames/s", bars))
+    if entry := entries.get("rtmlib"):
         bars = _frames(entry, ["rtmlib", "limner"])
-        made.append(
+        all_charts.append(
             Chart(f"YOLOX-s + RTMPose-m body, detection at every {entry['interval']}th frame", "frames/s", bars)
         )
-    if entry := found.get("clip"):
+    if entry := entries.get("clip"):
         bars = _frames(entry, [name for name in entry["medians"] if not name.startswith("PyAV")])
         bars += [Bar("limit: PyAV alone decodes and encodes", entry["frames"] / entry["medians"]["PyAV alone"], LIMIT)]
-        made.append(Chart("limner's own small model on a 720p film, drawn and encoded", "frames/s", bars))
-    return made
+        all_charts.append(Chart("limner's own small model on a 720p video, drawn and encoded", "frames/s", bars))
+    return all_charts
 
 
 def _frames(entry: dict[str, Any], names: Sequence[str]) -> list[Bar]:
@@ -106,16 +106,16 @@ def _frames(entry: dict[str, Any], names: Sequence[str]) -> list[Bar]:
     return [Bar(name, entry["frames"] / entry["medians"][name], colour(name)) for name in names]
 
 
-def drawn(all_charts: Sequence[Chart]) -> str:
+def svg_of(charts_to_draw: Sequence[Chart]) -> str:
     """Return charts one below the other as an SVG image."""
     lines, y = list[str](), 0
-    for chart in all_charts:
+    for chart in charts_to_draw:
         longest = max(bar.value for bar in chart.bars)
-        room = WIDTH - LABELS - RIGHT - 20
+        max_length = WIDTH - LABELS - RIGHT - 20
         y += TITLE
         lines.append(f'<text x="16" y="{y - 14}" class="title">{escape(chart.title)} ({chart.unit})</text>')
         for bar in chart.bars:
-            length = room * bar.value / longest
+            length = max_length * bar.value / longest
             lines.append(f'<text x="{LABELS - 10}" y="{y + BAR - 5}" text-anchor="end">{escape(bar.label)}</text>')
             lines.append(f'<rect x="{LABELS}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{bar.colour}"/>')
             lines.append(f'<text x="{LABELS + length + 6:.1f}" y="{y + BAR - 5}">{bar.value:.3g}</text>')
@@ -128,6 +128,6 @@ def drawn(all_charts: Sequence[Chart]) -> str:
     body = "\n".join(lines)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'role="img" aria-label="How fast limner is beside its peers">\n<style>{style}</style>\n'
+        f'role="img" aria-label="The speed of limner and of its peers">\n<style>{style}</style>\n'
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n{body}\n</svg>\n'
     )

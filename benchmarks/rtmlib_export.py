@@ -1,4 +1,4 @@
-"""What rtmlib needs for the comparison: its own environment, and the same weights in the form that it takes."""
+"""Prepares rtmlib for the comparison: its own environment, and the same weights in its format."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-import standins
+import comparison
+from comparison import DETECTOR
 from limner import build, checkpoint, config
 from limner.runtimes.onnx import import_onnxruntime
-from standins import DETECTOR
 
 
 def environment(folder: Path) -> Path:
-    """Return the Python of rtmlib's environment, made where it is missing."""
+    """Return the Python of rtmlib's environment, which is created where it is missing."""
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.is_file():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
@@ -26,8 +26,8 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def exported(model: standins.Model, work: Path) -> Path:
-    """Export a network in the form that rtmlib takes: float images, one a call, normalised by rtmlib."""
+def export(model: comparison.Model, work: Path) -> Path:
+    """Export a network in the format of rtmlib: float images, one in a call, normalised by rtmlib."""
     import torch
 
     path = work / f"{model.case}-rtmlib.onnx"
@@ -35,11 +35,11 @@ def exported(model: standins.Model, work: Path) -> Path:
         return path
     cfg = config.load(model.config)
     network = build.network(cfg["model"])
-    build.load_weights(network, checkpoint.load(standins.checkpoint(model, work)).state_dict)
+    build.load_weights(network, checkpoint.load(comparison.checkpoint(model, work)).state_dict)
     width, height = (build.detector_spec(cfg) if model is DETECTOR else build.pose_spec(cfg)).size
 
-    class OneTable(torch.nn.Module):
-        """YOLOX's outputs in one table ``[N, places, 4 + 1 + classes]``, as its own exports have them."""
+    class SingleOutput(torch.nn.Module):
+        """YOLOX with one output ``[N, positions, 4 + 1 + classes]``, as in its own exports."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -51,14 +51,14 @@ def exported(model: standins.Model, work: Path) -> Path:
             ]
             return torch.cat(rows, 2).transpose(1, 2)
 
-    whole = (OneTable() if model is DETECTOR else network).eval()
+    whole = (SingleOutput() if model is DETECTOR else network).eval()
     with torch.no_grad():
         torch.onnx.export(whole, (torch.zeros(1, 3, height, width),), str(path), opset_version=17, dynamo=False)
     return path
 
 
-def difference(path: Path, runtime: Any, model: standins.Model) -> float:
-    """Return how far raw outputs of rtmlib's export are from those of limner's, as a part of their norm."""
+def difference(path: Path, runtime: Any, model: comparison.Model) -> float:
+    """Return the difference between the raw outputs of rtmlib's export and limner's, relative to their norm."""
     cfg = config.load(model.config)
     spec = build.detector_spec(cfg) if model is DETECTOR else build.pose_spec(cfg)
     width, height = spec.size

@@ -1,9 +1,9 @@
-"""rtmlib's side of the comparison. It runs in rtmlib's own environment, where limner is not installed.
+"""The part of the comparison that runs rtmlib, in rtmlib's own environment, where limner is not installed.
 
     python rtmlib_peer.py CLIP RECORD DETECTOR.onnx POSE.onnx INTERVAL POINTS TARGET
 
 For each line on standard input the clip goes through rtmlib's PoseTracker once, is drawn and written; a line of JSON
-on standard output says how long that took. What the networks find is replaced as in `record`.
+on standard output reports the time. The networks' results are replaced as in `recorded_results`.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from typing import Any
 import cv2
 import numpy as np
 
-import record
+import recorded_results
 
-KPT_THR = 0.3  # of limner and of MMPose
+KPT_THR = 0.3  # as in limner and MMPose
 
 
-class Known:
-    """A network of rtmlib that is run in full, and whose findings are replaced.
+class Recorded:
+    """A network of rtmlib that is run in full, and whose results are replaced.
 
     Args:
         network: rtmlib's detector or pose estimator.
-        frames: what was found beforehand.
+        frames: the recorded results.
     """
 
-    def __init__(self, network: Any, frames: Sequence[record.Found]) -> None:
+    def __init__(self, network: Any, frames: Sequence[recorded_results.RecordedFrame]) -> None:
         self.network, self.frames = network, frames
-        self.frame = 0  # number of the one that is looked at
-        self.images = 0  # given to the network
+        self.frame = 0  # index of the current frame
+        self.images = 0  # number of inputs of the network
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.network, name)
 
 
-class KnownBoxes(Known):
-    """Its boxes are replaced."""
+class RecordedBoxes(Recorded):
+    """A detector whose boxes are replaced."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         self.images += 1
@@ -51,8 +51,8 @@ class KnownBoxes(Known):
         return self.frames[self.frame].detected
 
 
-class KnownPoses(Known):
-    """Its points are replaced, where that is wanted."""
+class RecordedPoses(Recorded):
+    """A pose estimator whose keypoints are replaced if ``recorded``."""
 
     recorded = True
 
@@ -61,17 +61,17 @@ class KnownPoses(Known):
         points, scores = self.network(image, bboxes=bboxes)
         if not self.recorded:
             return points, scores
-        return self.frames[self.frame].put(np.asarray(bboxes), points, scores)
+        return self.frames[self.frame].substitute(np.asarray(bboxes), points, scores)
 
 
 def play(tracker: Any, clip: str, target: str) -> int:
-    """Run a clip, draw and write it; return its frames."""
+    """Run a clip, draw and write it; return the number of frames."""
     from rtmlib import draw_skeleton
 
     video, writer, count = cv2.VideoCapture(clip), None, 0
     while True:
-        there, image = video.read()
-        if not there:
+        success, image = video.read()
+        if not success:
             break
         tracker.det_model.frame = tracker.pose_model.frame = count
         points, scores = tracker(image)
@@ -94,24 +94,24 @@ def main() -> None:
 
         solution = partial(rtmlib.Custom, det_class="YOLOX", det=detector, pose_class="RTMPose", pose=pose)
         tracker = rtmlib.PoseTracker(solution, det_frequency=int(interval), backend="onnxruntime", device="cpu")
-    frames = record.load(Path(recorded))
+    frames = recorded_results.load(Path(recorded))
     tracker.det_model, tracker.pose_model = (
-        KnownBoxes(tracker.det_model, frames),
-        KnownPoses(tracker.pose_model, frames),
+        RecordedBoxes(tracker.det_model, frames),
+        RecordedPoses(tracker.pose_model, frames),
     )
     tracker.pose_model.recorded = points == "recorded"
     for _ in sys.stdin:
         tracker.reset()
         tracker.det_model.images = tracker.pose_model.images = 0
-        began = time.perf_counter()
+        start = time.perf_counter()
         count = play(tracker, clip, target)
-        told = {
-            "seconds": time.perf_counter() - began,
+        report = {
+            "seconds": time.perf_counter() - start,
             "frames": count,
             "detector": tracker.det_model.images,
             "crops": tracker.pose_model.images,
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Measure speed, memory and size of the bundled models, as ratios within one run.
+"""Measure the speed, memory and size of the bundled models, as ratios within one run.
 
     python benchmarks/speed.py
 
-The yardstick is RTMPose-m at 256x192 with random weights: a network that everybody in this field
-has timed. Run it on a quiet machine.
+The reference is RTMPose-m at 256x192 with random weights, a network with well-known speed. Run it on an
+idle machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "training"))
 sys.path.insert(0, str(ROOT / "demo"))
 
-from first_light import portrait  # noqa: E402
+from face_demo import portrait  # noqa: E402
 
 from export import to_onnx  # noqa: E402
 from limner import build, bundled  # noqa: E402
@@ -47,16 +47,16 @@ PREPROCESSOR = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375
 
 
 def session(model: bytes, threads: int) -> Any:
-    """Open a network with the options that limner uses; the same for all."""
+    """Open a network with the options that limner uses."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
-    # else the threads of the network before this one would still spin on its cores
+    # else the threads of the previous network would still spin on the cores
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def caller(model: bytes, shape: tuple[int, ...], threads: int) -> Callable[[], object]:
+def network_call(model: bytes, shape: tuple[int, ...], threads: int) -> Callable[[], object]:
     """Return a function that runs the network once on random images."""
     net = session(model, threads)
     batch = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -68,9 +68,9 @@ def networks(rounds: int, threads: int) -> dict[str, float]:
     rtmpose = to_onnx(build.network(RTMPOSE_M).eval(), PREPROCESSOR, (256, 192), dynamic=False).SerializeToString()
     lite = bundled.find("face-lite")
     calls = {
-        "rtmpose-m": caller(rtmpose, (1, 256, 192, 3), threads),
-        "detector": caller(lite.detector.read_bytes(), (1, 288, 288, 3), threads),
-        "six faces": caller(lite.pose.read_bytes(), (6, 160, 160, 3), threads),
+        "rtmpose-m": network_call(rtmpose, (1, 256, 192, 3), threads),
+        "detector": network_call(lite.detector.read_bytes(), (1, 288, 288, 3), threads),
+        "six faces": network_call(lite.pose.read_bytes(), (6, 160, 160, 3), threads),
     }
     spent: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -83,15 +83,15 @@ def networks(rounds: int, threads: int) -> dict[str, float]:
     return {name: float(np.median(times)) for name, times in spent.items()}
 
 
-def cold(command: list[str], image: Path) -> float:
-    """Return the seconds of a fresh process."""
+def cold_start(command: list[str], image: Path) -> float:
+    """Return the seconds that a new process takes."""
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, cwd=image.parent)
     return time.perf_counter() - start
 
 
 def peak_megabytes(command: list[str], folder: Path) -> float:
-    """Return the peak resident memory of a command, from a process of its own."""
+    """Return the peak resident memory of a command in megabytes, measured in a separate process."""
     code = (
         "import resource,subprocess,sys; subprocess.run(sys.argv[1:],check=True,capture_output=True);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
@@ -101,7 +101,7 @@ def peak_megabytes(command: list[str], folder: Path) -> float:
 
 
 def wheel_megabytes(folder: Path) -> float:
-    """Build the wheel; return its size."""
+    """Build the wheel; return its size in megabytes."""
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     return next(folder.glob("*.whl")).stat().st_size / 1e6
@@ -122,7 +122,7 @@ def main() -> None:
         limner = str(Path(sys.executable).with_name("limner"))
         run = [limner, "run", str(image), "--out", folder + "/out", "--json", folder + "/out"]
         torch = [sys.executable, "-c", "import torch"]
-        pairs = [(cold(run, image), cold(torch, image)) for _ in range(7)][1:]
+        pairs = [(cold_start(run, image), cold_start(torch, image)) for _ in range(7)][1:]
         ours, theirs = np.median(np.array(pairs), axis=0)
         print(f"cold `limner run`:             {ours:.2f} s; `import torch`: {theirs:.2f} s; {ours / theirs:.2f} x")
         print(f"peak memory of that run:     {peak_megabytes(run, image.parent):.0f} MB")

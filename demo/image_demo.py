@@ -1,4 +1,4 @@
-"""MMPose's image demo, over limner: python demo/image_demo.py --help"""
+"""MMPose's image demo, with limner: python demo/image_demo.py --help"""
 
 from limner.mmpose import demos
 

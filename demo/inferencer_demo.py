@@ -1,4 +1,4 @@
-"""MMPose's Inferencer demo, over limner: python demo/inferencer_demo.py --help"""
+"""MMPose's Inferencer demo, with limner: python demo/inferencer_demo.py --help"""
 
 from limner.mmpose import demos
 

@@ -1,4 +1,4 @@
-"""MMPose's top-down demo, over limner: python demo/topdown_demo_with_mmdet.py --help"""
+"""MMPose's top-down demo, with limner: python demo/topdown_demo_with_mmdet.py --help"""
 
 from limner.mmpose import demos
 

@@ -8,22 +8,54 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beside import NEEDED, SHARED
+
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that load ONNX Runtime themselves
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# modules that `make check` leaves out, and what takes them so long
+SLOW = {
+    "test_aliases": "writes and loads the weights of every alias",
+    "test_bench": "measures",
+    "test_benchmarks": "measures",
+    "test_core_install": "builds a wheel and installs it",
+    "test_demos": "runs MMPose's demos on torch",
+    "test_download": "web servers",
+    "test_engines": "exports networks for every engine",
+    "test_export": "exports networks for every engine",
+    "test_flags": "every flag of MMPose's demos, on torch",
+    "test_guide": "MMPose's guide, on torch",
+    "test_long": "thousands of frames",
+    "test_mission": "whole commands, in processes of their own",
+    "test_mission_live": "whole commands, in processes of their own",
+    "test_parity": "large networks on torch",
+    "test_playback": "a browser",
+    "test_quantised": "quality on hundreds of images",
+    "test_streams": "servers of streams",
+    "test_torch_runtime": "networks on torch",
+    "test_training": "compiles a kernel and trains",
+    "test_video_jobs": "whole commands, in processes of their own",
+    "test_window": "a display",
+}
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of data that never enters the repository."""
-    folder = ROOT.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip("the data folder '../shared' is not beside the repository")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip(NEEDED)
+    return SHARED
 
 
 @pytest.fixture(scope="session")
 def portrait() -> np.ndarray:
     """One face, looking at the camera: uint8 [512, 512, 3] BGR."""
-    data = pytest.importorskip("skimage.data", reason="scikit-image, which ships the portrait, is not installed")
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install -e .[test]")
     return np.ascontiguousarray(data.astronaut()[..., ::-1])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -322,13 +322,15 @@ def need_rtsp_server() -> None:
         pytest.skip("this system cannot freeze a process")
     tried = subprocess.run([_system_python(), "-I", "-c", _RTSP_PROGRAM], capture_output=True, text=True, timeout=60)
     if tried.returncode:
-        pytest.skip(f"GStreamer's RTSP server is not installed ({(tried.stderr.splitlines() or ['?'])[-1]})")
+        why = (tried.stderr.splitlines() or ["?"])[-1]
+        packages = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+        pytest.skip(f"needs GStreamer's RTSP server: apt-get install {packages} ({why})")
 
 
 def need_mjpeg_server() -> None:
     """Skip the test where motion is not installed."""
     if shutil.which("motion") is None or not hasattr(signal, "SIGSTOP"):
-        pytest.skip("motion is not installed")
+        pytest.skip("needs motion: apt-get install motion")
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_a_slower_network_shows_in_its_own_stage_and_in_the_whole(faces: Pipelin
 def test_frames_that_are_made_up_have_as_many_people_as_asked_for(faces: Pipeline) -> None:
     report = bench.measure(faces, "face-lite", None, frames=4, people=3)
     assert report.people == 3
-    assert report.size == bench.MADE
+    assert report.size == bench.SYNTHETIC_SIZE
 
 
 def test_the_command_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> None:

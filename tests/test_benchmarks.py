@@ -43,7 +43,7 @@ def faces() -> Pipeline:
 
 
 def test_systems_take_turns_and_the_first_round_does_not_count() -> None:
-    import standins
+    import comparison
 
     order: list[str] = []
 
@@ -52,64 +52,65 @@ def test_systems_take_turns_and_the_first_round_does_not_count() -> None:
         time.sleep(seconds.pop(0))
 
     slow, quick = [0.3, 0.04, 0.04, 0.04], [0.0, 0.01, 0.01, 0.01]
-    spent = standins.in_turn({"a": lambda: run("a", slow), "b": lambda: run("b", quick)}, 3, info=lambda _: None)
+    spent = comparison.run_in_turns({"a": lambda: run("a", slow), "b": lambda: run("b", quick)}, 3, info=lambda _: None)
     assert order == ["a", "b"] * 4
     assert len(spent["a"]) == len(spent["b"]) == 3
     assert max(spent["a"]) < 0.3
-    assert standins.apart(spent, "a", "b") > 1
-    assert standins.apart({"a": [1, 9, 4], "b": [1, 3, 2]}, "a", "b") == 2
+    assert comparison.time_ratio(spent, "a", "b") > 1
+    assert comparison.time_ratio({"a": [1, 9, 4], "b": [1, 3, 2]}, "a", "b") == 2
 
 
 def test_what_was_found_beforehand_takes_the_place_of_what_a_network_finds(tmp_path: Path) -> None:
-    import record
+    import recorded_results
+    from recorded_results import RecordedFrame
 
     boxes = np.array([[0, 0, 10, 10], [50, 50, 60, 60]], np.float32)
     points = np.arange(2 * 5 * 2, dtype=np.float32).reshape(2, 5, 2)
-    held = record.Found(boxes, np.array([0.9, 0.0], np.float32), points, np.full((2, 5), 0.8, np.float32))
-    record.save(tmp_path / "held.npz", [held, held])
-    found = record.load(tmp_path / "held.npz")[1]
+    held = RecordedFrame(boxes, np.array([0.9, 0.0], np.float32), points, np.full((2, 5), 0.8, np.float32))
+    recorded_results.save(tmp_path / "held.npz", [held, held])
+    found = recorded_results.load(tmp_path / "held.npz")[1]
     assert np.array_equal(found.detected, boxes[:1]), "the second one was missed by the detector"
     noise, scores = np.full((3, 3, 2), -1, np.float32), np.zeros((3, 3), np.float32)
     asked = np.array([[51, 51, 62, 60], [1, 0, 11, 10], [200, 0, 210, 10]], np.float32)
-    put, sure = found.put(asked, noise, scores)
-    assert np.array_equal(put[:2], points[[1, 0]][:, [0, 2, 4]])
-    assert np.array_equal(put[2], noise[2]), "nobody was found there"
+    replaced, sure = found.substitute(asked, noise, scores)
+    assert np.array_equal(replaced[:2], points[[1, 0]][:, [0, 2, 4]])
+    assert np.array_equal(replaced[2], noise[2]), "nobody was found there"
     assert sure.tolist() == [[np.float32(0.8)] * 3] * 2 + [[0] * 3]
     assert (noise == -1).all(), "the network's own are left alone"
 
 
 def test_networks_run_in_full_and_limner_follows_what_stands_in(faces: Pipeline, walk: Path) -> None:
-    import standins
+    import comparison
 
     class Blind(Detector):
         """Finds nothing at all."""
 
         def __init__(self) -> None:
-            super().__init__(standins.Counted(faces.detector.runtime), faces.detector.spec, bbox_thr=0.999)
+            super().__init__(comparison.CountingRuntime(faces.detector.runtime), faces.detector.spec, bbox_thr=0.999)
 
-    stage = standins.Stage(walk)
-    detector = standins.KnownBoxes(Blind(), stage)
-    pose = standins.KnownPoses(faces.pose, stage)
-    pose.runtime = standins.Counted(pose.runtime)
-    assert standins.through_limner(Pipeline(detector, pose), walk, 1, None) == 8
+    recorded = comparison.RecordedResults(walk)
+    detector = comparison.RecordedBoxes(Blind(), recorded)
+    pose = comparison.RecordedPoses(faces.pose, recorded)
+    pose.runtime = comparison.CountingRuntime(pose.runtime)
+    assert comparison.run_limner(Pipeline(detector, pose), walk, 1, None) == 8
     assert (detector.runtime.images, pose.runtime.images) == (8, 8)
     image = cv2.VideoCapture(str(walk)).read()[1]
-    assert np.array_equal(pose(image, stage.frames[0].detected).keypoints, stage.frames[0].points)
+    assert np.array_equal(pose(image, recorded.frames[0].detected).keypoints, recorded.frames[0].points)
     assert len(Blind()(image)) == 0
 
 
 def test_frames_that_are_made_up_have_people(tmp_path: Path) -> None:
-    import standins
+    import comparison
 
-    stage = standins.Stage(standins.clip(None, 3, tmp_path))
-    assert [len(found.detected) for found in stage.frames] == [3, 3, 3]
+    recorded = comparison.RecordedResults(comparison.prepare_clip(None, 3, tmp_path))
+    assert [len(found.detected) for found in recorded.frames] == [3, 3, 3]
 
 
 def test_a_video_that_is_too_short_is_one_sentence(walk: Path, tmp_path: Path) -> None:
     import peers
 
     arguments = ["clip", "--video", str(walk), "--frames", "9", "--work", str(tmp_path / "work")]
-    with pytest.raises(SystemExit, match="has 8 frames where 9 are asked for"):
+    with pytest.raises(SystemExit, match="has 8 frames where 9 are requested"):
         peers.main(arguments)
 
 
@@ -117,14 +118,14 @@ def test_a_video_that_is_too_short_is_one_sentence(walk: Path, tmp_path: Path) -
 def test_the_account_adds_up_and_shows_who_is_slow(
     faces: Pipeline, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import accounts
-    import standins
+    import comparison
+    import cpu_time
 
-    ledger = accounts.Ledger()
-    opencv = accounts.opencv_threads()
+    timer = cpu_time.StageTimer()
+    opencv = cpu_time.opencv_threads()
     stages = Pipeline(faces.detector, faces.pose)
-    stages.detector.runtime = standins.Counted(faces.detector.runtime, lambda: ledger.stage("networks"))
-    stages.pose.runtime = standins.Counted(faces.pose.runtime, lambda: ledger.stage("networks"))
+    stages.detector.runtime = comparison.CountingRuntime(faces.detector.runtime, lambda: timer.stage("networks"))
+    stages.pose.runtime = comparison.CountingRuntime(faces.pose.runtime, lambda: timer.stage("networks"))
     drawn = video_pipeline.render
 
     def burn(*args: Any, **more: Any) -> np.ndarray:
@@ -134,61 +135,61 @@ def test_the_account_adds_up_and_shows_who_is_slow(
         return drawn(*args, **more)
 
     def run() -> None:
-        standins.through_limner(stages, walk, 1, tmp_path / "drawn.mp4")
+        comparison.run_limner(stages, walk, 1, tmp_path / "drawn.mp4")
 
-    networks = accounts.started_by(run)
+    networks = cpu_time.started_by(run)
     began = time.process_time()
-    plain = accounts.account(run, ledger, networks, opencv)
+    plain = cpu_time.measure(run, timer, networks, opencv)
     assert 0 < sum(plain.values()) <= time.process_time() - began
     assert all(plain[name] > 0 for name in ("networks", "decode", "encode", "drawing", "tracking", "keypoints"))
     assert plain["codec threads"] > 0
-    assert sum(accounts.shares(plain).values()) == pytest.approx(1)
+    assert sum(cpu_time.shares(plain).values()) == pytest.approx(1)
     monkeypatch.setattr(video_pipeline, "render", burn)
-    slow = accounts.account(run, ledger, networks, opencv)
+    slow = cpu_time.measure(run, timer, networks, opencv)
     assert slow["drawing"] >= 0.16, "8 frames burn 0.02 s each"
-    assert accounts.shares(slow)["limner's own"] > accounts.shares(plain)["limner's own"]
+    assert cpu_time.shares(slow)["limner's own"] > cpu_time.shares(plain)["limner's own"]
     untouched = vars(Detector)["many"]
-    with accounts.watched(ledger):
+    with cpu_time.instrumented(timer):
         assert vars(Detector)["many"] is not untouched
     assert vars(Detector)["many"] is untouched
 
 
 def test_stages_inside_a_stage_are_booked_once() -> None:
-    import accounts
+    import cpu_time
 
     def burn(seconds: float) -> None:
         until = time.thread_time() + seconds
         while time.thread_time() < until:
             pass
 
-    ledger = accounts.Ledger()
-    with ledger.stage("outer"):
+    timer = cpu_time.StageTimer()
+    with timer.stage("outer"):
         burn(0.02)
-        with ledger.stage("inner"):
+        with timer.stage("inner"):
             burn(0.05)
-    assert 0.02 <= ledger.spent["outer"] < 0.05 <= ledger.spent["inner"]
+    assert 0.02 <= timer.spent["outer"] < 0.05 <= timer.spent["inner"]
 
 
 def test_pyav_alone_encodes_as_limner_does(walk: Path, tmp_path: Path) -> None:
     import clip_speed
 
-    assert clip_speed.recoded(walk, tmp_path / "again.mp4") == 8
-    found = clip_speed.settings(tmp_path / "again.mp4")
+    assert clip_speed.transcode(walk, tmp_path / "again.mp4") == 8
+    found = clip_speed.encoder_settings(tmp_path / "again.mp4")
     assert "crf=20" in found
-    assert found == clip_speed.settings(walk)
+    assert found == clip_speed.encoder_settings(walk)
 
 
 def test_the_stand_in_for_mmpose_finds_what_limner_finds(portrait: np.ndarray, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+    import comparison
     import mmpose_peer
-    import standins
 
-    weights = standins.checkpoint(standins.FACE, tmp_path)
-    ours = loading.open_pose_estimator(standins.FACE.config, weights, engine=loading.Engine("torch"))
+    weights = comparison.checkpoint(comparison.FACE, tmp_path)
+    ours = loading.open_pose_estimator(comparison.FACE.config, weights, engine=loading.Engine("torch"))
     boxes = np.array([[160, 60, 290, 210], [100, 40, 300, 260]], np.float32)
     wanted = ours(portrait, boxes)
     for together in (False, True):
-        eager = mmpose_peer.Eager(standins.FACE.config, weights, together=together)
+        eager = mmpose_peer.Eager(comparison.FACE.config, weights, together=together)
         ours.runtime = eager
         found = ours(portrait, boxes)
         assert eager.images == 4, "each crop and its mirror image"
@@ -198,14 +199,14 @@ def test_the_stand_in_for_mmpose_finds_what_limner_finds(portrait: np.ndarray, t
 
 
 def test_the_limit_is_that_of_the_network_that_is_measured(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     from torch.utils.flop_counter import FlopCounterMode
 
+    import comparison
     import processor_limits
-    import standins
     from limner import build, config
 
-    network = build.network(config.load(standins.BODY.config)["model"]).eval()
+    network = build.network(config.load(comparison.BODY.config)["model"]).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, 256, 192))
     assert counter.get_total_flops() / 1e9 == pytest.approx(processor_limits.GFLOP, rel=0.02)
@@ -223,7 +224,7 @@ def test_the_report_replaces_the_table_and_draws_the_plot(tmp_path: Path, monkey
     folder.mkdir()
     page.write_text((ROOT / "docs" / "speed.md").read_text(encoding="utf-8"), encoding="utf-8")
     arguments = ["report", str(folder), "--svg", str(svg), "--page", str(page)]
-    with pytest.raises(SystemExit, match="measure first"):
+    with pytest.raises(SystemExit, match="run the benchmarks first"):
         peers.main(arguments)
     columns, rows = ["what", "rate", "ratio"], [["limner & co", "20.0 frames/s", "2.00 x"], ["rtmlib", "10.0 frames/s"]]
     entry = {
@@ -246,7 +247,7 @@ def test_the_report_replaces_the_table_and_draws_the_plot(tmp_path: Path, monkey
     assert len(widths) == 2
     assert widths[1] == pytest.approx(2 * widths[0]), "rtmlib, then limner"
     page.write_text("nothing here")
-    with pytest.raises(SystemExit, match="no place for the table"):
+    with pytest.raises(SystemExit, match="no markers for the table"):
         plot.report(folder, svg, page)
 
 
@@ -255,18 +256,18 @@ def test_rtmlibs_side_counts_what_it_runs_and_takes_what_was_found(
 ) -> None:
     import types
 
-    import record
+    import comparison
     import rtmlib_peer
-    import standins
+    from recorded_results import RecordedFrame
 
     class Tracker:
         """As much of rtmlib's tracker as is used: detection at every second frame."""
 
         def __init__(self) -> None:
-            frames = standins.Stage(walk).frames
+            frames = comparison.RecordedResults(walk).frames
             self.frames = [replace(found, scores=found.scores * 0 + 0.5) for found in frames]
-            self.det_model = rtmlib_peer.KnownBoxes(lambda image: np.zeros((0, 4)), self.frames)
-            self.pose_model = rtmlib_peer.KnownPoses(self.network, self.frames)
+            self.det_model = rtmlib_peer.RecordedBoxes(lambda image: np.zeros((0, 4)), self.frames)
+            self.pose_model = rtmlib_peer.RecordedPoses(self.network, self.frames)
             self.seen: list[np.ndarray] = []
             self.count = 0
 
@@ -294,4 +295,4 @@ def test_rtmlibs_side_counts_what_it_runs_and_takes_what_was_found(
     assert drawn == [68] * 8
     assert all(np.array_equal(a, b.points) for a, b in zip(tracker.seen, tracker.frames, strict=True))
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 8
-    assert isinstance(tracker.frames[0], record.Found)
+    assert isinstance(tracker.frames[0], RecordedFrame)

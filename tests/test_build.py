@@ -160,7 +160,7 @@ def test_regressed_deviations_become_scores() -> None:
 
 
 def test_an_unknown_layer_or_argument_is_named() -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     with pytest.raises(ConfigError, match=r"'ResNett'.*Did you mean 'ResNet'"):
         build.layer({"type": "ResNett", "depth": 18})
     with pytest.raises(ConfigError, match=r"ResNet does not fit.*depht"):
@@ -174,7 +174,7 @@ def test_an_unknown_layer_or_argument_is_named() -> None:
 
 
 def test_checkpoints_of_the_first_mmpose_load_as_well() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     convolution = {"deconv_out_channels": None, "conv_out_channels": (8,), "conv_kernel_sizes": (1,)}
     network = build.network(pose_config(**convolution)["model"]).eval()
     today = {key: value.numpy().copy() for key, value in network.state_dict().items()}
@@ -190,7 +190,7 @@ def test_checkpoints_of_the_first_mmpose_load_as_well() -> None:
 
 
 def test_weights_of_another_model_are_refused() -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     network = build.network(pose_config()["model"])
     other = build.network(pose_config(out_channels=7)["model"])
     weights = {key: value.numpy() for key, value in other.state_dict().items()}

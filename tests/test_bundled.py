@@ -68,8 +68,8 @@ def test_unknown_names_and_thresholds_are_errors() -> None:
 
 
 def test_the_onnx_files_are_the_networks_of_the_configs() -> None:
-    torch = pytest.importorskip("torch")
-    onnx = pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
     from onnx import numpy_helper
 
     lite = bundled.find("face-lite")
@@ -83,8 +83,8 @@ def test_the_onnx_files_are_the_networks_of_the_configs() -> None:
 
 
 def test_exporting_keeps_what_the_network_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install -e .[test]")
     monkeypatch.syspath_prepend(str(TRAINING))
     import export
     from limner.runtimes.onnx import OnnxRuntime
@@ -121,7 +121,7 @@ def test_quality_on_held_out_faces(found: pipeline.Pipeline, shared: Path, monke
 
 
 def test_the_real_rtmdet_nano_gives_mmdetections_boxes(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     for folder in ("training", "benchmarks"):
         monkeypatch.syspath_prepend(str(TRAINING.parent / folder))
     import quality

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from beside import NEEDED, SHARED
 from limner import checkpoint
 from limner.errors import CheckpointError
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 REAL = SHARED / "models" / "rtmdet_nano_coco-person.pth"
 
 
 @pytest.fixture
 def torch() -> Any:
-    return pytest.importorskip("torch")
+    return pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
 
 @pytest.fixture(params=["zip", "legacy"])
@@ -143,7 +143,7 @@ def test_a_training_checkpoint_with_everything_around_the_weights(torch: Any, sa
     assert found.meta["epoch"] == 3
     assert found.meta["when"] == 1.5
     assert found.meta["many"] == {1, 2}
-    assert isinstance(found.meta["path"], checkpoint.Opaque)
+    assert isinstance(found.meta["path"], checkpoint.InertObject)
     assert "Path" in repr(found.meta["path"])
     assert found.dataset_meta["dataset_name"] == "cofw"
     assert found.dataset_meta["classes"] == ("face",)
@@ -204,7 +204,7 @@ def test_files_of_big_endian_machines(saved: Path) -> None:
 
 
 def test_files_without_checksums(torch: Any, tmp_path: Path) -> None:
-    options = pytest.importorskip("torch.serialization")
+    options = pytest.importorskip("torch.serialization", reason="needs torch: pip install -e .[test]")
     if not hasattr(options, "set_crc32_options"):
         pytest.skip("this torch always writes checksums")
     options.set_crc32_options(False)
@@ -215,7 +215,7 @@ def test_files_without_checksums(torch: Any, tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "x.pth").state_dict["x"].tolist() == [1, 1]
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="needs ../shared/models/rtmdet_nano_coco-person.pth")
+@pytest.mark.skipif(not REAL.exists(), reason=NEEDED)
 def test_a_real_detector_equals_what_torch_reads(torch: Any) -> None:
     expected = torch.load(REAL, map_location="cpu", weights_only=True)
     expected = expected.get("state_dict", expected)
@@ -224,7 +224,7 @@ def test_a_real_detector_equals_what_torch_reads(torch: Any) -> None:
     for key, tensor in expected.items():
         assert found[key].dtype == tensor.numpy().dtype
         np.testing.assert_array_equal(found[key], tensor.numpy())
-    checkpoint.fit(found, {key: tuple(tensor.shape) for key, tensor in expected.items()}, name=REAL.name)
+    checkpoint.check_fit(found, {key: tuple(tensor.shape) for key, tensor in expected.items()}, name=REAL.name)
 
 
 # -- files that limner refuses
@@ -469,27 +469,29 @@ def weights(**changes: tuple[int, ...] | None) -> dict[str, np.ndarray]:
 
 
 def test_weights_that_fit() -> None:
-    checkpoint.fit(weights(), WANTED, name="a.pth")
-    checkpoint.fit(weights(backbone__bn__num_batches_tracked=None, other__num_batches_tracked=()), WANTED, name="a.pth")
+    checkpoint.check_fit(weights(), WANTED, name="a.pth")
+    checkpoint.check_fit(
+        weights(backbone__bn__num_batches_tracked=None, other__num_batches_tracked=()), WANTED, name="a.pth"
+    )
 
 
 def test_a_head_for_another_number_of_keypoints() -> None:
     found = weights(head__final_layer__weight=(98, 8, 7, 7), head__final_layer__bias=(98,))
     with pytest.raises(CheckpointError, match=r"a\.pth does not fit its config") as error:
-        checkpoint.fit(found, WANTED, name="a.pth")
+        checkpoint.check_fit(found, WANTED, name="a.pth")
     assert "head.final_layer.bias is [98] where [106] is needed" in str(error.value)
     assert "98 keypoints or classes, and the config describes 106" in str(error.value)
 
 
 def test_another_size_of_the_network() -> None:
     with pytest.raises(CheckpointError, match="another size of this network"):
-        checkpoint.fit(weights(backbone__bn__weight=(16,)), WANTED, name="a.pth")
+        checkpoint.check_fit(weights(backbone__bn__weight=(16,)), WANTED, name="a.pth")
 
 
 def test_the_checkpoint_of_another_model() -> None:
     found = {f"layers.{i}": np.zeros(1) for i in range(9)}
     with pytest.raises(CheckpointError, match="another model") as error:
-        checkpoint.fit(found, WANTED, name="a.pth")
+        checkpoint.check_fit(found, WANTED, name="a.pth")
     assert "4 keys are missing" in str(error.value)
     assert "9 keys are not part of the network (layers.0, layers.1, layers.2, layers.3, layers.4, ...)" in str(
         error.value
@@ -498,17 +500,17 @@ def test_the_checkpoint_of_another_model() -> None:
 
 def test_a_prefix_too_many_or_too_few() -> None:
     with pytest.raises(CheckpointError, match=r"Its keys begin with 'model\.'"):
-        checkpoint.fit({f"model.{k}": v for k, v in weights().items()}, WANTED, name="a.pth")
+        checkpoint.check_fit({f"model.{k}": v for k, v in weights().items()}, WANTED, name="a.pth")
     inner = {k.removeprefix("backbone."): v for k, v in weights().items() if k.startswith("backbone.")}
     with pytest.raises(CheckpointError, match=r"The network's keys begin with 'backbone\.'"):
-        checkpoint.fit(inner, WANTED, name="a.pth")
+        checkpoint.check_fit(inner, WANTED, name="a.pth")
 
 
 def test_a_variant_with_more_or_fewer_parts() -> None:
     with pytest.raises(CheckpointError, match="lacks parts of the network"):
-        checkpoint.fit(weights(backbone__bn__weight=None), WANTED, name="a.pth")
+        checkpoint.check_fit(weights(backbone__bn__weight=None), WANTED, name="a.pth")
     with pytest.raises(CheckpointError, match="has parts beyond the network"):
-        checkpoint.fit(weights(neck__conv__weight=(3,)), WANTED, name="a.pth")
+        checkpoint.check_fit(weights(neck__conv__weight=(3,)), WANTED, name="a.pth")
 
 
 def test_reading_a_checkpoint_needs_no_torch() -> None:

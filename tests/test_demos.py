@@ -17,7 +17,7 @@ import pytest
 from limner.errors import LimnerError
 from limner.mmpose import demos
 
-torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
 ROOT = Path(__file__).resolve().parents[1]
 PERSON = "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py"

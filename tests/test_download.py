@@ -156,7 +156,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("no_proxy", "*")
     for name in ("LIMNER_OFFLINE", "LIMNER_MIRRORS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(web, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(web, "RETRY_DELAYS", (0.0, 0.0))
     return tmp_path / "home"
 
 
@@ -217,7 +217,7 @@ def test_a_file_whose_name_has_no_hash_is_held_to_what_it_was_at_first(server: S
     found = zoo.ensure(url)
     found.unlink()
     server.give(PLAIN, file(OTHER))
-    with pytest.raises(DownloadError, match="when it was first fetched") as caught:
+    with pytest.raises(DownloadError, match="when it was first downloaded") as caught:
         zoo.ensure(url)
     assert weights_in(home) == []
     record = home / "hashes.json"
@@ -346,7 +346,7 @@ def test_a_file_that_is_not_there_is_asked_for_once(server: Server) -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "SILENCE", 0.3)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
     release = threading.Event()
     url = server.give(NAME, stalled(GOOD, release))
     try:
@@ -359,8 +359,8 @@ def test_a_server_that_falls_silent_is_given_up(server: Server, home: Path, monk
 
 
 def test_a_server_that_only_trickles_is_given_up(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "SILENCE", 0.3)
-    monkeypatch.setattr(download, "TRICKLE", 1e6)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    monkeypatch.setattr(download, "MIN_BYTES_PER_SECOND", 1e6)
     release = threading.Event()
     url = server.give(NAME, stalled(GOOD, release, pause=0.05))
     try:
@@ -535,7 +535,7 @@ def test_a_new_file_on_the_mirror_is_taken_when_it_is_asked_for(lab: str, server
     assert zoo.ensure(lab).read_bytes() == OWN
     if again == "missing file":
         old.unlink()
-    assert zoo.ensure(lab, renew=again == "pull").read_bytes() == OTHER
+    assert zoo.ensure(lab, refresh=again == "pull").read_bytes() == OTHER
 
 
 def test_a_file_that_does_not_fit_the_list_is_an_error(lab: str, server: Server, home: Path) -> None:
@@ -570,7 +570,7 @@ def test_a_broken_download_from_a_mirror_goes_on_where_it_stopped(lab: str, serv
         (sums(**{"../../" + OWN_PATH: OWN}), "below the mirror's folder"),
         (sums(**{"/srv/" + OWN_PATH: OWN}), "below the mirror's folder"),
         (sums(**{OWN_PATH: OWN}) + sums(**{"./" + OWN_PATH: OTHER}), "another hash"),
-        (b"#" * (mirrors.LIMIT + 1), "larger than 4 MB"),
+        (b"#" * (mirrors.MAX_LIST_BYTES + 1), "larger than 4 MB"),
     ],
 )
 def test_a_list_that_cannot_be_right_is_an_error_in_one_sentence(
@@ -616,14 +616,14 @@ def test_a_mirror_that_does_not_answer_is_reported_and_asked_again_the_next_time
     assert zoo.ensure(lab).read_bytes() == OWN
     caplog.clear()
     server.give("lab/SHA256SUMS", broken)
-    assert zoo.ensure(lab, renew=True).read_bytes() == OWN
-    assert "what it listed before counts" in caplog.text
+    assert zoo.ensure(lab, refresh=True).read_bytes() == OWN
+    assert "its cached list is used" in caplog.text
 
 
 def test_a_mirror_that_falls_silent_over_its_list_is_given_up(
     lab: str, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(web, "SILENCE", 0.3)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
     release = threading.Event()
     for pause in (30, 0.05):
         server.give("lab/SHA256SUMS", stalled(sums(**{OWN_PATH: OWN}), release, pause=pause))

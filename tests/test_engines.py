@@ -31,7 +31,7 @@ from limner.runtimes.onnx import import_onnxruntime
 from limner.runtimes.openvino import import_openvino
 from limner.zoo import store
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
 ENGINES = ["onnxruntime", "openvino", "torch"]
 POSE, DETECTOR = "limner/rtmpose_face-lite_300w-160x160.py", "limner/rtmdet_face-lite_288.py"
@@ -50,7 +50,7 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 def need(name: str) -> None:
     """Skip a test where a package is not installed; limner itself shall import it."""
     if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"needs {name}: pip install -e .[test]")
 
 
 def write_weights(path: Path, model: Mapping[str, Any], seed: int = 0, meta: Mapping[str, Any] = META) -> Path:
@@ -197,7 +197,7 @@ def test_images_side_by_side_give_the_same_numbers(case: Case) -> None:
 
 def test_nothing_but_float32_is_computed(case: Case) -> None:
     need("openvino")
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
     runtime = case.open("openvino")
     assert str(runtime._model.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
     nodes = [node.get_rt_info() for node in runtime._model.get_runtime_model().get_ops()]
@@ -226,7 +226,7 @@ def test_openvino_computes_bfloat16_only_where_it_is_asked_to(case: Case) -> Non
 @pytest.mark.parametrize(
     ("backend", "precision", "reason"),
     [
-        ("auto", "bfloat16", "take openvino"),
+        ("auto", "bfloat16", "use openvino"),
         ("openvino", "float16", "torch or tensorrt"),
         ("auto", "float16", "float16 needs a CUDA device"),
         ("auto", "float", "Did you mean 'float32'"),
@@ -411,7 +411,7 @@ def test_a_layer_that_was_mended_is_exported_anew(
     quick: list[Path], saved: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_network(source(POSE, saved), Engine(), cache)
-    monkeypatch.setattr(engines, "_code", lambda: "another version")
+    monkeypatch.setattr(engines, "_code_hash", lambda: "another version")
     open_network(source(POSE, saved), Engine(), cache)
     assert len(quick) == 2
 
@@ -549,7 +549,7 @@ def test_an_unknown_backend_is_named_with_the_nearest() -> None:
         Engine("tensorrt", "cpu")
     with pytest.raises(ArgumentError, match="float16"):
         Engine(half=True)
-    with pytest.raises(DeviceError, match="'gpu' is no device"):
+    with pytest.raises(DeviceError, match="there is no device 'gpu'"):
         Engine(device="gpu")
 
 
@@ -579,7 +579,7 @@ def test_without_onnx_torch_runs_the_network_and_says_so(
     assert runtime.device == "cpu (torch)"
     assert metadata["dataset_name"] == "300w"
     assert caplog.messages == [
-        "torch runs the network in place of onnxruntime: Preparing a checkpoint for another engine than torch "
+        "torch runs the network in place of onnxruntime: Exporting a checkpoint for another engine than torch "
         'needs packages that are not installed: pip install "torch>=2.1" "onnx>=1.15"'
     ]
     with pytest.raises(MissingExtraError, match="another engine"):
@@ -745,15 +745,15 @@ def test_a_device_is_checked_before_anything_is_read(monkeypatch: pytest.MonkeyP
     assert choose_device() == "cpu"
     assert choose_device("CPU") == "cpu"
     for name in ("cuda:99", "99"):
-        with pytest.raises(DeviceError, match="device 'cuda:99' is not there"):
+        with pytest.raises(DeviceError, match="device 'cuda:99' is not available"):
             choose_device(name)
-    with pytest.raises(DeviceError, match="device 'cuda:0' is not there"):
+    with pytest.raises(DeviceError, match="device 'cuda:0' is not available"):
         choose_engine(backend="tensorrt")
     with pytest.raises(ArgumentError, match="Did you mean 'onnxruntime'"):
         choose_engine(backend="onnxruntim")
     assert choose_engine("cpu", threads=1, hint="throughput") == Engine(threads=1, hint="throughput")
     for name in ("gpu", "cuda:x", ""):
-        with pytest.raises(DeviceError, match=f"'{name}' is no device"):
+        with pytest.raises(DeviceError, match=f"there is no device '{name}'"):
             choose_device(name)
 
 
@@ -843,13 +843,13 @@ def test_a_torch_without_cuda_leaves_the_gpu_to_onnxruntime(
     gpu: type[Session], saved: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if torch.cuda.is_available():
-        pytest.skip("torch sees a CUDA device here")
+        pytest.skip("needs a torch that sees no GPU: set CUDA_VISIBLE_DEVICES=-1")
     monkeypatch.setattr("limner.runtimes.engines._export", lambda s, f: (f / NETWORK).write_bytes(b"x") and {})
     assert choose_device() == "cuda:0"
     assert choose_device("1") == "cuda:1"
-    with pytest.raises(DeviceError, match="torch sees 0 CUDA devices"):
+    with pytest.raises(DeviceError, match="torch finds 0 CUDA devices"):
         choose_device("cuda:0", "torch")
-    with pytest.raises(DeviceError, match="'cuda:2' is not there"):
+    with pytest.raises(DeviceError, match="'cuda:2' is not available"):
         choose_device("cuda:2", "onnxruntime")
     caplog.set_level(logging.WARNING)
     cache = Cache(tmp_path / "networks", lambda _: nullcontext())

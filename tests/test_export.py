@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import test_parity as parity
+from beside import family
 from limner import build, config
 from limner.build import Normalisation
 from limner.crop import Crop
@@ -20,8 +21,8 @@ from limner.runtimes.engines import Engine, open_file
 from limner.runtimes.export import distance, export
 from limner.runtimes.torch import TorchRuntime
 
-torch = pytest.importorskip("torch")
-onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
 
 LONG = "LIMNER_LONG" in os.environ
 QUICK = {"face-rtmpose-t", "det-rtmdet-nano-person", "vitpose-s"}
@@ -35,7 +36,7 @@ def images(count: int, width: int, height: int) -> np.ndarray:
 
 def opened(path: Path, backend: str) -> Runtime:
     if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+        pytest.skip(f"needs {backend}: pip install -e .[test]")
     return open_file(path, Engine(backend))
 
 
@@ -48,48 +49,64 @@ def operators(path: Path) -> list[str]:
 # -- what MMPose computed
 
 
-def case_names() -> list[Any]:
-    slow = pytest.mark.skipif(not LONG, reason="a long run; set LIMNER_LONG=1")
-    return [pytest.param(name, marks=() if name in QUICK else slow) for name in parity.NAMES]
+COMPARED = family(ENGINES, there=bool(parity.NAMES))
 
 
-@pytest.fixture(scope="module", params=case_names())
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[parity.Case, Path]:
+def cases(names: list[str]) -> list[Any]:
+    return family(name for name in names if LONG or name in QUICK)
+
+
+def exported(name: str, folder: Path) -> tuple[parity.Case, Path]:
     """Return a case of MMPose or MMDetection with its network as a file."""
-    case = parity.load(request.param)
+    case = parity.load(name)
     detector = "bbox_head" in case.cfg["model"]
     spec = build.detector_spec(case.cfg) if detector else build.pose_spec(case.cfg)
-    path = tmp_path_factory.mktemp("exported") / f"{case.name}.onnx"
+    path = folder / f"{case.name}.onnx"
     export(case.network, spec.normalisation, spec.size, path, dynamic_size=detector)
     return case, path
 
 
-@pytest.mark.parametrize("backend", ENGINES)
-def test_every_engine_agrees_with_mmpose(
-    exported: tuple[parity.Case, Path], backend: str, record_property: Any
-) -> None:
-    case, path = exported
-    if "bbox_head" in case.cfg["model"]:
-        batch = case.expected["input_uint8_bgr"].transpose(1, 2, 0)[None]
-        strides = build.detector_spec(case.cfg).strides
-        names = [f"raw/{kind}{level}" for kind in ("cls", "reg", "obj") for level in range(len(strides))]
-    else:
-        batch = case.expected["crops_uint8_bgr"][:2].transpose(0, 2, 3, 1)
-        names = [key for key in ("raw/simcc_x", "raw/simcc_y", "raw/heatmaps", "raw/coords") if key in case.expected]
-    found = opened(path, backend)(batch)
-    compared = [(ours, case.expected[key]) for key, ours in zip(names, found, strict=False) if key in case.expected]
+@pytest.fixture(scope="module", params=cases(parity.POSE))
+def pose(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[parity.Case, Path]:
+    return exported(request.param, tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture(scope="module", params=cases(parity.DETECT))
+def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[parity.Case, Path]:
+    return exported(request.param, tmp_path_factory.mktemp("exported"))
+
+
+def compare(found: list[np.ndarray], expected: dict[str, np.ndarray], names: list[str], record_property: Any) -> None:
+    compared = [(ours, expected[key]) for key, ours in zip(names, found, strict=False) if key in expected]
     assert compared
     for ours, theirs in compared:
         record_property("apart", f"{distance(ours, theirs):.1e} {np.abs(ours - theirs).max():.1e}")
         assert distance(ours, theirs) <= 1e-3
 
 
-@pytest.mark.parametrize("backend", ENGINES)
-@pytest.mark.parametrize("way", ["noflip", "flip"])
-def test_keypoints_are_where_mmpose_finds_them(exported: tuple[parity.Case, Path], way: str, backend: str) -> None:
-    case, path = exported
-    if "bbox_head" in case.cfg["model"]:
-        pytest.skip("a detector finds no keypoints")
+@pytest.mark.parametrize("backend", COMPARED)
+def test_every_engine_agrees_with_mmpose(pose: tuple[parity.Case, Path], backend: str, record_property: Any) -> None:
+    case, path = pose
+    batch = case.expected["crops_uint8_bgr"][:2].transpose(0, 2, 3, 1)
+    names = [key for key in ("raw/simcc_x", "raw/simcc_y", "raw/heatmaps", "raw/coords") if key in case.expected]
+    compare(opened(path, backend)(batch), case.expected, names, record_property)
+
+
+@pytest.mark.parametrize("backend", COMPARED)
+def test_every_engine_agrees_with_mmdetection(
+    detector: tuple[parity.Case, Path], backend: str, record_property: Any
+) -> None:
+    case, path = detector
+    batch = case.expected["input_uint8_bgr"].transpose(1, 2, 0)[None]
+    strides = build.detector_spec(case.cfg).strides
+    names = [f"raw/{kind}{level}" for kind in ("cls", "reg", "obj") for level in range(len(strides))]
+    compare(opened(path, backend)(batch), case.expected, names, record_property)
+
+
+@pytest.mark.parametrize("backend", COMPARED)
+@pytest.mark.parametrize("way", parity.WAYS)
+def test_keypoints_are_where_mmpose_finds_them(pose: tuple[parity.Case, Path], way: str, backend: str) -> None:
+    case, path = pose
     spec = build.pose_spec(case.cfg)
     decoder = build.decoder(spec.codec, spec.flip)
     crop = Crop.around(case.expected["boxes_xyxy"], spec.size, spec.padding)
@@ -105,12 +122,10 @@ def test_keypoints_are_where_mmpose_finds_them(exported: tuple[parity.Case, Path
     assert same.mean() >= (0.97 if divides else 0.99)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
-@pytest.mark.parametrize("way", ["thr0", "default"])
-def test_boxes_are_where_mmdetection_finds_them(exported: tuple[parity.Case, Path], way: str, backend: str) -> None:
-    case, path = exported
-    if "bbox_head" not in case.cfg["model"]:
-        pytest.skip("no detector")
+@pytest.mark.parametrize("backend", COMPARED)
+@pytest.mark.parametrize("way", parity.THRESHOLDS)
+def test_boxes_are_where_mmdetection_finds_them(detector: tuple[parity.Case, Path], way: str, backend: str) -> None:
+    case, path = detector
     spec = build.detector_spec(case.cfg)
     # ONNX Runtime sums in another order: with RTMDet's drawn weights a score moves by up to 0.005
     score_thr, score_atol = 0.0 if way == "thr0" else spec.score_thr, 0.01 if backend == "onnxruntime" else 1e-3
@@ -174,14 +189,9 @@ def network_of(model: Mapping[str, Any]) -> Any:
     return network
 
 
-def families() -> list[Any]:
-    slow = pytest.mark.skipif(not LONG, reason="a long run; set LIMNER_LONG=1")
-    return [pytest.param(name, marks=() if name in ("regression", "simcc") else slow) for name in FAMILIES]
-
-
-@pytest.mark.parametrize("family", families())
-def test_every_family_can_be_exported(family: str, tmp_path: Path) -> None:
-    model, path, batch = FAMILIES[family], tmp_path / "network.onnx", images(3, 64, 64)
+@pytest.mark.parametrize("kind", [name for name in FAMILIES if LONG or name in ("regression", "simcc")])
+def test_every_family_can_be_exported(kind: str, tmp_path: Path) -> None:
+    model, path, batch = FAMILIES[kind], tmp_path / "network.onnx", images(3, 64, 64)
     export(network_of(model), COLOURS, (64, 64), path)
     wanted = TorchRuntime(network_of(model), COLOURS.mean, COLOURS.std, COLOURS.to_rgb)(batch)
     for backend in ENGINES:
@@ -202,7 +212,7 @@ def own_configs() -> list[str]:
     return sorted(found.values())
 
 
-@pytest.mark.skipif(not LONG, reason="a long run; set LIMNER_LONG=1")
+@pytest.mark.skipif(not LONG, reason="a long run, with the other families and cases of MMPose: set LIMNER_LONG=1")
 def test_every_kind_of_own_config_can_be_exported(tmp_path: Path) -> None:
     names = own_configs()
     assert len(names) > 10
@@ -303,5 +313,5 @@ class Still(torch.nn.Module):
 
 @pytest.mark.parametrize(("kind", "dynamic_size"), [(Frozen, False), (Still, True)])
 def test_an_export_that_computes_something_else_is_refused(kind: Any, dynamic_size: bool, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="as ONNX the network gives other"):
+    with pytest.raises(EngineError, match="the network gives other"):
         export(kind(), COLOURS, (128, 128), tmp_path / "n.onnx", dynamic_size=dynamic_size)

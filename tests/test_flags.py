@@ -22,7 +22,7 @@ from limner.errors import LimnerError
 from limner.mmpose import arguments as arguments
 from limner.mmpose import demos
 
-torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
 DETECTOR, POSE = "limner/rtmdet_face-lite_288.py", "limner/rtmpose_face-lite_300w-160x160.py"
 IMAGES = (".png", ".jpg")
@@ -381,7 +381,7 @@ def test_show_progress_shows_a_bar_for_one_image(run: Demos, capsys: pytest.Capt
 
 
 def test_show_interval_is_how_long_an_image_stays(run: Demos, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pygame", reason="pygame-ce, which the extra 'show' installs, is not here")
+    pytest.importorskip("pygame", reason="needs pygame-ce: pip install -e .[test]")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     run.topdown("--show", "--show-interval", "1")  # it goes on without a key
     stays: list[float] = []

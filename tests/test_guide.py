@@ -21,8 +21,9 @@ import limner
 from limner import MMPoseInferencer, init_model, zoo
 from limner.errors import ArgumentError, ConfigError, DeviceError, LimnerError, ModelError, OutputError
 from limner.mmpose import models as choice
+from test_aliases import write_checkpoint
 
-torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
 IMG = "tests/data/coco/000000000785.jpg"
 FOLDER = "tests/data/coco"
@@ -50,33 +51,27 @@ test_dataloader = dict(dataset=dict(type='CocoDataset', pipeline=pipeline))
 """
 
 
-@pytest.fixture(scope="module")
-def parity(shared: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("parity_weights", shared / "parity" / "weights.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module", autouse=True)
-def checkout(shared: Path, parity: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Work in a folder with two of the images of MMPose's checkout, where addresses lead to drawn weights."""
+def checkout(portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Work in a folder with images where MMPose's checkout has them, where addresses lead to drawn weights."""
     folder = tmp_path_factory.mktemp("guide")
     (folder / FOLDER).mkdir(parents=True)
-    for name in ("000000000785.jpg", "000000040083.jpg", "test_coco.json"):
-        (folder / FOLDER / name).write_bytes((shared / "data" / "mmpose" / FOLDER / name).read_bytes())
+    cv2.imwrite(str(folder / IMG), portrait)
+    cv2.imwrite(str(folder / FOLDER / "000000040083.jpg"), portrait[:400, 100:])
+    (folder / FOLDER / "test_coco.json").write_text("{}")
     human = zoo.get("human")
+    detector = zoo.detector_for(human)
     sums = []
-    for address, case in {
-        human.weights: "human-rtmpose-m",
-        zoo.detector_for(human).weights: "det-rtmdet-m-person",
-        RTMPOSE_WEIGHTS: "human-rtmpose-m",
-        HRNET_WEIGHTS: "body-hrnet-w32",
-        zoo.get(HRNET).weights: "body-hrnet-w32",
+    for address, config in {
+        human.weights: human.config,
+        detector.weights: detector.config,
+        RTMPOSE_WEIGHTS: RTMPOSE,
+        HRNET_WEIGHTS: HRNET,
+        zoo.get(HRNET).weights: HRNET,
     }.items():
         path = folder / "mirror" / address.removeprefix(HOST)
         path.parent.mkdir(parents=True, exist_ok=True)
-        parity.write_checkpoint(case, path)
+        write_checkpoint(config, path, reach=200)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         sums.append(f"{digest}  {path.relative_to(folder / 'mirror').as_posix()}\n")
     (folder / "mirror" / "SHA256SUMS").write_text("".join(sums))
@@ -96,7 +91,7 @@ def inferencer(checkout: Path) -> MMPoseInferencer:
 @contextmanager
 def pressing(key: str) -> Iterator[None]:
     """Somebody sits at the window, which is drawn into memory, and presses a key again and again."""
-    pygame = pytest.importorskip("pygame", reason="pygame-ce, which the extra 'show' installs, is not here")
+    pygame = pytest.importorskip("pygame", reason="needs pygame-ce: pip install -e .[test]")
     done = threading.Event()
 
     def press() -> None:
@@ -332,7 +327,7 @@ def test_the_guide_s_3d_alias_is_refused_in_one_sentence() -> None:
 # -- the functions
 
 
-def test_the_guide_s_python_interface(parity: Any) -> None:
+def test_the_guide_s_python_interface() -> None:
     from limner import inference_topdown, merge_data_samples, register_all_modules, visualize
 
     register_all_modules()
@@ -350,8 +345,24 @@ def test_the_guide_s_python_interface(parity: Any) -> None:
     )
     assert (drawn != img).any(axis=2).sum() > 100
 
-    _, expected = parity.load_case("human-rtmpose-m")
-    several = merge_data_samples(inference_topdown(model, read_image(IMG), expected["boxes_xyxy"])).pred_instances
+    boxes = [[0, 0, width, height], [100, 50, 300, 400]]
+    whole, part = merge_data_samples(
+        inference_topdown(model, read_image(IMG), np.float32(boxes))
+    ).pred_instances.keypoints
+    assert np.allclose(whole, instances.keypoints[0], atol=0.01)
+    assert not np.allclose(part, whole, atol=1)
+
+
+def test_the_guide_s_functions_find_what_mmpose_finds(shared: Path, tmp_path: Path) -> None:
+    from limner import inference_topdown, merge_data_samples
+
+    module = importlib.util.spec_from_file_location("parity_weights", shared / "parity" / "weights.py")
+    parity = importlib.util.module_from_spec(module)
+    module.loader.exec_module(parity)
+    spec, expected = parity.load_case("human-rtmpose-m")
+    model = init_model(RTMPOSE, parity.write_checkpoint("human-rtmpose-m", tmp_path / "human.pth"), device="cpu")
+    image = read_image(str(shared / "data" / "mmpose" / spec["image"]))
+    several = merge_data_samples(inference_topdown(model, image, expected["boxes_xyxy"])).pred_instances
     apart = np.linalg.norm(several.keypoints - expected["flip/keypoints"], axis=2)
     assert (apart < 0.1).mean() > 0.99
     assert np.allclose(several.keypoint_scores, expected["flip/keypoint_scores"], atol=1e-3)
@@ -367,7 +378,7 @@ def test_visualizers_are_not_here_and_the_import_says_what_is() -> None:
         exec(code, {})
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a torch that sees no GPU: set CUDA_VISIBLE_DEVICES=-1")
 def test_the_guide_s_device_may_not_be_here() -> None:
     with pytest.raises(DeviceError, match="'cuda'"):
         init_model(RTMPOSE, RTMPOSE_WEIGHTS, device="cuda")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from limner.crop import Crop
-from limner.draw.heatmap import panel, simcc_heat
+from limner.draw.heatmap import panel, wide_simcc_heatmaps
 from limner.errors import ArgumentError
 
 
@@ -156,7 +156,7 @@ def test_a_network_without_heatmaps_has_them_too(bins_x: int, bins_y: int) -> No
     rng = np.random.default_rng(1)
     places = np.stack([rng.uniform(0, bins_x - 1, (3, 17)), rng.uniform(0, bins_y - 1, (3, 17))], axis=-1)
     scores = rng.uniform(0.2, 1, (3, 17, 1)).astype(np.float32)
-    heat = simcc_heat(vectors(places[..., 0], bins_x) * scores, vectors(places[..., 1], bins_y))
+    heat = wide_simcc_heatmaps(vectors(places[..., 0], bins_x) * scores, vectors(places[..., 1], bins_y))
     n, k, h, w = heat.shape
     assert (n, k) == (3, 17)
     assert w / h == pytest.approx(bins_x / bins_y, rel=0.1)
@@ -171,11 +171,13 @@ def test_the_peak_is_the_score_and_at_most_one() -> None:
     tall = np.array([0.25, 0.8, 2.5, -0.5])
     x, y = vectors(places, 384) * tall[:, None], vectors(places, 512)
     y[0, 1] *= 0.6  # the lesser of both axes counts
-    assert simcc_heat(x, y).max(axis=(2, 3))[0] == pytest.approx([0.25, 0.6, 1.0, 0.0], abs=1e-5)
+    assert wide_simcc_heatmaps(x, y).max(axis=(2, 3))[0] == pytest.approx([0.25, 0.6, 1.0, 0.0], abs=1e-5)
 
 
 def test_a_spot_is_large_enough_to_see_and_round() -> None:
-    heat = simcc_heat(vectors(np.array([[200.0]]), 384, sigma=0.5), vectors(np.array([[200.0]]), 512, sigma=0.5))[0, 0]
+    heat = wide_simcc_heatmaps(
+        vectors(np.array([[200.0]]), 384, sigma=0.5), vectors(np.array([[200.0]]), 512, sigma=0.5)
+    )[0, 0]
     warm = heat > 0.5 * heat.max()
     assert 7 <= warm.sum() <= 60
     assert np.ptp(np.nonzero(warm)[0]) == np.ptp(np.nonzero(warm)[1])
@@ -183,7 +185,7 @@ def test_a_spot_is_large_enough_to_see_and_round() -> None:
 
 def test_doubt_along_one_axis_is_seen_along_that_axis() -> None:
     flat = np.full((1, 1, 384), 0.6, np.float32)
-    heat = simcc_heat(flat, vectors(np.array([[300.0]]), 512))[0, 0]
+    heat = wide_simcc_heatmaps(flat, vectors(np.array([[300.0]]), 512))[0, 0]
     row = int(heat.sum(axis=1).argmax())
     assert heat[row].min() > 0.5
     assert heat[[row - 20, row + 20]].max() < 0.01
@@ -193,7 +195,7 @@ def test_noise_beside_the_peak_leaves_no_stripes() -> None:
     rng = np.random.default_rng(2)
     x, y = vectors(np.array([[100.0]]), 384), vectors(np.array([[300.0]]), 512)
     noisy = [v + rng.normal(0, 0.04, v.shape).astype(np.float32) + 0.1 for v in (x, y)]
-    heat = simcc_heat(*noisy)[0, 0]
+    heat = wide_simcc_heatmaps(*noisy)[0, 0]
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     far = np.abs(np.arange(heat.shape[1]) - column) > 12
     assert heat[row, far].max() < 0.05
@@ -202,9 +204,9 @@ def test_noise_beside_the_peak_leaves_no_stripes() -> None:
 def test_the_strongest_of_all_keypoints_costs_little_memory() -> None:
     rng = np.random.default_rng(4)
     x, y = (vectors(rng.uniform(0, bins, (8, 133)), bins) for bins in (384, 512))
-    every = simcc_heat(x, y)
+    every = wide_simcc_heatmaps(x, y)
     tracemalloc.start()
-    merged = simcc_heat(x, y, merged=True)
+    merged = wide_simcc_heatmaps(x, y, merged=True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.array_equal(merged, every.max(axis=1, keepdims=True))
@@ -214,11 +216,11 @@ def test_the_strongest_of_all_keypoints_costs_little_memory() -> None:
 
 
 def test_an_image_with_nobody_in_it_has_a_panel() -> None:
-    heat = simcc_heat(np.zeros((0, 17, 384), np.float32), np.zeros((0, 17, 512), np.float32), merged=True)
+    heat = wide_simcc_heatmaps(np.zeros((0, 17, 384), np.float32), np.zeros((0, 17, 512), np.float32), merged=True)
     assert panel(photo(), heat, crops()).shape == photo().shape
 
 
 @pytest.mark.parametrize(("x", "y"), [((1, 17, 384), (1, 26, 512)), ((17, 384), (17, 512)), ((1, 17, 0), (1, 17, 512))])
 def test_vectors_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(ArgumentError, match=r"simcc_x and simcc_y have shapes \[.*17, "):
-        simcc_heat(np.zeros(x), np.zeros(y))
+        wide_simcc_heatmaps(np.zeros(x), np.zeros(y))

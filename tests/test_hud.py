@@ -28,7 +28,7 @@ class Clock:
 def watch(meter: Meter, clock: Clock, frames: int, fps: float, latency: float | None = None) -> None:
     for _ in range(frames):
         clock.now += 1 / fps
-        meter.shown(latency)
+        meter.add_frame(latency)
 
 
 def running(*, live: bool = True, seconds: float = 10.0, fps: float = 30.0, latency: float | None = 0.035) -> Meter:
@@ -78,8 +78,8 @@ def test_frames_faster_than_it_remembers_are_still_counted_right() -> None:
 
 def test_a_clock_that_stands_still_does_no_harm() -> None:
     meter = Meter(clock=Clock())
-    meter.shown()
-    meter.shown()
+    meter.add_frame()
+    meter.add_frame()
     assert meter.fps is None
     assert meter.overall_fps() is None
 
@@ -103,9 +103,9 @@ def test_latencies_of_the_last_frames_are_exact() -> None:
     assert meter.latency_median is None
     assert meter.latency_p95 is None
     for _ in range(1000):
-        meter.shown(5.0)
+        meter.add_frame(5.0)
     for i in range(256):
-        meter.shown((i + 1) / 1000)
+        meter.add_frame((i + 1) / 1000)
     assert meter.latency_median == 0.128
     assert meter.latency_p95 == 0.244
 
@@ -114,11 +114,11 @@ def test_a_million_latencies_are_told_to_one_percent_in_bounded_memory() -> None
     values = np.random.default_rng(0).lognormal(np.log(0.035), 0.8, 1_000_000)
     meter = Meter(live=True)
     for value in values[:980_000].tolist():
-        meter.shown(value)
+        meter.add_frame(value)
     tracemalloc.start()
     try:
         for value in values[980_000:].tolist():
-            meter.shown(value)
+            meter.add_frame(value)
         del value
         grown = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, hud.__file__)])
     finally:
@@ -132,20 +132,20 @@ def test_a_million_latencies_are_told_to_one_percent_in_bounded_memory() -> None
 @pytest.mark.parametrize("latency", [1.01e-4, 0.001, 0.0347, 1.0, 59.9, 999.0])
 def test_each_latency_is_told_to_one_percent(latency: float) -> None:
     meter = Meter(live=True)
-    meter.shown(latency)
+    meter.add_frame(latency)
     assert meter.overall_latency(50) == pytest.approx(latency, rel=0.01)
 
 
 def test_latencies_that_cannot_be_do_no_harm() -> None:
     meter = Meter(live=True)
     for latency in (float("nan"), float("inf"), -0.001, 0.0, 1e9):
-        meter.shown(latency)
+        meter.add_frame(latency)
     assert meter.frames == 5
     assert meter.latency_median == 0.0
     assert meter.overall_latency(50) == 0.0
     assert meter.overall_latency(100) > 900
     ahead = Meter(live=True)
-    ahead.shown(-0.002)
+    ahead.add_frame(-0.002)
     assert ahead.latency_median == 0.0
 
 
@@ -179,7 +179,7 @@ def test_latencies_are_said_in_a_unit_that_fits(latency: float, said: str) -> No
 def test_a_source_without_frames_has_a_sentence_too() -> None:
     assert Meter(live=True).summary(DEVICE) == f"0 frames on {DEVICE}; 0 dropped"
     single = Meter()
-    single.shown()
+    single.add_frame()
     assert single.summary() == "1 frame"
 
 

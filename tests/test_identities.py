@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from limner import loading
-from limner.tracking.matching import iou, pairs, sizes
+from limner.tracking.matching import best_pairs, iou, sizes
 from limner.types import Frame, Result
 from limner.video.options import TrackingOptions
 from limner.video.pipeline import VideoEstimator
@@ -32,7 +32,7 @@ def every(frames: list[Frame]) -> list[Result]:
 
 def same_people(a: Result, b: Result, least: float) -> list[tuple[int, int]]:
     overlap = iou(a.boxes.xyxy.astype(np.float64), b.boxes.xyxy.astype(np.float64))
-    return pairs(np.where(overlap > least, overlap, 0))
+    return best_pairs(np.where(overlap > least, overlap, 0))
 
 
 def test_whoever_stays_in_view_keeps_the_number(every: list[Result]) -> None:

@@ -286,7 +286,7 @@ def test_pose_based_nms_is_what_the_pipeline_does(faces: MMPoseInferencer, portr
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return checkpoints of two small networks, drawn from a seed."""
-    torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     from limner import build, config
 
     torch.manual_seed(3)

@@ -6,15 +6,19 @@ import json
 import subprocess
 import sys
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from beside import SHARED, family
 from limner import keypoints
 from limner.errors import ArgumentError
 
-PARITY = Path(__file__).resolve().parents[1].parent / "shared" / "parity"
+STORED = {  # what MMPose stores in the checkpoints of its pose models
+    path.stem: meta
+    for path in sorted((SHARED / "parity").glob("*.json"))
+    if "keypoint_id2name" in (meta := json.loads(path.read_text()).get("dataset_meta") or {})
+}
 FACTS = ("skeleton", "link_colors", "keypoint_colors", "sigmas", "flip_indices")
 
 
@@ -102,13 +106,9 @@ def test_a_whole_body_falls_into_body_face_and_two_hands() -> None:
     assert [len(part) for part in keypoints.load("wflw-98").parts] == [98]
 
 
-@pytest.mark.parametrize("path", sorted(PARITY.glob("*.json")) or [PARITY], ids=lambda p: p.stem)
-def test_the_facts_equal_what_mmpose_stores_in_checkpoints(path: Path) -> None:
-    if not path.is_file():
-        pytest.skip("the reference outputs of MMPose are not here (../shared/parity)")
-    meta = json.loads(path.read_text()).get("dataset_meta") or {}
-    if "keypoint_id2name" not in meta:
-        pytest.skip("not a pose model")
+@pytest.mark.parametrize("name", family(STORED))
+def test_the_facts_equal_what_mmpose_stores_in_checkpoints(name: str) -> None:
+    meta = STORED[name]
     given = keypoints.from_dataset_meta(meta)
     ours = keypoints.by_mmpose_name(meta["dataset_name"])
     assert (given.name, given.names, given.contours) == (ours.name, ours.names, ours.contours)

@@ -99,7 +99,7 @@ def test_a_slow_model_never_falls_behind_a_camera(
             age = video.age(frame_result.frame)
             assert age is not None
             ages.append(age)
-            meter.shown(age)
+            meter.add_frame(age)
             if time.monotonic() - began > LIVE_SECONDS:
                 break
         dropped = video.dropped

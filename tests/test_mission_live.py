@@ -24,7 +24,7 @@ from limner import zoo
 from limner.video.reader import VideoSource
 from test_mission import LINES, ROOT, SECONDS, after, display, environment, input_of, weights_of, xdotool
 
-torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 __all__ = ["display"]  # a fixture
 
 HERE = Path(__file__).resolve().parent
@@ -97,9 +97,9 @@ def test_the_text_has_commands_for_cameras(shared: Path) -> None:
 def test_a_command_of_the_text_shows_the_camera(
     arguments: list[str] | None, shared: Path, home: dict[str, str], display: str, portrait: np.ndarray, tmp_path: Path
 ) -> None:
-    pytest.importorskip("pygame", reason="pygame-ce, which the extra 'show' installs, is not here")
+    pytest.importorskip("pygame", reason="needs pygame-ce: pip install -e .[test]")
     if shutil.which("xdotool") is None:
-        pytest.skip("xdotool, which presses keys, is not installed")
+        pytest.skip("needs xdotool: apt-get install xdotool")
     assert arguments
     cv2.imwrite(str(tmp_path / "face.png"), portrait)
     shutil.copytree(ROOT / "demo", tmp_path / "demo", ignore=shutil.ignore_patterns("__pycache__"))

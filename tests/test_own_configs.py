@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
+from beside import family
 from limner import config, keypoints
 from limner.config.paths import OWN
 from limner.errors import ArgumentError
 
 MIM = os.environ.get("LIMNER_TEST_MIM", "")
-WHEELS = pytest.mark.skipif(
-    not MIM, reason="LIMNER_TEST_MIM does not name a folder with the unzipped wheels mmpose 1.3.2 and mmdet 3.3.0"
-)
+WHEELS = "needs MMPose's configs: unzip the wheels mmpose 1.3.2 and mmdet 3.3.0, set LIMNER_TEST_MIM to their folder"
 ALL = sorted(p.relative_to(OWN).as_posix() for p in OWN.rglob("*.py"))
 POSE = [p for p in ALL if p.startswith("configs/") and "/_base_/" not in p]
 DETECTORS = [p for p in ALL if p.startswith(("demo/", "mmdet/", "projects/rtmpose/rtmdet/"))]
@@ -33,6 +32,11 @@ TRAINING = (
     *("init_cfg", "loss", "loss_cls", "loss_bbox", "loss_obj", "loss_l1", "train_cfg", "frozen_stages"),
     *("drop_path_rate", "batch_augments", "backend_args", "inplace", "metainfo", "_scope_"),
 )
+
+
+def in_wheels(paths: list[str]) -> list[Any]:
+    """Return the paths that the wheels hold: no projects/, whose files inherit one that is compared."""
+    return family((path for path in paths if not path.startswith("projects/")), there=bool(MIM), needs=WHEELS)
 
 
 def facts(value: Any) -> Any:
@@ -113,11 +117,8 @@ def test_a_pose_config_says_what_its_keypoints_are(path: str) -> None:
     assert outputs == len(points) * (3 if cfg["codec"].get("heatmap_type") == "combined" else 1)
 
 
-@WHEELS
-@pytest.mark.parametrize("path", [*POSE, *DETECTORS])
+@pytest.mark.parametrize("path", in_wheels([*POSE, *DETECTORS]))
 def test_own_config_equals_that_of_the_wheels(path: str) -> None:
-    if path.startswith("projects/"):
-        pytest.skip("the wheels hold no projects/; the file inherits one that is compared")
     package, _, relative = path.partition("/") if path.startswith("mmdet/") else ("mmpose", "", path)
     folder = Path(MIM) / package / ".mim"
     theirs = config.load(folder / "configs" / relative if package == "mmdet" else folder / relative)
@@ -130,8 +131,7 @@ def test_own_config_equals_that_of_the_wheels(path: str) -> None:
         assert info_file(ours, "test_dataloader") == info_file(theirs, f"{loader}_dataloader")
 
 
-@WHEELS
-@pytest.mark.parametrize("path", DATA_SETS)
+@pytest.mark.parametrize("path", in_wheels(DATA_SETS))
 def test_own_data_set_equals_that_of_the_wheels(path: str) -> None:
     ours, theirs = (
         keypoints.from_dataset_meta(config.load(root / path)["dataset_info"])
@@ -142,8 +142,7 @@ def test_own_data_set_equals_that_of_the_wheels(path: str) -> None:
         assert getattr(ours, fact).tolist() == getattr(theirs, fact).tolist()
 
 
-@WHEELS
-@pytest.mark.parametrize("path", [p for p in DETECTORS if p.startswith("demo/")])
+@pytest.mark.parametrize("path", in_wheels([p for p in DETECTORS if p.startswith("demo/")]))
 def test_detector_config_of_a_users_checkout_finds_the_base_in_limner(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,20 +19,20 @@ import cv2
 import numpy as np
 import pytest
 
+from beside import SHARED, family
 from limner import build, checkpoint, config, decode
 from limner.crop import Crop, letterbox
 from limner.types import Boxes
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 PARITY = SHARED / "parity"
 IMAGES = SHARED / "data" / "mmpose"
 NAMES = sorted(p.stem for p in PARITY.glob("*.npz"))
 POSE = [name for name in NAMES if not name.startswith("det-")]
 DETECT = [name for name in NAMES if name.startswith("det-")]
-
-pytestmark = pytest.mark.skipif(not NAMES, reason=f"{PARITY} is not here")
+WAYS = family(["noflip", "flip"], there=bool(NAMES))
+THRESHOLDS = family(["thr0", "default"], there=bool(NAMES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +64,12 @@ def load(name: str) -> Case:
     return Case(name, cfg, network, image, expected, spec["dataset_meta"].get("flip_indices"))
 
 
-@pytest.fixture(scope="module", params=POSE)
+@pytest.fixture(scope="module", params=family(POSE))
 def pose(request: pytest.FixtureRequest) -> Case:
     return load(request.param)
 
 
-@pytest.fixture(scope="module", params=DETECT)
+@pytest.fixture(scope="module", params=family(DETECT))
 def detector(request: pytest.FixtureRequest) -> Case:
     return load(request.param)
 
@@ -117,7 +117,7 @@ def test_raw_outputs_agree(pose: Case) -> None:
         assert difference(ours, theirs) <= 1e-4
 
 
-@pytest.mark.parametrize("way", ["noflip", "flip"])
+@pytest.mark.parametrize("way", WAYS)
 def test_keypoints_agree(pose: Case, way: str) -> None:
     spec = build.pose_spec(pose.cfg)
     decoder = build.decoder(spec.codec, spec.flip)
@@ -196,7 +196,7 @@ def test_detector_raw_outputs_agree(detector: Case) -> None:
     assert compared >= 2
 
 
-@pytest.mark.parametrize("way", ["thr0", "default"])
+@pytest.mark.parametrize("way", THRESHOLDS)
 def test_boxes_agree(detector: Case, way: str) -> None:
     spec = build.detector_spec(detector.cfg)
     look = partial(run, detector.network, colours=spec.normalisation)
@@ -206,11 +206,11 @@ def test_boxes_agree(detector: Case, way: str) -> None:
     assert share_found(ours[:100], *theirs) >= 0.99
 
 
-def test_real_detector_finds_the_same_boxes() -> None:
+def test_real_detector_finds_the_same_boxes(shared: Path) -> None:
     expected = json.loads((PARITY / "real-rtmdet-nano-person.expected.json").read_text())
     cfg = config.load(expected["config"])
     network = build.network(cfg["model"]).eval()
-    weights = checkpoint.load(SHARED / "models" / "rtmdet_nano_coco-person.pth")
+    weights = checkpoint.load(shared / "models" / "rtmdet_nano_coco-person.pth")
     build.load_weights(network, weights.state_dict, name="rtmdet_nano_coco-person.pth")
     spec = build.detector_spec(cfg)
     for name, found in expected["images"].items():

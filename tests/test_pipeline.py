@@ -81,7 +81,7 @@ def test_no_images_are_no_results(faces: Pipeline) -> None:
     ],
 )
 def test_only_yolox_goes_without_the_padding(config: str, tight: bool, looked_at: tuple[int, int]) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     detector = loading.open_detector(config, None, engine=loading.Engine("torch"), tight=tight)
     shapes: list[tuple[int, ...]] = []
     runtime = detector.runtime

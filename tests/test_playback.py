@@ -152,7 +152,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     """What a browser says of each clip, which all play at once."""
     browser = shutil.which("chromium")
     if browser is None or os.name == "nt":
-        pytest.skip("chromium is not installed")
+        pytest.skip("needs chromium: apt-get install chromium")
     folder = tmp_path_factory.mktemp("played")
     for name, clip in CLIPS.items():
         clip.make(folder / f"{name}.mp4")

@@ -14,7 +14,14 @@ from limner.runtimes.onnx import OnnxRuntime
 
 ROOT = Path(__file__).resolve().parents[1]
 LITE = bundled.find("face-lite")
-FORMS = [(LITE.detector, LITE.detector_int8, (288, 288)), (LITE.pose, LITE.pose_int8, (160, 160))]
+FORMS = [
+    pytest.param(plain, small, size, id=name)
+    for name, plain, small, size in (
+        ("detector", LITE.detector, LITE.detector_int8, (288, 288)),
+        ("pose", LITE.pose, LITE.pose_int8, (160, 160)),
+    )
+    if small is not None
+]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +33,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def pose_int8() -> Path:
     if LITE.pose_int8 is None:
-        pytest.skip("no int8 pose network is bundled")
+        pytest.skip("needs the int8 pose network: python training/quantise.py")
     return LITE.pose_int8
 
 
@@ -52,12 +59,8 @@ def test_a_network_without_an_int8_form_is_used_as_it_is() -> None:
     assert all(".int8." not in card.name for card in LITE.cards)
 
 
-@pytest.mark.parametrize(("plain", "small", "size"), FORMS, ids=["detector", "pose"])
-def test_both_forms_take_and_give_arrays_of_the_same_shapes(
-    plain: Path, small: Path | None, size: tuple[int, int]
-) -> None:
-    if small is None:
-        pytest.skip("this network has no int8 form")
+@pytest.mark.parametrize(("plain", "small", "size"), FORMS)
+def test_both_forms_take_and_give_arrays_of_the_same_shapes(plain: Path, small: Path, size: tuple[int, int]) -> None:
     assert small.stat().st_size < 0.75 * plain.stat().st_size
     for count in (1, 3):
         batch = np.random.default_rng(count).integers(0, 256, (count, *size, 3), dtype=np.uint8)
@@ -85,8 +88,8 @@ def test_a_batch_gives_the_points_of_single_crops(pose_int8: Path, portrait: np.
 
 
 def test_the_engine_really_computes_the_head_as_int8(pose_int8: Path, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install -e .[test]")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "fused.onnx")
     options.log_severity_level = 4
@@ -101,7 +104,7 @@ def test_the_engine_really_computes_the_head_as_int8(pose_int8: Path, tmp_path: 
 
 
 def test_its_weights_cannot_overflow_a_processor_without_vnni(pose_int8: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
     stored = [onnx.numpy_helper.to_array(t) for t in onnx.load(pose_int8).graph.initializer]
     whole = [a for a in stored if a.dtype == np.int8 and a.ndim > 1]
     assert len(whole) == 5
@@ -109,7 +112,7 @@ def test_its_weights_cannot_overflow_a_processor_without_vnni(pose_int8: Path) -
 
 
 def test_quantising_keeps_what_a_network_computes() -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
     import quantise
 
     rng = np.random.default_rng(0)
@@ -139,7 +142,7 @@ def test_quantising_keeps_what_a_network_computes() -> None:
 
 
 def test_a_range_holds_zero_and_gives_up_lone_outliers() -> None:
-    pytest.importorskip("onnx")
+    pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
     import quantise
 
     values = np.random.default_rng(0).normal(size=100_000)
@@ -153,7 +156,7 @@ def test_a_range_holds_zero_and_gives_up_lone_outliers() -> None:
 def test_the_bundled_file_is_what_the_script_writes(
     pose_int8: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e .[test]")
     import quantise
 
     out = tmp_path / "pose.int8.onnx"

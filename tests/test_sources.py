@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import servers
+from beside import SHARED
 from limner import images as images
 from limner import sources
 from limner.errors import InputError
@@ -24,9 +25,6 @@ from limner.images import decode_image
 from limner.sources import Input, expand, open_video, read
 from limner.types import Frame
 from limner.video.writer import VideoWriter
-
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
-
 
 # -- files made by hand ----------------------------------------------------------------------------
 
@@ -239,7 +237,7 @@ def test_other_files_in_a_folder_are_a_notice_and_no_failure(photos: Path) -> No
     items, errors, notices = expand(photos)
     assert len(items) == 4
     assert errors == []
-    assert notices == [f"skipped what is no image or video in '{photos}': notes.txt"]
+    assert notices == [f"skipped files that are not images or videos in '{photos}': notes.txt"]
 
 
 def test_many_other_files_are_one_short_notice(photos: Path) -> None:
@@ -256,7 +254,7 @@ def test_videos_are_inputs_too(photos: Path) -> None:
     assert [item.name for item in items if item.is_video] == ["clip.MP4"]
     assert len(items) == 5
     assert errors == notices == []
-    with pytest.raises(InputError, match="is no image"):
+    with pytest.raises(InputError, match="is not an image"):
         read(next(item for item in items if item.is_video))
 
 
@@ -340,7 +338,7 @@ def test_an_image_behind_a_login(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    assert "is no address" in only_error("http://[::1/x.mp4")
+    assert "is not a valid address" in only_error("http://[::1/x.mp4")
 
 
 def test_an_image_from_a_server_that_is_not_there() -> None:
@@ -413,10 +411,11 @@ def test_pixels_are_those_of_imread(tmp_path: Path, ending: str, capfd: pytest.C
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the images in ../shared")
 def test_real_photos_have_the_pixels_of_imread() -> None:
-    photos = [*SHARED.glob("parity/e2e/*/*.jpg"), *sorted(SHARED.glob("data/faces68/youtube_test/*.jpg"))[:3]]
-    assert photos
+    shipped = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install -e .[test]")
+    photos = [photo for ending in ("jpg", "png") for photo in Path(shipped.__file__).parent.glob(f"*.{ending}")]
+    assert len(photos) > 10
+    photos += [*SHARED.glob("parity/e2e/*/*.jpg"), *sorted(SHARED.glob("data/faces68/youtube_test/*.jpg"))[:3]]
     for photo in photos:
         np.testing.assert_array_equal(read(item(photo)).image, cv2.imread(str(photo)))
 
@@ -543,7 +542,7 @@ def test_harmless_flaws_are_read_in_silence(tmp_path: Path, capfd: pytest.Captur
 
 @pytest.mark.skipif(os.name == "nt", reason="stderr is left alone on Windows")
 def test_messages_of_other_threads_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
-    with images._stderr_kept() as printed:
+    with images._capture_stderr() as printed:
         other = threading.Thread(target=lambda: os.write(2, b"saved a.jpg\nlibpng warning: odd\n50 %\r"))
         other.start()
         other.join()
@@ -591,7 +590,7 @@ def refused(which: Input, capfd: pytest.CaptureFixture[str] | None = None) -> st
 def test_an_image_cut_short(tmp_path: Path, ending: str, kept: float, capfd: pytest.CaptureFixture[str]) -> None:
     data = encoded(ending)
     message = refused(item(tmp_path / f"a{ending}", data[: int(len(data) * kept)]), capfd)
-    assert "cut short" in message or "no image of a known kind" in message
+    assert "cut short" in message or "not an image in a known format" in message
 
 
 def test_a_jpeg_cut_short_behind_its_thumbnail(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -639,7 +638,7 @@ def test_other_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_text_called_jpg(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "no image of a known kind" in refused(item(tmp_path / "a.jpg", b"dear diary\n" * 50), capfd)
+    assert "not an image in a known format" in refused(item(tmp_path / "a.jpg", b"dear diary\n" * 50), capfd)
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
@@ -685,7 +684,7 @@ def test_a_missing_file_or_a_folder_as_an_item(tmp_path: Path) -> None:
 
 
 def test_an_item_of_nothing() -> None:
-    with pytest.raises(InputError, match="is no image"):
+    with pytest.raises(InputError, match="is not an image"):
         read(Input("a.jpg"))
 
 
@@ -710,7 +709,7 @@ def test_a_file_or_folder_that_may_not_be_read(tmp_path: Path) -> None:
     path.chmod(0)
     try:
         if os.access(path, os.R_OK):
-            pytest.skip("permissions do not bind this user (root)")
+            pytest.skip("permissions do not bind root: run it as another user")
         assert "permission denied" in refused(item(path))
         folder.chmod(0)
         assert "permission denied" in only_error(folder)

@@ -209,7 +209,7 @@ def test_a_stream_whose_server_dies_is_found_again(stream: StreamServer) -> None
 def test_a_frozen_stream_is_left_and_found_again(stream: StreamServer) -> None:
     said: list[str] = []
     source = VideoSource(stream.address, timeout=2)
-    with LatestFrames(source, info=said.append, stall=0.7, pauses=(0.05, 0.2)) as newest:
+    with LatestFrames(source, info=said.append, stall_timeout=0.7, pauses=(0.05, 0.2)) as newest:
         assert newest.get(10) is not None
         stream.freeze()
         wait_for(lambda: bool(said), "the loss")
@@ -232,7 +232,7 @@ def test_a_frozen_server_costs_a_reader_no_more_than_its_timeout(stream: StreamS
         with pytest.raises(InputError, match=r"stopped after \d+ frames: nothing came for 1 s"):
             list(frames)
         with pytest.raises(InputError, match=r"nothing came for 1 s; check that it is running"):
-            video.again()
+            video.reopen()
         stream.thaw()
 
 
@@ -343,7 +343,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate that somebody made for the own machine, and its key."""
     program = shutil.which("openssl")
     if program is None:
-        pytest.skip("openssl is not installed")
+        pytest.skip("needs openssl: apt-get install openssl")
     folder = tmp_path_factory.mktemp("certificate")
     made = (folder / "certificate.pem", folder / "key.pem")
     command = (
@@ -455,7 +455,7 @@ def encoded(path: Path, codec: str, pix_fmt: str, options: dict[str, str], flags
 
 def test_ten_bits_of_hevc(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     if "libx265" not in av.codecs_available:
-        pytest.skip("this PyAV has no libx265")
+        pytest.skip("needs a PyAV with libx265, such as the one of pip install av")
     clip = encoded(
         tmp_path / "clip.mp4", "libx265", "yuv420p10le", {"preset": "ultrafast", "x265-params": "log-level=0"}
     )
@@ -656,7 +656,7 @@ def test_limner_run_of_a_webcam(tmp_path: Path, small_portrait: np.ndarray) -> N
 @pytest.fixture(scope="module")
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The four words of a top-down demo: small networks with drawn weights, which find anything or nothing."""
-    torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     from limner import build, config
 
     torch.manual_seed(7)

@@ -1,6 +1,6 @@
 """Torch as an engine: graphs of a few sizes give what plain runs give, whatever comes, and float16 finds the points.
 
-Without a CUDA device the twin stands in for its graphs: the same code decides, and each step runs as late as it may.
+Without a CUDA device a simulated stream replaces its graphs: the same code decides, each step runs as late as it may.
 """
 
 from __future__ import annotations
@@ -22,12 +22,19 @@ import pytest
 
 from limner import build, config
 from limner.errors import ConfigError
-from limner.runtimes.graphs import KEPT, LATER, Crossing, Graphs, bucket, largest
+from limner.runtimes.cuda_graphs import (
+    MAX_GRAPHS,
+    RUNS_BEFORE_REPLACING,
+    GraphCache,
+    SharedLock,
+    graph_size,
+    max_graph_size,
+)
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
-from limner.runtimes import graphs  # noqa: E402
-from limner.runtimes.torch import TorchRuntime, flat, half_precision, lighten  # noqa: E402
+from limner.runtimes import cuda_graphs  # noqa: E402
+from limner.runtimes.torch import TorchRuntime, flat, half_precision, to_half  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 POSE = "limner/rtmpose_face-lite_300w-160x160.py"
@@ -36,7 +43,9 @@ EXACT = {"mean": (128.0, 64.0, 32.0), "std": (64.0, 32.0, 64.0), "bgr_to_rgb": T
 COLOURS = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375), "bgr_to_rgb": True}
 SIZES = (1, 3, 8, 17, 64)
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device that torch sees: run it on a machine with a GPU"
+)
 
 
 class Exact(torch.nn.Module):
@@ -60,7 +69,7 @@ def images(count: int, height: int = 24, width: int = 16, seed: int = 0) -> np.n
 
 
 def twin(network: Any = None, colours: dict[str, Any] = EXACT) -> TorchRuntime:
-    return TorchRuntime(network or Exact(), **colours, threads=1, graphs=True)
+    return TorchRuntime(network or Exact(), **colours, threads=1, cuda_graphs=True)
 
 
 def plain(network: Any = None, colours: dict[str, Any] = EXACT) -> TorchRuntime:
@@ -150,10 +159,10 @@ def test_two_networks_record_at_once_without_waiting_for_each_other_forever() ->
 
 
 def test_sizes_of_graphs() -> None:
-    assert [bucket(n) for n in (1, 2, 3, 8, 9, 17, 64)] == [1, 2, 4, 8, 16, 32, 64]
-    assert largest((500, 256, 192, 3)) == 64
-    assert largest((1, 640, 640, 3)) == 8, "large images come in smaller batches"
-    assert largest((1, 4000, 6000, 3)) == 1
+    assert [graph_size(n) for n in (1, 2, 3, 8, 9, 17, 64)] == [1, 2, 4, 8, 16, 32, 64]
+    assert max_graph_size((500, 256, 192, 3)) == 64
+    assert max_graph_size((1, 640, 640, 3)) == 8, "large images come in smaller batches"
+    assert max_graph_size((1, 4000, 6000, 3)) == 1
 
 
 # -- shapes that change
@@ -161,12 +170,12 @@ def test_sizes_of_graphs() -> None:
 
 def test_images_of_many_shapes_keep_few_graphs() -> None:
     runtime, reference = twin(), plain()
-    shapes = [(24, 16 + 2 * i) for i in range(KEPT + 4)]
+    shapes = [(24, 16 + 2 * i) for i in range(MAX_GRAPHS + 4)]
     for turn in range(3):
         for shape in shapes:
             batch = images(2, *shape, seed=turn)
             assert_same(runtime(batch), reference(batch))
-    assert len(recorded(runtime)) == KEPT
+    assert len(recorded(runtime)) == MAX_GRAPHS
 
 
 def test_shapes_that_come_once_are_not_recorded() -> None:
@@ -178,18 +187,18 @@ def test_shapes_that_come_once_are_not_recorded() -> None:
 
 def test_a_new_shape_that_stays_takes_the_place_of_the_one_that_was_not_used_longest() -> None:
     runtime, reference = twin(), plain()
-    for i in range(KEPT):
+    for i in range(MAX_GRAPHS):
         for _ in range(2):
             runtime(images(1, 24, 16 + 2 * i))
     runtime(images(1, 24, 16))  # so the second is the oldest
-    for turn in range(LATER + 1):
+    for turn in range(RUNS_BEFORE_REPLACING + 1):
         assert (1, 48, 48, 3) not in recorded(runtime)
         batch = images(1, 48, 48, seed=turn)
         assert_same(runtime(batch), reference(batch))
     assert (1, 48, 48, 3) in recorded(runtime)
     assert (1, 24, 16, 3) in recorded(runtime)
     assert (1, 24, 18, 3) not in recorded(runtime)
-    assert len(recorded(runtime)) == KEPT
+    assert len(recorded(runtime)) == MAX_GRAPHS
 
 
 # -- what goes wrong
@@ -198,10 +207,10 @@ def test_a_new_shape_that_stays_takes_the_place_of_the_one_that_was_not_used_lon
 def test_where_recording_fails_it_runs_without_and_says_so_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: graphs.Twin, work: Callable[[], Any]) -> Any:
+    def fail(self: cuda_graphs.DeferredStream, work: Callable[[], Any]) -> Any:
         raise RuntimeError("operation not permitted when stream is capturing\nand a long story")
 
-    monkeypatch.setattr(graphs.Twin, "record", fail)
+    monkeypatch.setattr(cuda_graphs.DeferredStream, "capture", fail)
     runtime, reference = twin(), plain()
     for _ in range(3):
         for size in SIZES:
@@ -218,7 +227,7 @@ def test_images_that_the_network_cannot_take_spoil_nothing(caplog: pytest.LogCap
 
     runtime, reference = twin(Fixed()), plain(Fixed())
     for _ in range(3):
-        with pytest.raises(ConfigError, match="images of 32x24, which it cannot take"):
+        with pytest.raises(ConfigError, match="cannot take images of 32x24"):
             runtime(images(2, 24, 32))
         assert_same(runtime(images(2)), reference(images(2)))
     assert recorded(runtime) == [(2, 24, 16, 3)]
@@ -229,15 +238,15 @@ def test_ctrl_c_in_the_midst_leaves_a_runtime_that_works(monkeypatch: pytest.Mon
     runtime, reference = twin(), plain()
     for _ in range(2):
         runtime(images(200))
-    collect, calls = graphs.Recording.collect, []
+    collect, calls = cuda_graphs.TensorCapture.collect, []
 
-    def interrupted(self: graphs.Recording, slot: int, rows: int) -> list[np.ndarray]:
+    def interrupted(self: cuda_graphs.TensorCapture, slot: int, rows: int) -> list[np.ndarray]:
         calls.append(slot)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return collect(self, slot, rows)
 
-    monkeypatch.setattr(graphs.Recording, "collect", interrupted)
+    monkeypatch.setattr(cuda_graphs.TensorCapture, "collect", interrupted)
     with pytest.raises(KeyboardInterrupt):
         runtime(images(200, seed=1))
     for seed in (2, 3):
@@ -245,7 +254,7 @@ def test_ctrl_c_in_the_midst_leaves_a_runtime_that_works(monkeypatch: pytest.Mon
 
 
 def test_while_one_records_nobody_else_runs() -> None:
-    crossing, inside, seen = Crossing(), threading.Event(), []
+    lock, inside, seen = SharedLock(), threading.Event(), []
 
     class Still:
         def submit(self, batch: np.ndarray, slot: int) -> None:
@@ -263,7 +272,7 @@ def test_while_one_records_nobody_else_runs() -> None:
     def run(batch: np.ndarray) -> list[np.ndarray]:
         return [np.zeros((len(batch), 1))]
 
-    first, second = Graphs(record, run, crossing=crossing), Graphs(lambda shape: Still(), run, crossing=crossing)
+    first, second = GraphCache(record, run, lock=lock), GraphCache(lambda shape: Still(), run, lock=lock)
     for _ in range(2):
         second(images(1))
     first(images(1))
@@ -334,7 +343,7 @@ def test_float16_finds_the_same_points() -> None:
     network, x = Dots().eval(), normalised(batch)
     with torch.inference_mode():
         wanted = peaks(network(x).numpy())
-        light = lighten(network, x[:1])
+        light = to_half(network, x[:1])
         with half_precision("cpu"):
             found = light(x)
         assert np.abs(network(x).numpy() - found.numpy()).max() > 0, "nothing was computed in float16"
@@ -351,7 +360,7 @@ def test_weights_too_large_for_float16_stay_in_float32() -> None:
     network.norm.running_var.data *= 1e10
     network.last.weight.data *= 2.0**10
     with torch.inference_mode():
-        light = lighten(network, x[:1])
+        light = to_half(network, x[:1])
         with half_precision("cpu"):
             found = light(x)
         assert float((found - network(x)).norm() / network(x).norm()) < 1e-4
@@ -361,14 +370,14 @@ def test_numbers_too_large_for_float16_leave_a_network_as_it_is() -> None:
     network, x = Dots().eval(), normalised(dotted(1)[0])
     network.norm.weight.data[:] = 1e6
     with torch.inference_mode():
-        assert lighten(network, x) is None
+        assert to_half(network, x) is None
 
 
 def test_heads_of_a_real_network_keep_their_outputs_in_float32() -> None:
     torch.manual_seed(0)
     network, x = build.network(config.load(POSE)["model"]).eval(), normalised(images(2, 160, 160))
     with torch.inference_mode():
-        light = lighten(network, x[:1])
+        light = to_half(network, x[:1])
         with half_precision("cpu"):
             found = flat(light(x))
         for ours, theirs in zip(found, flat(network(x)), strict=True):
@@ -380,7 +389,7 @@ def in_half(network: Any) -> TorchRuntime:
     """Return a runtime that does in float16 on a CPU what only a CUDA device is asked to do."""
     runtime = twin(network, COLOURS)
     runtime._half = True
-    runtime.device = runtime._named()
+    runtime.device = runtime._description()
     return runtime
 
 
@@ -449,14 +458,14 @@ class PlayedCuda:
 def test_a_graph_is_recorded_after_a_warm_up_and_replayed_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = PlayedCuda()
     monkeypatch.setattr(torch, "cuda", cuda)
-    lane = graphs.CudaLane(torch.device("cpu"))
+    lane = cuda_graphs.CudaStream(torch.device("cpu"))
     lane.pinned = False
 
     def work(batch: Any) -> list[Any]:
         cuda.notes.append("works")
         return [batch.float()]
 
-    recording = graphs.Recording(work, (4, 2, 2, 3), lane)
+    recording = cuda_graphs.TensorCapture(work, (4, 2, 2, 3), lane)
     assert cuda.notes == [
         "waits for the program's stream",
         *["works"] * 3,
@@ -498,7 +507,7 @@ def test_cuda_graphs_compute_what_plain_runs_do(half: bool, caplog: pytest.LogCa
         return build.network(config.load(POSE)["model"])
 
     runtime = TorchRuntime(network(), **COLOURS, device="cuda:0", half=half)
-    eager = TorchRuntime(network(), **COLOURS, device="cuda:0", half=half, graphs=False)
+    eager = TorchRuntime(network(), **COLOURS, device="cuda:0", half=half, cuda_graphs=False)
     reference = plain(network(), COLOURS)
     for size in SIZES:
         batch = images(size, 160, 160)
@@ -537,12 +546,12 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a CUDA device here")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a torch that sees no GPU: set CUDA_VISIBLE_DEVICES=-1")
 def test_the_benchmark_says_that_there_is_no_gpu() -> None:
     told = bench()
     assert told.returncode == 1
     assert told.stdout == ""
-    assert told.stderr.startswith("gpu.py: device 'cuda:0' is not there")
+    assert told.stderr.startswith("gpu.py: device 'cuda:0' is not available")
     assert len(told.stderr.splitlines()) == 1
 
 
@@ -553,4 +562,4 @@ def test_the_benchmark_runs_the_twin_on_a_cpu(tmp_path: Path) -> None:
     assert [row["crops"] for row in found["rows"]] == [1, 3]
     assert all(row["limner"] > 0 and row["mmpose"] > 0 for row in found["rows"])
     assert found["apart"] < 1e-3, "both compute the same"
-    assert "twin" in told.stdout
+    assert "simulated" in told.stdout

@@ -289,7 +289,7 @@ def test_a_follow_that_means_nothing_is_refused_with_the_choices(follow: str) ->
 
 def carry(tracker: Tracker, people: Sequence[np.ndarray], time: float, score: float = 0.8) -> Result:
     """Play a pose network that finds the person nearest to each carried box."""
-    boxes = tracker.boxes(SIZE).xyxy
+    boxes = tracker.predicted_boxes(SIZE).xyxy
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     nearest = [min(people, key=lambda p: float(np.linalg.norm(p.mean(axis=0) - m))) for m in middles]
     return tracker.update(result(nearest, time, boxes=boxes, score=score), detected=False)
@@ -306,7 +306,7 @@ def test_boxes_are_carried_by_the_points_close_to_what_the_detector_would_say() 
         if i % 5 == 0:
             tracked = tracker.update(result(seen, t, boxes=[box_of(p) for p in walkers]))
         else:
-            carried = tracker.boxes(SIZE).xyxy
+            carried = tracker.predicted_boxes(SIZE).xyxy
             overlaps += np.diag(iou(carried, np.array([box_of(p) for p in walkers]))).tolist()
             tracked = carry(tracker, seen, t)
         assert ids(tracked) == [1, 2]
@@ -322,7 +322,7 @@ def test_a_box_runs_ahead_with_one_who_runs() -> None:
         if i % 5 == 0:
             tracker.update(result([runner], i / fps))
         else:
-            overlaps.append(iou(tracker.boxes(SIZE).xyxy, box_of(runner)[None])[0, 0])
+            overlaps.append(iou(tracker.predicted_boxes(SIZE).xyxy, box_of(runner)[None])[0, 0])
             assert ids(carry(tracker, [runner], i / fps)) == [1]
     assert min(overlaps[1:]) > 0.7
 
@@ -331,18 +331,18 @@ def test_carried_boxes_keep_the_detectors_score_and_class_and_end_at_the_edge() 
     tracker = Tracker("coco-17", **PLAIN)
     given = result([person(40), person(700)], box_score=[0.6, 0.95])
     tracker.update(replace(given, boxes=replace(given.boxes, labels=np.array([3, 5]))))
-    boxes = tracker.boxes(SIZE)
+    boxes = tracker.predicted_boxes(SIZE)
     assert boxes.scores.tolist() == pytest.approx([0.95, 0.6]), "best first"
     assert boxes.labels.tolist() == [5, 3]
     assert boxes.xyxy.dtype == np.float32
     assert boxes.xyxy[1, 0] == 0
-    assert np.allclose(tracker.boxes((640, 360)).xyxy, boxes.xyxy / 2), "for a frame of half the size"
+    assert np.allclose(tracker.predicted_boxes((640, 360)).xyxy, boxes.xyxy / 2), "for a frame of half the size"
 
 
 def test_the_detector_is_wanted_while_there_is_nobody() -> None:
     tracker = Tracker("coco-17")
     assert tracker.needs_detection
-    assert len(tracker.boxes(SIZE)) == 0
+    assert len(tracker.predicted_boxes(SIZE)) == 0
     tracker.update(result([person(300)]))
     assert not tracker.needs_detection
     tracker.update(result([], 1 / 25))
@@ -355,7 +355,7 @@ def test_a_carried_pose_that_lost_its_person_is_left_out_and_calls_the_detector(
     one, other = person(300), person(800)
     for i in range(3):
         tracker.update(result([one, other], i / 25))
-    boxes = tracker.boxes(SIZE).xyxy
+    boxes = tracker.predicted_boxes(SIZE).xyxy
     given = {
         "low scores": result([one, other], 3 / 25, boxes=boxes),
         "size jump": result([one, person(800, 360, 150)], 3 / 25, boxes=boxes),
@@ -380,7 +380,7 @@ def test_a_box_that_leaves_the_image_calls_the_detector_and_is_not_looked_at() -
             break
         assert ids(carried) == [1]
     assert tracker.needs_detection
-    assert len(tracker.boxes(SIZE)) == 0
+    assert len(tracker.predicted_boxes(SIZE)) == 0
 
 
 def test_boxes_go_towards_what_the_detector_sees_next_where_that_is_known() -> None:
@@ -389,11 +389,11 @@ def test_boxes_go_towards_what_the_detector_sees_next_where_that_is_known() -> N
     for i in range(5):
         tracker.update(result([there, gone], i / 30))
     coming = result([there + np.array([60, 20])])
-    ways = tracker.boxes(SIZE, coming.boxes, 4).xyxy
+    ways = tracker.predicted_boxes(SIZE, coming.boxes, 4).xyxy
     np.testing.assert_allclose(ways[0], box_of(there) + np.tile((15, 5), 2), atol=0.01)
     np.testing.assert_allclose(ways[1], box_of(gone), atol=1)  # nobody is seen near: carried by its points
-    np.testing.assert_allclose(tracker.boxes(SIZE, coming.boxes, 1).xyxy[0], coming.boxes.xyxy[0], atol=0.01)
-    assert tracker.boxes(SIZE, Boxes.empty(), 4).xyxy.shape == (2, 4)
+    np.testing.assert_allclose(tracker.predicted_boxes(SIZE, coming.boxes, 1).xyxy[0], coming.boxes.xyxy[0], atol=0.01)
+    assert tracker.predicted_boxes(SIZE, Boxes.empty(), 4).xyxy.shape == (2, 4)
 
 
 def looks(poses: Callable[[int, bool], np.ndarray], frames: int = 200, interval: int = 5) -> list[int]:
@@ -402,8 +402,8 @@ def looks(poses: Callable[[int, bool], np.ndarray], frames: int = 200, interval:
     stands = [box_of(person(600))]
     for i in range(frames):
         detects = since >= interval or tracker.needs_detection
-        found = result([poses(i, detects)], i / 30, boxes=stands if detects else tracker.boxes(SIZE).xyxy)
-        if not detects and not tracker.trusts(found):
+        found = result([poses(i, detects)], i / 30, boxes=stands if detects else tracker.predicted_boxes(SIZE).xyxy)
+        if not detects and not tracker.accepts(found):
             detects, found = True, result([poses(i, True)], i / 30, boxes=stands)
         since = 1 if detects else since + 1
         looked += [i] if detects else []
@@ -713,7 +713,7 @@ def test_scores_and_points_that_are_nan_break_nothing() -> None:
         tracked = tracker.update(given)
         assert ids(tracked) == [1, 2]
         assert np.array_equal(np.isnan(tracked.keypoints), np.isnan(given.keypoints))
-        assert np.isfinite(tracker.boxes(SIZE).xyxy).all()
+        assert np.isfinite(tracker.predicted_boxes(SIZE).xyxy).all()
     nothing = result([person(300), person(900)], 30 / 25)
     nothing.poses.keypoints[1] = np.nan
     nothing.boxes.xyxy[1] = np.nan
@@ -773,7 +773,7 @@ def test_every_keypoint_set_can_be_tracked(name: str) -> None:
 
 
 def test_results_of_another_model_are_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"68 points of '300w-68', but a result has 17"):
+    with pytest.raises(ArgumentError, match=r"68 keypoints of '300w-68', but a result has 17"):
         Tracker("300w-68").update(result([person(300)]))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 from torch import nn  # noqa: E402
 
 from limner import build, config  # noqa: E402
@@ -63,7 +63,7 @@ def test_turning_an_image_turns_its_points(portrait: np.ndarray) -> None:
     matrix = augment.similarity(np.array([100.0, 80.0]), 150, 128, 30)
     turned = cv2.warpAffine(marked, matrix, (128, 128))
     y, x = np.argwhere(turned[..., 0] > 60).mean(0)
-    assert np.allclose(augment.move(np.array([121.0, 61.0]), matrix), (x, y), atol=0.7)
+    assert np.allclose(augment.transform_points(np.array([121.0, 61.0]), matrix), (x, y), atol=0.7)
     rng = np.random.default_rng(0)
     for _ in range(30):
         out = augment.photometric(portrait[:128, :128], rng)
@@ -97,7 +97,7 @@ def test_the_fast_depthwise_kernel_has_torchs_gradients(capfd: pytest.CaptureFix
         fast[0].load_state_dict(plain.state_dict())
         accelerate(fast)
         if "no compiled depthwise kernel" in capfd.readouterr().err:
-            pytest.skip("no C++ compiler here: training falls back to torch's own kernel")
+            pytest.skip("needs a C++ compiler: apt-get install g++")
         image = torch.randn(3, channels, 13, 17)
         a, b = image.clone().requires_grad_(), image.clone().requires_grad_()
         one, two = plain(a), fast(b)

@@ -294,15 +294,15 @@ def test_what_is_no_video_is_one_clear_sentence(tmp_path: Path, capfd: pytest.Ca
         "nowhere/clip.mp4": "does not exist",
         "folder.mp4": "is a folder",
         "empty.mp4": "is empty (0 bytes)",
-        "text.mp4": "no video",
+        "text.mp4": "not a video",
         "notes.txt": "is an image or a text",
-        "noise.mp4": "no video",
+        "noise.mp4": "not a video",
         "image.png": "is an image or a text",
         "song.m4a": "has no video stream, only audio",
         "headless.mp4": "cut short",
         "/dev/null": "is a device",
         "nul\0byte.mp4": "is not a path",
-        "ftp://host/clip.mp4": "'ftp' is none of http, https,",
+        "ftp://host/clip.mp4": "'ftp' is not one of http, https,",
     }
     for name, arguments in expected.items():
         with pytest.raises(InputError, match=re.escape(arguments)) as caught:
@@ -337,8 +337,8 @@ def test_a_name_that_looks_like_a_protocol(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     make_video(tmp_path / "clip.mp4", 3).rename(tmp_path / "12:30 ümlaut %d.mp4")
     copy_through(Path("12:30 ümlaut %d.mp4"), Path("pipe:1.mp4"))
-    with VideoSource("pipe:1.mp4") as video, video.again() as again:
-        assert len(list(video)) == len(list(again)) == 3
+    with VideoSource("pipe:1.mp4") as video, video.reopen() as reopen:
+        assert len(list(video)) == len(list(reopen)) == 3
 
 
 # -- servers ---------------------------------------------------------------------------------------
@@ -472,7 +472,7 @@ def test_servers_that_do_not_deliver_are_one_sentence(
     host = server.address.removeprefix("http://")
     expected = {
         f"{server.address}/missing.mp4": "404",
-        f"{server.address}/page.mp4": "no video",
+        f"{server.address}/page.mp4": "not a video",
         f"{server.address}/face.png": "is an image",
         f"http://127.0.0.1:{closed}/clip.mp4": "nothing answers there",
         f"rtsp://127.0.0.1:{closed}/1": "nothing answers there",
@@ -706,7 +706,7 @@ def test_a_camera_that_is_not_there_is_an_error(capfd: pytest.CaptureFixture[str
         CameraSource("webcam:3", factory=Desk())
     with pytest.raises(InputError, match="opens but gives no image"):
         CameraSource(0, factory=Desk(plan(left=0)))
-    with pytest.raises(InputError, match="is no camera; give webcam"):
+    with pytest.raises(InputError, match="is not a camera; give webcam"):
         CameraSource("clip.mp4")
     if not os.path.exists("/dev/video97"):
         with pytest.raises(InputError, match="webcam:97 cannot be opened"):
@@ -770,7 +770,9 @@ def test_a_camera_that_stalls_is_opened_anew() -> None:
     said: list[str] = []
     stuck = threading.Event()
     desk = Desk(plan(pause=0.002), plan(pause=0.002))
-    with LatestFrames(CameraSource(0, factory=desk), info=said.append, stall=0.5, pauses=(0.01, 0.05)) as newest:
+    with LatestFrames(
+        CameraSource(0, factory=desk), info=said.append, stall_timeout=0.5, pauses=(0.01, 0.05)
+    ) as newest:
         assert newest.get(timeout=10) is not None
         desk.opened[0].stuck = stuck
         wait_for(lambda: newest.reconnects >= 1)
@@ -784,7 +786,7 @@ def test_a_camera_that_stalls_is_opened_anew() -> None:
 def test_a_stall_that_ends_by_itself_is_no_new_connection() -> None:
     desk = Desk(plan(pause=0.002))
     said: list[str] = []
-    with LatestFrames(CameraSource(0, factory=desk), info=said.append, stall=0.5, pauses=(20, 20)) as newest:
+    with LatestFrames(CameraSource(0, factory=desk), info=said.append, stall_timeout=0.5, pauses=(20, 20)) as newest:
         assert newest.get(timeout=10) is not None
         desk.opened[0].stuck = threading.Event()
         wait_for(lambda: len(said) == 1)
@@ -842,7 +844,7 @@ def test_a_stream_that_ends_is_connected_again(server: Server) -> None:
 def ffprobe(path: Path) -> dict[str, str]:
     program = shutil.which("ffprobe")
     if program is None:
-        pytest.skip("ffprobe is not installed")
+        pytest.skip("needs ffprobe: apt-get install ffmpeg")
     entries = "stream=codec_name,pix_fmt,avg_frame_rate,nb_read_frames,duration"
     command = [program, "-v", "error", "-count_frames", "-select_streams", "v", "-show_entries", entries, "-of", "json"]
     out = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True)
@@ -909,7 +911,7 @@ def test_images_of_odd_and_changing_sizes(tmp_path: Path) -> None:
         assert said == []
         sink.write(np.full((96, 32, 3), 200, np.uint8))  # twice as high, half as wide
         sink.write(np.full((96, 32, 3), 200, np.uint8))
-        assert (sink.size, sink.frames, sink.refitted) == ((64, 48), 4, 2)
+        assert (sink.size, sink.frames, sink.letterboxed) == ((64, 48), 4, 2)
     frames = [frame.image for frame in VideoSource(tmp_path / "out.mp4")]
     assert {frame.shape for frame in frames} == {(48, 64, 3)}
     assert np.abs(frames[0].astype(int) - 200).max() < 6  # no dark seam where a row and a column were added
@@ -1237,7 +1239,7 @@ def resident() -> float:
     [
         2000,
         pytest.param(
-            20_000, marks=pytest.mark.skipif("LIMNER_LONG" not in os.environ, reason="a long run; set LIMNER_LONG=1")
+            20_000, marks=pytest.mark.skipif("LIMNER_LONG" not in os.environ, reason="a long run: set LIMNER_LONG=1")
         ),
     ],
 )

@@ -179,7 +179,8 @@ def test_following_one_face_and_counting_them(clip: Path, tmp_path: Path) -> Non
     ran(clip, "--json", tmp_path, "--follow", "largest", "--max-persons", 1, "--smooth", "live", "--det-interval", 5)
     sheet = json.loads((tmp_path / "walk.json").read_text())
     assert all(len(entry["instances"]) == 1 for entry in sheet)
-    assert "nobody can be followed by 'tallest'" in ran(clip, "--follow", "tallest", "--jsonl", "-", status=1).stderr
+    refused = ran(clip, "--follow", "tallest", "--jsonl", "-", status=1).stderr
+    assert "'tallest' does not name a person to follow" in refused
 
 
 # -- MMPose's words
@@ -188,7 +189,7 @@ def test_following_one_face_and_counting_them(clip: Path, tmp_path: Path) -> Non
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The four words of a top-down demo with small networks of random weights."""
-    torch = pytest.importorskip("torch", reason="torch, which runs checkpoints, is not installed")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     from limner import build, config
 
     torch.manual_seed(7)
@@ -308,7 +309,7 @@ def test_a_cable_that_is_pulled_loses_nothing(webcam: Callable[..., type], tmp_p
 
 def test_words_for_cameras_that_contradict_each_other(tmp_path: Path) -> None:
     for arguments, said in (
-        (["webcam", "--headless"], "nothing would come of it"),
+        (["webcam", "--headless"], "--headless shows nothing and writes nothing by itself"),
         (["webcam", "--headless", "--show"], "contradict"),
         (["webcam", "--camera-size", "big", "--headless", "--out", str(tmp_path)], "1280x720"),
     ):
@@ -358,7 +359,7 @@ def test_ctrl_c_finishes_the_files(kind: int, portrait: np.ndarray, tmp_path: Pa
         process.send_signal(kind)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip().splitlines() == ["limner: stopped; what was written so far is complete"]
+    assert err.strip().splitlines() == ["limner: stopped; the files written so far are complete"]
     lines = (tmp_path / "l").read_text().splitlines()
     assert 40 <= len(lines) < 1500
     assert len(frames_of(tmp_path / "o" / "long.mp4")) == len(lines)

@@ -304,7 +304,7 @@ class Stream:
                 return
             yield Frame(self.image, self.name, i)
 
-    def again(self) -> Stream:
+    def reopen(self) -> Stream:
         raise InputError("the stream is over")
 
     def close(self) -> None:
@@ -354,9 +354,9 @@ def test_a_film_that_is_never_watched_is_closed(clip: Path, faces: Pipeline) -> 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"det_interval": 0}, "0th"),
+        ({"det_interval": 0}, "det_interval is 0"),
         ({"smooth": "fil"}, "'file'"),
-        ({"batch": 0}, "not 0"),
+        ({"batch": 0}, "batch is 0"),
         ({"track": False, "follow": "largest"}, "follow"),
         ({"track": False, "det_interval": 5, "smooth": "live"}, "det_interval and smooth"),
     ],

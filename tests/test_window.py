@@ -30,7 +30,7 @@ from limner.errors import MissingExtraError, OutputError
 IMAGE = np.zeros((90, 160, 3), np.uint8)
 IMAGE[:, :80] = (255, 0, 0)  # blue
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-NO_PYGAME = "pygame-ce, which the extra 'show' installs, is not here"
+NO_PYGAME = "needs pygame-ce: pip install -e .[test]"
 BLACK, BLUE = (0, 0, 0), (0, 0, 255)  # as pygame says them, in RGB
 
 
@@ -132,7 +132,7 @@ def test_on_macos_only_the_main_thread_is_asked(monkeypatch: pytest.MonkeyPatch)
     other.start()
     other.join(20)
     assert errors == [
-        "no window can be shown, since macOS has windows in the main thread of a program only: write them"
+        "no window can be shown, since on macOS only the main thread of a program can open windows: write them"
     ]
 
 
@@ -401,7 +401,7 @@ class Display:
         """Send what a window manager sends when its button is pressed."""
         library = ctypes.util.find_library("X11")
         if library is None:
-            pytest.skip("libX11 is not installed")
+            pytest.skip("needs libX11: apt-get install libx11-6")
         x11 = ctypes.CDLL(library)
         x11.XOpenDisplay.restype = ctypes.c_void_p
         x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
@@ -446,7 +446,7 @@ def display(tmp_path: Path) -> Iterator[Display]:
     pytest.importorskip("pygame", reason=NO_PYGAME)
     program = shutil.which("Xvfb")
     if program is None:
-        pytest.skip("Xvfb, a Debian package, is not installed")
+        pytest.skip("needs Xvfb: apt-get install xvfb")
     read, write = os.pipe()
     options = [
         "-displayfd",
@@ -515,7 +515,7 @@ class Viewer:
 
 def need_xdotool() -> None:
     if shutil.which("xdotool") is None:
-        pytest.skip("xdotool, a Debian package, is not installed")
+        pytest.skip("needs xdotool: apt-get install xdotool")
 
 
 PLAYER = """
@@ -664,7 +664,7 @@ def test_the_button_of_the_window_ends_a_moving_image(display: Display, player: 
 def test_a_strip_is_on_the_screen_as_it_was_drawn(display: Display, tmp_path: Path) -> None:
     meter = hud.Meter(live=True)
     for _ in range(3):
-        meter.shown(0.035)
+        meter.add_frame(0.035)
     image = hud.overlay(noise(640, 480), meter, "cpu (onnxruntime)")
     image[:, [0, -1]] = image[[0, -1]] = 255  # its frame is seen on the black screen
     np.save(tmp_path / "image.npy", image)

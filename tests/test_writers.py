@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
+from beside import NEEDED, SHARED
 from limner import writers
 from limner.errors import ArgumentError, OutputError
 from limner.files import plain_json
 from limner.types import Boxes, Poses, Result
 from limner.writers import ImageWriter, JsonWriter, UniqueStems
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 SAMPLES = SHARED / "parity" / "e2e" / "inferencer"
 
 
@@ -176,7 +176,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     folder.mkdir(mode=0o500)
     try:
         if os.access(folder, os.W_OK):
-            pytest.skip("permissions do not bind this user (root)")
+            pytest.skip("permissions do not bind root: run it as another user")
         for place in (folder, folder / "deeper"):
             with pytest.raises(OutputError, match=f"'{place}' cannot be written: permission denied"):
                 ImageWriter(place)
@@ -213,7 +213,7 @@ def test_the_system_s_refusal_becomes_a_sentence(
 
 def test_a_file_that_cannot_be_written_whole_is_not_written(tmp_path: Path) -> None:
     """The system stops the file half way: the earlier one stays, and no half file is left beside it."""
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
     (tmp_path / "a.bmp").write_bytes(b"earlier")
     sink = ImageWriter(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -337,7 +337,7 @@ def test_any_float32_survives_and_longer_numbers_stay_whole() -> None:
     assert plain_json([0.1, 1e300, 7, None, "x"]) == [0.1, 1e300, 7, None, "x"]
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the samples in ../shared")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason=NEEDED)
 def test_the_file_looks_like_mmpose_s(tmp_path: Path) -> None:
     """Its own numbers through our sink: the same text, but for the digits beyond float32."""
     samples = sorted(SAMPLES.glob("*.json"))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from beside import NEEDED, SHARED
 from limner import config, keypoints, zoo
 from limner.errors import DownloadError, ModelError
 from limner.zoo import commands, download, store
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 ALIASES = {  # what MMPose 1.3.2's Inferencer runs: pose config, detector's config, classes of the detector
     "human": ("rtmpose-m_8xb256-420e_body8-256x192", "rtmdet_m_640-8xb32_coco-person", (0,)),
     "body": ("rtmpose-m_8xb256-420e_body8-256x192", "rtmdet_m_640-8xb32_coco-person", (0,)),
@@ -112,7 +112,7 @@ def test_every_entry_is_whole(model: zoo.ModelInfo) -> None:
         return
     assert model.weights
     assert model.sha256 == store.sha256_prefix(store.file_name(model.weights))
-    assert model.results[0].headline
+    assert model.results[0].main_metric
     assert all(result.source for result in model.results)
     if model.kind == "pose":
         assert model.keypoints
@@ -145,7 +145,7 @@ def test_names_and_aliases_are_told_apart() -> None:
 def test_every_model_that_was_promised_is_there() -> None:
     facts = SHARED / "data" / "openmmlab_models.json"
     if not facts.is_file():
-        pytest.skip(f"{facts} is not here")
+        pytest.skip(NEEDED)
     for model in json.loads(facts.read_text(encoding="utf-8"))["pose"]:
         path = model["config"]
         whole_folder = path.startswith(tuple(f"configs/{kind}_2d_keypoint/" for kind in ("face", "hand", "wholebody")))
@@ -161,7 +161,7 @@ def test_every_model_that_was_promised_is_there() -> None:
 def test_sizes_agree_with_what_mmpose_counts() -> None:
     cases = sorted((SHARED / "parity").glob("*.json"))
     if not cases:
-        pytest.skip(f"{SHARED / 'parity'} is not here")
+        pytest.skip(NEEDED)
     counted = 0
     for case in cases:
         facts = json.loads(case.read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def test_the_list_shows_the_models_with_short_names() -> None:
     assert rows["face"]["keypoints"] == "lapa-106"
     assert rows["face"]["published"] == "NME 1.44 (Face6)"
     assert rows["face"]["size"] == "68 MB"
-    assert rows["face"]["weights"] == "to fetch"
+    assert rows["face"]["weights"] == "not downloaded"
     assert rows["face"]["training data"] == "non-commercial"
     assert rows["human, body, body17"]["speed"] == "fast"
     assert rows["vitpose-h"]["speed"] == "very slow"
@@ -206,7 +206,7 @@ def test_show_tells_all_that_is_known() -> None:
         "yolox-s-face",
         "Apache-2.0",
         "LaPa: non-commercial use only",
-        "to fetch",
+        "not downloaded",
         "configs/face_2d_keypoint/rtmpose/face6/",
     ):
         assert fact in said
@@ -231,9 +231,9 @@ def test_pull_gets_a_model_and_its_detector(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_weights_that_lie_in_their_place_are_here(home: Path) -> None:
-    assert zoo.state("face") == "fetch"
+    assert zoo.state("face") == "not downloaded"
     put_by_hand(home, zoo.get("face"), b"weights")
-    assert zoo.state("face") == "here"
+    assert zoo.state("face") == "downloaded"
 
 
 def test_pull_of_an_unknown_name_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_verify_finds_a_damaged_file_and_passes_a_good_one(home: Path) -> None:
     digest = hashlib.sha256(bad.read_bytes()).hexdigest()[:8]
     assert verdicts[bad].problem == f"its SHA-256 begins with {digest} where its name says 72a37400"
     good.write_bytes(b"\x80\x02 other weights")
-    assert "when it was first fetched" in commands.verify([rtmw.name])[0].problem
+    assert "when it was first downloaded" in commands.verify([rtmw.name])[0].problem
 
 
 def test_verify_of_what_is_not_here_is_an_error() -> None:
@@ -281,14 +281,14 @@ def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
     listed = "".join(own(path, b"\x80\x02 weights of our own") for path in paths)
     (tmp_path / "lab" / "SHA256SUMS").write_text(listed)
     monkeypatch.setenv("LIMNER_MIRRORS", str(tmp_path / "lab"))
-    assert zoo.state("hand") == "fetch"
+    assert zoo.state("hand") == "not downloaded"
     pulled = commands.pull(["hand"])
     assert [model for model, _ in pulled] == models
     assert [
         file.relative_to(file.parents[len(Path(path).parts) - 1]).as_posix()
         for (_, file), path in zip(pulled, paths, strict=True)
     ] == paths
-    assert zoo.state("hand") == "here"
+    assert zoo.state("hand") == "downloaded"
     shown = commands.show("hand")
     assert f"SHA256SUMS of {tmp_path / 'lab'}" in shown
     assert listed[:12] in shown
@@ -299,8 +299,8 @@ def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
     pulled[0][1].write_bytes(b"\x80\x02 weights of somebody")
     assert "where SHA256SUMS of" in commands.verify(["hand"])[0].problem
     monkeypatch.delenv("LIMNER_MIRRORS")
-    assert zoo.state("hand") == "fetch"
-    with pytest.raises(DownloadError, match="not here"):
+    assert zoo.state("hand") == "not downloaded"
+    with pytest.raises(DownloadError, match="not downloaded"):
         commands.verify(["hand"])
 
 

@@ -6,7 +6,7 @@ FACTS is a JSON file with the contents of MMPose's model metafiles: under "pose"
 ``{name, config, alias, weights, architecture, training_data, results}``. Names, addresses and
 published results come from it; sizes are counted by building each own config with limner (torch,
 on its meta device, so nothing is computed); keypoint sets come from the configs. The detectors, which
-MMPose's metafiles do not list, are written down here.
+MMPose's metafiles do not list, are listed here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PERSON, FACE, HAND, ANIMAL = (
     "rtmdet_nano_320-8xb32_hand",
     "rtmdet_m_8xb32-300e_coco",
 )
-ANIMALS = list(range(15, 24))  # COCO's cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe; as MMPose has it
+ANIMALS = list(range(15, 24))  # COCO's cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe; as in MMPose
 
 # where two models of MMPose claim one alias, MMPose loads this one
 FIRST_OF_ALIAS = {
@@ -53,7 +53,7 @@ NOT_HERE = {
     "human3d": "a 3D model, and limner finds 2D keypoints",
     "hand3d": "a 3D model, and limner finds 2D keypoints",
 }
-# terms of training data, as its authors state them: how far they reach, and a note
+# licences of training data, as its authors state them: a class, and a note
 NO_LICENCE = ("unknown", "no licence known; ask the authors before commercial use")
 LICENCES = {
     "COCO": ("mixed", "annotations CC BY 4.0; images under their Flickr licences, some non-commercial"),
@@ -95,7 +95,7 @@ COCKTAIL14 += ["Human-Art", "WFLW", "300W", "COFW", "LaPa", "InterHand2.6M"]
 
 
 def trained_on(name: str, stated: str | list[str]) -> list[str]:
-    """Return the training data of a model: the metafiles leave some out, or run it together."""
+    """Return the training data of a model: for some models the metafiles omit or combine it."""
     if "cocktail14" in name:
         return COCKTAIL14
     if "_ubody-" in name:
@@ -214,8 +214,8 @@ BUNDLED: list[dict[str, Any]] = [
 ]
 
 
-def listed(path: str) -> bool:
-    """Whether a model of MMPose belongs to the zoo: by its config's path."""
+def in_zoo(path: str) -> bool:
+    """Return whether a model of MMPose belongs to the zoo, by the path of its config."""
     _, kind, *_ = path.split("/")
     name = Path(path).name.lower()
     if kind in ("face_2d_keypoint", "hand_2d_keypoint", "wholebody_2d_keypoint"):
@@ -225,8 +225,8 @@ def listed(path: str) -> bool:
     return name.startswith("rtmpose") and kind == "animal_2d_keypoint"
 
 
-def detector(path: str) -> tuple[str, list[int]]:
-    """Name MMPose's default detector for a pose model, and the classes of it to keep."""
+def default_detector(path: str) -> tuple[str, list[int]]:
+    """Return the name of MMPose's default detector for a pose model, and the classes to keep."""
     kind = path.split("/")[1]
     return {
         "animal_2d_keypoint": (ANIMAL, ANIMALS),
@@ -243,8 +243,8 @@ def keypoint_set(cfg: dict[str, Any]) -> str:
         return keypoints.from_dataset_meta(config.load(file)["dataset_info"]).name
 
 
-def measured(path: str) -> dict[str, Any]:
-    """Count what an own config says: input size, parameters, multiplications with addition."""
+def facts_of_network(path: str) -> dict[str, Any]:
+    """Return the facts of an own config: input size, parameters, multiply-accumulates; none without such a config."""
     if not (OWN / path).is_file():
         return {}
     cfg = config.load(OWN / path)
@@ -266,13 +266,13 @@ def measured(path: str) -> dict[str, Any]:
     return facts | ({"keypoints": keypoint_set(cfg)} if "codec" in cfg else {})
 
 
-def unmeasured(path: str) -> dict[str, Any]:
-    """Read from its path what is known of a model whose family limner does not build."""
+def facts_of_path(path: str) -> dict[str, Any]:
+    """Return the facts in the path of a config whose family limner does not build."""
     height, width = map(int, re.findall(r"(\d+)x(\d+)", Path(path).stem)[-1])
-    return {"input_size": [width, height], "keypoints": keypoints.by_mmpose_name(named(path)).name}
+    return {"input_size": [width, height], "keypoints": keypoints.by_mmpose_name(dataset_of_path(path)).name}
 
 
-def named(path: str) -> str:
+def dataset_of_path(path: str) -> str:
     return path.split("/")[-2].replace("-", "_")
 
 
@@ -280,19 +280,19 @@ def pose_entries(facts: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     merged: dict[str, dict[str, Any]] = {}
     for model in facts:
         path = model["config"]
-        if not path.startswith("configs/") or not listed(path):
+        if not path.startswith("configs/") or not in_zoo(path):
             continue
-        name = Path(path).stem  # the metafiles misname some models, and name some twice
+        name = Path(path).stem  # the metafiles have wrong names for some models, and list some twice
         results = [{"dataset": r["dataset"], "metrics": r["metrics"], "source": SOURCE} for r in model["results"]]
         if name in merged:
             if merged[name]["weights"] != model["weights"]:
-                raise SystemExit(f"{name} has two weights")
+                raise SystemExit(f"{name} has two different weights in FACTS")
             merged[name]["results"] += results
             continue
         alias = model["alias"] or []
         alias = [alias] if isinstance(alias, str) else alias
         family = model["architecture"][0] if model["architecture"] else ""
-        chosen, categories = detector(path)
+        chosen, categories = default_detector(path)
         merged[name] = {
             "name": name,
             "aliases": [a for a in alias if FIRST_OF_ALIAS.get(a, name) == name],
@@ -306,21 +306,23 @@ def pose_entries(facts: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
             "training_data": trained_on(name, model["training_data"]),
             "results": results,
         }
-        merged[name] |= measured(path) or unmeasured(path)
+        merged[name] |= facts_of_network(path) or facts_of_path(path)
     return merged.values()
 
 
 def main(facts_file: str) -> None:
     facts = json.loads(Path(facts_file).read_text(encoding="utf-8"))
-    models = [m | measured(m["config"]) for m in BUNDLED]
+    models = [m | facts_of_network(m["config"]) for m in BUNDLED]
     models += pose_entries(facts["pose"])
     models += [
-        m | {"kind": "detector", "sha256": sha256_prefix(m["weights"].rsplit("/", 1)[-1])} | measured(m["config"])
+        m
+        | {"kind": "detector", "sha256": sha256_prefix(m["weights"].rsplit("/", 1)[-1])}
+        | facts_of_network(m["config"])
         for m in DETECTORS
     ]
-    unknown = {d for m in models for d in m["training_data"]} - LICENCES.keys()
-    if unknown:
-        raise SystemExit(f"no licence note for {', '.join(sorted(unknown))}")
+    unlicensed = {d for m in models for d in m["training_data"]} - LICENCES.keys()
+    if unlicensed:
+        raise SystemExit(f"LICENCES has no entry for {', '.join(sorted(unlicensed))}: add one")
     head = {
         "head": (
             f"Written by tools/make_zoo.py. Names, aliases, addresses and results of pose models: {SOURCE}; of "

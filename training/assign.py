@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-TOP = 13  # candidates that decide how many points a face gets
+CANDIDATES = 13  # grid points whose IoU decides how many of them a face gets
 RADIUS = 3.0  # of the soft centre prior, in strides
 
 
@@ -31,7 +31,7 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def assign(points: Tensor, strides: Tensor, logits: Tensor, predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Give each grid point a face or none.
+    """Assign a face or none to each grid point.
 
     Args:
         points: [P, 2] in pixels.
@@ -60,7 +60,7 @@ def assign(points: Tensor, strides: Tensor, logits: Tensor, predicted: Tensor, t
     score = logits[valid, None].expand_as(iou)
     cost = F.binary_cross_entropy_with_logits(score, iou, reduction="none") * (iou - score.sigmoid()).abs() ** 2
     cost = cost - 3 * (iou + 1e-7).log() + 10 ** (away - RADIUS) + (~inside) * 1e8
-    top = iou.topk(min(TOP, len(valid)), dim=0).values.sum(0).int().clamp(min=1)
+    top = iou.topk(min(CANDIDATES, len(valid)), dim=0).values.sum(0).int().clamp(min=1)
     match = torch.zeros_like(iou, dtype=torch.bool)
     for g, k in enumerate(top.tolist()):
         match[cost[:, g].topk(min(k, len(valid)), largest=False).indices, g] = True
@@ -86,8 +86,8 @@ def detector_loss(
     """Return quality focal loss and GIoU loss of a batch.
 
     Args:
-        cls, reg: outputs of the head, a level each: [B, 1, h, w] and [B, 4, h, w].
-        boxes, ignored: an image each: [G, 4] in pixels.
+        cls, reg: outputs of the head for each level: [B, 1, h, w] and [B, 4, h, w].
+        boxes, ignored: for each image, [G, 4] in pixels.
     """
     points, steps = [], []
     for c, stride in zip(cls, strides, strict=True):
@@ -99,20 +99,20 @@ def detector_loss(
     distance = torch.cat([r.flatten(2).transpose(1, 2) for r in reg], 1)
     predicted = torch.cat([point - distance[..., :2], point + distance[..., 2:]], -1)
     target, weight = torch.zeros_like(logits), torch.ones_like(logits)
-    found, wanted, share = [], [], []
+    predictions, targets, qualities = [], [], []
     for i, (truth, unsure) in enumerate(zip(boxes, ignored, strict=True)):
         owner, quality = assign(point, step, logits[i], predicted[i], truth)
         positive = owner >= 0
         target[i] = quality
         if len(unsure):
-            apart = torch.cat([point[:, None] - unsure[None, :, :2], unsure[None, :, 2:] - point[:, None]], 2)
-            weight[i] = 1 - ((apart.min(2).values > -0.5 * step[:, None]).any(1) & ~positive).float()
-        found.append(predicted[i][positive])
-        wanted.append(truth[owner[positive]])
-        share.append(quality[positive])
-    quality = torch.cat(share)
+            distances = torch.cat([point[:, None] - unsure[None, :, :2], unsure[None, :, 2:] - point[:, None]], 2)
+            weight[i] = 1 - ((distances.min(2).values > -0.5 * step[:, None]).any(1) & ~positive).float()
+        predictions.append(predicted[i][positive])
+        targets.append(truth[owner[positive]])
+        qualities.append(quality[positive])
+    quality = torch.cat(qualities)
     total = quality.sum().clamp(min=1)
     focal = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     focal = focal * (target - logits.sigmoid()).abs() ** 2 * weight
-    box_loss = (1 - giou(torch.cat(found), torch.cat(wanted))) * quality
+    box_loss = (1 - giou(torch.cat(predictions), torch.cat(targets))) * quality
     return {"cls": focal.sum() / total, "box": 2 * box_loss.sum() / total}

@@ -16,18 +16,18 @@ def similarity(centre: np.ndarray, side: float, size: int, degrees: float = 0.0)
     return np.column_stack([rotation, size / 2 - rotation @ centre])
 
 
-def move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Apply a 2x3 matrix to points ``[..., 2]``."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Return the image after a round through JPEG."""
+    """Return the image after compression as JPEG."""
     return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
 
 
-def _light(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Gain, offset, gamma and a tint for each channel, through one lookup table; sometimes grey."""
+def _brightness(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Change gain, offset, gamma and tint by one lookup table for each channel; sometimes convert to grey."""
     steps = np.arange(256, dtype=np.float32) / 255
     gamma = np.exp(rng.normal(0, 0.25))
     gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.08, 3))
@@ -47,8 +47,8 @@ def _shadow(image: np.ndarray, rng: Rng) -> np.ndarray:
     return (image * (1 - rng.uniform(0.2, 0.7) * np.clip(t + 0.5, 0, 1))[..., None]).clip(0, 255).astype(np.uint8)
 
 
-def _coarse(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Lose resolution as a distant camera or a small video does."""
+def _low_resolution(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Reduce the resolution, as of a distant camera or a small video."""
     h, w = image.shape[:2]
     k = rng.uniform(0.2, 0.7)
     kinds = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
@@ -69,13 +69,13 @@ def _blur(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Return the image under another light, through another camera."""
+    """Return the image with random changes of light, resolution, blur, noise and compression."""
     if rng.random() < 0.8:
-        image = _light(image, rng)
+        image = _brightness(image, rng)
     if rng.random() < 0.2:
         image = _shadow(image, rng)
     if rng.random() < 0.25:
-        image = _coarse(image, rng)
+        image = _low_resolution(image, rng)
     if rng.random() < 0.2:
         image = _blur(image, rng)
     if rng.random() < 0.2:

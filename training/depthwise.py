@@ -1,7 +1,7 @@
 """Faster training of depthwise convolutions on a CPU.
 
-torch's backward pass of a depthwise convolution takes about twenty times its forward pass on a CPU.
-`accelerate` swaps it for a small compiled kernel; where no compiler is found, nothing changes.
+On a CPU torch's backward pass of a depthwise convolution takes about twenty times as long as its forward pass.
+`accelerate` replaces it by a small compiled kernel; where no compiler is found, nothing changes.
 """
 
 from __future__ import annotations

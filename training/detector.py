@@ -3,9 +3,9 @@
     python training/faces.py --out runs/faces.json
     python training/detector.py --minutes 60 --start rtmdet_nano_coco-person.pth --out runs/detector
 
-Run it again and it goes on where it stopped. Images are composed on the fly: single images at
-any scale and angle, mosaics that make crowds of single faces, and cuts of people at a distance.
-Loss and assignment are RTMDet's.
+Run it again to continue where it stopped. Images are composed on the fly: single images at
+any scale and angle, mosaics of single faces as crowds, and crops of people at a distance.
+Loss and label assignment are RTMDet's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONFIG = Path("limner/rtmdet_face-lite_288.py")
 MEAN, STD = np.array([103.53, 116.28, 123.675], np.float32), np.array([57.375, 57.12, 58.395], np.float32)
 SHARE = {"lfpw_train": 0.36, "youtube_training": 0.14, "lspet": 0.34, "coco90": 0.16}
 SIZES = (256, 288, 320)
-SMALLEST = 7.0  # pixels; smaller faces are ignored
+MIN_FACE = 7.0  # pixels; smaller faces are ignored
 GREY = (114, 114, 114)
 
 
@@ -110,9 +110,9 @@ def share(mask: np.ndarray, box: np.ndarray) -> float:
 def place(
     image: np.ndarray, record: Record, under: np.ndarray, rng: np.random.Generator, cover: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lay a part of an image over ``under``; return the new tile, its faces and what to ignore.
+    """Put a part of an image over ``under``; return the new tile, its faces and the boxes to ignore.
 
-    ``cover`` chooses a scale at which no part of ``under`` is left to see.
+    With ``cover`` the scale is such that nothing of ``under`` remains visible.
     """
     h, w = image.shape[:2]
     height, width = under.shape[:2]
@@ -126,10 +126,10 @@ def place(
         box = boxes[0 if record.keypoints is not None else rng.integers(len(boxes))]
         face = float((box[2:] - box[:2]).max())
         side = min(width, height)
-        wanted = np.exp(rng.uniform(np.log(9), np.log(0.95 * side)))
-        scale = wanted / face
+        face_size = np.exp(rng.uniform(np.log(9), np.log(0.95 * side)))
+        scale = face_size / face
         at = (box[:2] + box[2:]) / 2
-        reach = max(0.0, 0.5 - 0.35 * wanted / side)
+        reach = max(0.0, 0.5 - 0.35 * face_size / side)
         target = np.array([width, height]) * (0.5 + rng.uniform(-reach, reach, 2))
     else:
         scale = fit * np.exp(rng.uniform(-0.5, 1.2))
@@ -151,33 +151,35 @@ def place(
     else:
         used = matrix
     cv2.warpAffine(image, used, (width, height), dst=tile, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT)
-    turned = [turn(b, matrix, degrees) for b in boxes]
+    turned = [transformed_box(b, matrix, degrees) for b in boxes]
     if record.keypoints is not None:
-        points = augment.move(outline(np.asarray(record.keypoints)), matrix)
+        points = augment.transform_points(outline(np.asarray(record.keypoints)), matrix)
         turned[0] = np.concatenate([points.min(0), points.max(0)])
     moved = np.asarray(turned).reshape(-1, 4)
-    unsure = [turn(b, matrix, 0) for b in ignored]
-    return tile, *sort_out(moved, np.asarray(unsure).reshape(-1, 4), width, height)
+    unsure = [transformed_box(b, matrix, 0) for b in ignored]
+    return tile, *split_by_visibility(moved, np.asarray(unsure).reshape(-1, 4), width, height)
 
 
-def turn(box: np.ndarray, matrix: np.ndarray, degrees: float) -> np.ndarray:
+def transformed_box(box: np.ndarray, matrix: np.ndarray, degrees: float) -> np.ndarray:
     """Return the upright box around a rotated one; at an angle, around its inscribed ellipse."""
     if degrees:
         t = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         points = (box[:2] + box[2:]) / 2 + np.stack([np.cos(t), np.sin(t)], 1) * (box[2:] - box[:2]) / 2
     else:
         points = box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2)
-    points = augment.move(points, matrix)
+    points = augment.transform_points(points, matrix)
     return np.concatenate([points.min(0), points.max(0)])
 
 
-def sort_out(faces: np.ndarray, unsure: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clip boxes to a tile; tiny or mostly hidden faces become ignored ones."""
+def split_by_visibility(
+    faces: np.ndarray, unsure: np.ndarray, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clip boxes to a tile; tiny or mostly hidden faces become boxes to ignore."""
     limit = np.array([width, height, width, height], float)
     cut, unsure = faces.clip(0, limit), unsure.clip(0, limit)
     area = [(b[:, 2:] - b[:, :2]).clip(0, None).prod(1) for b in (faces, cut)]
     seen = area[1] / np.maximum(area[0], 1e-6)
-    big = (cut[:, 2:] - cut[:, :2]).min(1) >= SMALLEST if len(cut) else np.zeros(0, bool)
+    big = (cut[:, 2:] - cut[:, :2]).min(1) >= MIN_FACE if len(cut) else np.zeros(0, bool)
     good = (seen > 0.6) & big
     doubtful = ~good & (seen > 0.05)
     unsure = np.concatenate([unsure, cut[doubtful]])
@@ -185,7 +187,7 @@ def sort_out(faces: np.ndarray, unsure: np.ndarray, width: int, height: int) -> 
 
 
 def collate(batch: list[Any]) -> Any:
-    """The data set makes whole batches."""
+    """Return the only element: the data set yields whole batches."""
     return batch[0]
 
 
@@ -208,31 +210,31 @@ def detect(model: nn.Module, image: np.ndarray, size: int, score_thr: float = 0.
 
 def validator(data: Path, size: int) -> Any:
     """Return a function that reports recall on held-out faces and false alarms on the face-free regions."""
-    held = [(f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
+    held_out = [(f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
     youtube = [(f, p) for i, f, p in annotated(data, "youtube_test") if i % 8 == 0]
     faces = {
-        "lfpw": [(cv2.imread(str(data / f)), outline(p)) for f, p in held],
+        "lfpw": [(cv2.imread(str(data / f)), outline(p)) for f, p in held_out],
         "youtube": [(cv2.imread(str(data / f)), outline(p)) for f, p in youtube],
     }
     regions = [image for _, image in load_regions(data)]
 
     def validate(model: nn.Module) -> str:
-        words = []
+        parts = []
         for name, items in faces.items():
             scores, ious = [], []
             for image, points in items:
                 truth = np.concatenate([points.min(0), points.max(0)])[None]
-                found = detect(model, image, size)
-                iou = overlap(found.xyxy, truth)[:, 0] if len(found) else np.zeros(0)
+                boxes = detect(model, image, size)
+                iou = overlap(boxes.xyxy, truth)[:, 0] if len(boxes) else np.zeros(0)
                 hit = iou > 0.4
-                scores.append(float(found.scores[hit].max()) if hit.any() else 0.0)
+                scores.append(float(boxes.scores[hit].max()) if hit.any() else 0.0)
                 ious.append(float(iou.max()) if len(iou) else 0.0)
             s = np.array(scores)
-            words.append(f"{name} " + " ".join(f"@{t}:{np.mean(s > t) * 100:.1f}" for t in (0.3, 0.5)))
-            words.append(f"low {np.sort(s)[:3].round(2).tolist()} iou {np.mean(ious):.3f}")
-        found = np.concatenate([detect(model, r, size).scores for r in regions])
-        words.append("alarms " + " ".join(f"@{t}:{int((found > t).sum())}" for t in (0.3, 0.4, 0.5)))
-        return "  ".join(words)
+            parts.append(f"{name} " + " ".join(f"@{t}:{np.mean(s > t) * 100:.1f}" for t in (0.3, 0.5)))
+            parts.append(f"low {np.sort(s)[:3].round(2).tolist()} iou {np.mean(ious):.3f}")
+        alarm_scores = np.concatenate([detect(model, r, size).scores for r in regions])
+        parts.append("alarms " + " ".join(f"@{t}:{int((alarm_scores > t).sum())}" for t in (0.3, 0.4, 0.5)))
+        return "  ".join(parts)
 
     return validate
 
@@ -251,11 +253,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     cfg = config.load(CONFIG)
     model = build.network(cfg["model"])
-    photos = Images(load(args.records), args.data, args.batch)
+    images = Images(load(args.records), args.data, args.batch)
     print(loop.start_from(model, args.start))
-    loop.calibrate(model, torch.cat([next(iter(photos))[0][:, :, :256, :256] for _ in range(4)]))
+    loop.calibrate(model, torch.cat([next(iter(images))[0][:, :, :256, :256] for _ in range(4)]))
     model = accelerate(model).to(memory_format=torch.channels_last)
-    loader = DataLoader(photos, 1, num_workers=1, prefetch_factor=8, collate_fn=collate)
+    loader = DataLoader(images, 1, num_workers=1, prefetch_factor=8, collate_fn=collate)
 
     def loss(net: nn.Module, batch: Any) -> dict[str, Tensor]:
         images, boxes, unsure = batch

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from limner import build, config
 
 
-class Whole(nn.Module):
-    """Layout, mean and network in one graph: input uint8 [N, H, W, 3] BGR."""
+class WithPreprocessing(nn.Module):
+    """A network with layout change and mean subtraction in one graph: input uint8 [N, H, W, 3] BGR."""
 
     def __init__(self, network: nn.Module, mean: Tensor) -> None:
         super().__init__()
@@ -35,9 +35,9 @@ class Whole(nn.Module):
 
 
 def fold_colours(network: nn.Module, preprocessor: dict[str, Any]) -> Tensor:
-    """Put channel order and standard deviation into the first convolution; return the mean [1, 3, 1, 1], BGR.
+    """Fold channel order and standard deviation into the first convolution; return the mean [1, 3, 1, 1], BGR.
 
-    The mean itself has to stay: the convolution pads with zeros, which must mean "average colour".
+    The mean itself cannot be folded: the convolution pads with zeros, which must stand for the mean colour.
     """
     first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
     mean, std = (torch.tensor(preprocessor[key], dtype=torch.float32).view(1, 3, 1, 1) for key in ("mean", "std"))
@@ -53,17 +53,17 @@ def to_onnx(network: nn.Module, preprocessor: dict[str, Any], shape: tuple[int, 
     """Return the network as ONNX; ``shape`` is (height, width), free where ``dynamic``."""
     network = copy.deepcopy(network)
     mean = fold_colours(network, preprocessor)
-    whole = Whole(network, mean).eval()
+    with_preprocessing = WithPreprocessing(network, mean).eval()
     sample = torch.zeros((1, *shape, 3), dtype=torch.uint8)
     axes = {0: "batch", 1: "height", 2: "width"} if dynamic else {0: "batch"}
     with torch.no_grad():
-        count = len(whole(sample))
+        count = len(with_preprocessing(sample))
     names = [f"out{i}" for i in range(count)]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter announces its own successor
+        warnings.simplefilter("ignore")  # the exporter warns that it is deprecated
         torch.onnx.export(
-            whole,
+            with_preprocessing,
             (sample,),
             buffer,
             input_names=["images"],

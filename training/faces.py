@@ -1,7 +1,7 @@
 """The faces that the bundled models are trained on: records of images, boxes and landmarks.
 
-A record is an image with the boxes of its faces, boxes of what may or may not be a face
-("ignore": neither rewarded nor punished in training), and 68 landmarks where they are annotated.
+A record is an image with the boxes of its faces, boxes that may or may not be faces
+("ignore": without influence on the loss), and 68 landmarks where they are annotated.
 Images of people without face annotations get their boxes from a teacher (YuNet, Wu et al. 2023).
 """
 
@@ -39,7 +39,7 @@ class Record:
 def outline(keypoints: np.ndarray) -> np.ndarray:
     """Return the 68 landmarks and ten forehead points above the brows, float32 [78, 2].
 
-    Their bounding rectangle is the face as detectors mean it, forehead to chin, at any rotation.
+    Their bounding rectangle is the box of the face for a detector, forehead to chin, at any rotation.
     """
     up = keypoints[36:48].mean(0) - keypoints[8]
     return np.concatenate([keypoints, keypoints[17:27] + FOREHEAD * up]).astype(np.float32)
@@ -92,7 +92,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def is_validation(split: str, index: int) -> bool:
-    """Tell whether image ``index`` of a split is held out of training."""
+    """Return whether image ``index`` of a split is held out of training."""
     return split == "lfpw_train" and index % VALIDATE_EVERY == 3
 
 
@@ -103,7 +103,7 @@ def annotated(data: Path, split: str) -> Iterator[tuple[int, str, np.ndarray]]:
 
 
 def _landmarked(data: Path, split: str, teacher: Teacher) -> Iterator[Record]:
-    """Records of annotated faces; other faces of the image come from the teacher."""
+    """Yield records of annotated faces; other faces of the image come from the teacher."""
     for index, file, points in annotated(data, split):
         if is_validation(split, index):
             continue
@@ -119,7 +119,7 @@ def _landmarked(data: Path, split: str, teacher: Teacher) -> Iterator[Record]:
 def _people(
     data: Path, folder: str, teacher: Teacher, scales: tuple[float, ...], sure_from: float, widest: float = 1e9
 ) -> Iterator[Record]:
-    """Records of people without face annotations: boxes where the teacher is sure, ignored where it is not."""
+    """Yield records of people without face annotations: boxes where the teacher is sure, else ignored boxes."""
     held_out = held_out_files()[folder]
     for path in sorted((data / "people" / folder).glob("*.jpg")):
         if path.name in held_out:

@@ -2,13 +2,13 @@
 
 The regions come from two sets of images: images of COCO in which no face can be seen (or the part beside the
 one person), and the ground below the hips of upright athletes of LSP extended. The file beside this script,
-`false_alarm_regions.json`, says which pixels; the images themselves are not part of the project. Every region was
-looked at, enlarged. A detector may find nothing in them, so every box it returns counts as one false alarm. The
+`false_alarm_regions.json`, lists them; the images themselves are not part of the project. Every region was
+checked by eye, enlarged. Every box that a detector returns in them counts as one false alarm. The
 images must stay out of its training: see `held_out_files`.
 
     python training/false_alarm_regions.py --data ../shared/data              # check and list the regions
     python training/false_alarm_regions.py --data ../shared/data --show DIR   # save them as images
-    python training/false_alarm_regions.py --data ../shared/data --rebuild    # make the data file anew
+    python training/false_alarm_regions.py --data ../shared/data --rebuild    # write the data file again
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def read_rows() -> list[dict[str, Any]]:
     try:
         rows = json.loads(DATA_FILE.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot read {DATA_FILE.name} ({error}): make it with --rebuild") from error
+        raise InputError(f"cannot read {DATA_FILE.name} ({error}): write it with --rebuild") from error
     check_rows(rows)
     return rows
 
@@ -117,20 +117,22 @@ def check_rows(rows: list[dict[str, Any]]) -> None:
     """Raise InputError unless the rows are 200 sorted regions of different images, each at least 60x60 px."""
     keys = [(row["data"], row["file"]) for row in rows]
     if len(rows) != COUNT:
-        raise InputError(f"{DATA_FILE.name} holds {len(rows)} regions instead of {COUNT}: make it anew with --rebuild")
+        raise InputError(
+            f"{DATA_FILE.name} holds {len(rows)} regions instead of {COUNT}: write it again with --rebuild"
+        )
     if keys != sorted(set(keys)):
-        raise InputError(f"{DATA_FILE.name} is not sorted or names an image twice: make it anew with --rebuild")
+        raise InputError(f"{DATA_FILE.name} is not sorted or names an image twice: write it again with --rebuild")
     for row in rows:
         x1, y1, x2, y2 = row["box"]
         if row["data"] not in FOLDERS or min(x1, y1) < 0 or min(x2 - x1, y2 - y1) < MIN_SIDE:
-            raise InputError(f"{DATA_FILE.name} has an impossible region {row}: make it anew with --rebuild")
+            raise InputError(f"{DATA_FILE.name} has an impossible region {row}: write it again with --rebuild")
 
 
 def rebuild(data_root: Path) -> list[dict[str, Any]]:
-    """Choose the regions anew: the COCO images that are named above, and enough of LSP extended by the seed.
+    """Choose the regions again: the COCO images listed above, and enough of LSP extended by the seed.
 
     The candidates of LSP extended are ordered by a hash of seed and name, which does not depend on the version of a
-    random generator; those rejected by eye are passed over.
+    random generator; those rejected by eye are skipped.
     """
     rows = []
     for file, box in COCO_FREE.items():
@@ -202,11 +204,11 @@ def _write_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check and list the regions, and where asked make the data file anew or save the regions as images."""
+    """Check and list the regions; on request write the data file again or save the regions as images."""
     parser = argparse.ArgumentParser(description="Regions without a face, to count a detector's false alarms.")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds people/coco90 and people/lspet")
     parser.add_argument("--show", type=Path, metavar="DIR", help="save every region as a PNG image here")
-    parser.add_argument("--rebuild", action="store_true", help=f"write {DATA_FILE.name} anew from the seed")
+    parser.add_argument("--rebuild", action="store_true", help=f"write {DATA_FILE.name} again from the seed")
     options = parser.parse_args(arguments)
     try:
         if options.rebuild:

@@ -1,10 +1,10 @@
-"""Train the 68-point face model (RTMPose) of `face-lite`.
+"""Train the face model with 68 keypoints (RTMPose) of `face-lite`.
 
     python training/landmarks.py --minutes 60 --out runs/landmarks
 
-Run it again and it goes on where it stopped. The loss is RTMPose's KL divergence on the SimCC
-vectors plus an L1 loss on their soft-arg-max, without which training from scratch stays near the
-mean face for long.
+Run it again to continue where it stopped. The loss is RTMPose's KL divergence on the SimCC
+vectors plus an L1 loss on their soft-arg-max, without which training from scratch long stays near the
+mean face.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Crops(IterableDataset):
         degrees = rng.uniform(-40, 40) if rng.random() < 0.6 else rng.normal(0, 8)
         matrix = augment.similarity(centre, side, self.size, degrees)
         crop = cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)
-        points = augment.move(points, matrix)
+        points = augment.transform_points(points, matrix)
         if rng.random() < 0.5:
             crop, points = crop[:, ::-1], (points * (-1, 1) + (self.size - 1, 0))[FLIP]
         if rng.random() < 0.35:
@@ -74,7 +74,7 @@ class Crops(IterableDataset):
 
 
 def tensor(crop: np.ndarray) -> Tensor:
-    """uint8 BGR [H, W, 3] -> normalised float RGB [3, H, W]."""
+    """Return a crop, uint8 BGR [H, W, 3], as normalised float RGB [3, H, W]."""
     return torch.from_numpy(((crop[:, :, ::-1] - MEAN) / STD).transpose(2, 0, 1).astype(np.float32))
 
 
@@ -83,8 +83,8 @@ def simcc_loss(logits: Tensor, target: Tensor, sigma: float, ratio: float, seen:
     bins = torch.arange(logits.shape[-1], dtype=torch.float32)
     label = torch.exp(-((bins - target[..., None] * ratio) ** 2) / (2 * sigma**2))
     log_p = F.log_softmax(logits * BETA, dim=-1)
-    goal = F.softmax(label * BETA, dim=-1)
-    kl = (goal * (goal.clamp(min=1e-9).log() - log_p)).sum(-1)
+    target_p = F.softmax(label * BETA, dim=-1)
+    kl = (target_p * (target_p.clamp(min=1e-9).log() - log_p)).sum(-1)
     l1 = ((log_p.exp() * bins).sum(-1) / ratio - target).abs()
     return (kl * seen).mean(), (l1 * seen).mean()
 
@@ -96,8 +96,8 @@ def decode(outputs: tuple[Tensor, Tensor], ratio: float) -> np.ndarray:
 
 def validator(data: Path, size: int, ratio: float) -> Any:
     """Return a function that reports the NME on the held-out images, boxes from the annotation."""
-    held = [(f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
-    held_youtube = [(f, p) for i, f, p in annotated(data, "youtube_test") if i % 8 == 0]
+    held_out = [(f, p) for i, f, p in annotated(data, "lfpw_train") if is_validation("lfpw_train", i)]
+    held_out_youtube = [(f, p) for i, f, p in annotated(data, "youtube_test") if i % 8 == 0]
 
     def crops(items: list[tuple[str, np.ndarray]]) -> tuple[Tensor, list[np.ndarray], list[np.ndarray]]:
         batch, matrices = [], []
@@ -108,20 +108,20 @@ def validator(data: Path, size: int, ratio: float) -> Any:
             matrices.append(matrix)
         return torch.stack(batch), matrices, [p for _, p in items]
 
-    sets = {"lfpw": crops(held), "youtube": crops(held_youtube)}
+    sets = {"lfpw": crops(held_out), "youtube": crops(held_out_youtube)}
 
     def validate(model: nn.Module) -> str:
-        words = []
+        parts = []
         for name, (batch, matrices, truths) in sets.items():
             with torch.no_grad():
                 points = decode(model(batch), ratio)
             errors = []
-            for found, matrix, truth in zip(points, matrices, truths, strict=True):
-                found = augment.move(found, cv2.invertAffineTransform(matrix))
+            for crop_points, matrix, truth in zip(points, matrices, truths, strict=True):
+                predicted = augment.transform_points(crop_points, cv2.invertAffineTransform(matrix))
                 scale = np.linalg.norm(truth[36] - truth[45])
-                errors.append(np.linalg.norm(found - truth, axis=1).mean() / scale * 100)
-            words.append(f"{name} NME {np.mean(errors):.2f} fail {np.mean(np.array(errors) > 8) * 100:.1f}%")
-        return "  ".join(words)
+                errors.append(np.linalg.norm(predicted - truth, axis=1).mean() / scale * 100)
+            parts.append(f"{name} NME {np.mean(errors):.2f} fail {np.mean(np.array(errors) > 8) * 100:.1f}%")
+        return "  ".join(parts)
 
     return validate
 

@@ -1,4 +1,4 @@
-"""What both trainings share: averaged weights, a schedule over wall-clock time, resumable checkpoints."""
+"""Shared by both trainings: averaged weights, a schedule over wall-clock time, resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def calibrate(model: nn.Module, images: Tensor) -> None:
 
 
 def start_from(model: nn.Module, path: Path) -> str:
-    """Copy every tensor of a checkpoint that fits by name and shape."""
+    """Copy every tensor of a checkpoint whose name and shape match; return a summary."""
     theirs = torch.load(path, weights_only=False)["state_dict"]
     own = model.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
@@ -98,7 +98,7 @@ def train(
     average: float = 0.999,
     check_every: float = 4.0,
 ) -> nn.Module:
-    """Train for ``minutes`` of wall-clock time, over as many starts as it takes; return the averaged model."""
+    """Train for ``minutes`` of wall-clock time, in one or several runs; return the averaged model."""
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "state.pt"
     optim = optimizer(model, lr, decay)
@@ -152,6 +152,6 @@ def train(
 
 
 def save(model: nn.Module, path: Path, dataset_meta: dict[str, Any]) -> None:
-    """Write the weights as the ``.pth`` file that OpenMMLab's tools would have saved."""
+    """Write the weights as a ``.pth`` file in the form of OpenMMLab's tools."""
     state = {k: v.float() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     torch.save({"meta": {"dataset_meta": dataset_meta}, "state_dict": state}, path)

@@ -1,17 +1,17 @@
-"""Write the int8 form of a bundled network, and race it against the float32 one.
+"""Write the int8 version of a bundled network, and compare its speed with that of the float32 one.
 
     python training/quantise.py --data ../shared/data
     python training/quantise.py --data ../shared/data --race --out runs/pose.int8.onnx
     python training/quantise.py --data ../shared/data --race --out runs/detector.int8.onnx --network detector
 
-Static quantisation after training, in ONNX's own words (QuantizeLinear, DequantizeLinear), which ONNX Runtime
-fuses with what they surround. Weights are symmetric, one scale for each output channel; activations are uint8,
-one scale for each tensor, with the range whose mean square error is least. The ranges come from training
+Static quantisation after training, with ONNX's operators QuantizeLinear and DequantizeLinear, which ONNX Runtime
+fuses with the operators between them. Weights are symmetric, one scale for each output channel; activations are
+uint8, one scale for each tensor, with the range of the least mean square error. The ranges come from training
 images alone, evenly spaced, so that each run writes the same file.
 
-Of the pose network only the layers of `HEAD` are quantised: they are nearly half of its work and gain most. In
-the thin layers before them the activation (SiLU) and the depthwise convolutions cost more as int8 than as
-float32, which is why the detector, made of nothing else, ships as float32 alone: its race shows it.
+Of the pose network only the layers of `HEAD_LAYERS` are quantised: they are nearly half of its computation and gain
+most. In the layers before them, which have few channels, the activation (SiLU) and the depthwise convolutions cost
+more as int8 than as float32, which is why the detector, made of nothing else, ships as float32 only: --race shows it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,16 @@ from limner import build, bundled, config
 from limner.crop import Crop, letterbox
 from limner.runtimes.onnx import import_onnxruntime
 
-HEAD = tuple(f"/network/head/{name}/" for name in ("final_layer", "gau/uv", "gau/o", "cls_x", "cls_y"))
-BODY = ("Conv", "Sigmoid", "Mul", "Concat", "MaxPool", "Add", "Resize")  # what can stay int8 from layer to layer
+HEAD_LAYERS = tuple(f"/network/head/{name}/" for name in ("final_layer", "gau/uv", "gau/o", "cls_x", "cls_y"))
+BODY_OPERATORS = (
+    "Conv",
+    "Sigmoid",
+    "Mul",
+    "Concat",
+    "MaxPool",
+    "Add",
+    "Resize",
+)  # operators that can stay int8 from layer to layer
 SPLITS = ("lfpw_train", "youtube_training")
 # One bit less than int8 has: without VNNI an x86 processor adds two products in 16 bits, which would overflow.
 WEIGHT_MAX = 63
@@ -84,11 +92,11 @@ def array(tensor: onnx.TensorProto) -> np.ndarray:
 
 
 def tensors_of_head(model: onnx.ModelProto) -> list[str]:
-    """Return the activations to store as uint8 so that the layers of `HEAD` are computed as int8."""
+    """Return the activations to store as uint8 so that the layers of `HEAD_LAYERS` are computed as int8."""
     names = []
     for node in model.graph.node:
-        if node.op_type in ("Conv", "MatMul") and node.name.startswith(HEAD):
-            # a matrix product gives float32 at no cost, a convolution does not
+        if node.op_type in ("Conv", "MatMul") and node.name.startswith(HEAD_LAYERS):
+            # a matrix product returns float32 at no cost, a convolution does not
             names += [node.input[0], *(node.output if node.op_type == "Conv" else ())]
     return list(dict.fromkeys(names))
 
@@ -99,9 +107,9 @@ def tensors_of_body(model: onnx.ModelProto) -> list[str]:
     names = []
     for node in model.graph.node:
         out = node.output[0]
-        small = "/attention/" in out and not out.endswith("/attention/Mul_output_0")  # one number a channel
+        small = "/attention/" in out and not out.endswith("/attention/Mul_output_0")  # one number for each channel
         if (
-            node.op_type in BODY
+            node.op_type in BODY_OPERATORS
             and not small
             and out not in outputs
             and "/head/" not in out
@@ -130,13 +138,13 @@ def measure(model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[np.nd
 
 def best_range(values: np.ndarray, low: float, high: float) -> Range:
     """Return the share of ``low <= 0`` to ``high`` that stores values with the least mean square error."""
-    found: list[tuple[float, Range]] = []
+    candidates: list[tuple[float, Range]] = []
     for share in np.linspace(0.3, 1.0, 36):
         scale = np.float32((high - low) * share / 255)
         zero = np.uint8(np.clip(np.round(-low * share / scale), 0, 255))
         stored = np.clip(np.round(values / scale) + zero, 0, 255)
-        found.append((float(np.square((stored - zero) * scale - values).mean()), Range(scale, zero)))
-    return min(found, key=lambda pair: pair[0])[1]
+        candidates.append((float(np.square((stored - zero) * scale - values).mean()), Range(scale, zero)))
+    return min(candidates, key=lambda pair: pair[0])[1]
 
 
 def quantise(model: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProto:
@@ -152,17 +160,17 @@ def quantise(model: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProt
         return [f"{name}.{part}" for part in values]
 
     def stored(name: str, values: np.ndarray, scale: np.ndarray, axis: int) -> str:
-        """Put a constant there as whole numbers; return the name of its real values."""
+        """Add a constant as integers; return the name of its dequantised values."""
         parts = constants(name, int=values, scale=scale, zero=np.zeros(len(scale), values.dtype))
         nodes.append(helper.make_node("DequantizeLinear", parts, [f"{name}.real"], axis=axis))
         return f"{name}.real"
 
     for node in graph.node:
         conv = node.op_type == "Conv"
-        ready = node.op_type in ("Conv", "MatMul") and node.input[0] in ranges and node.input[1] in weights
-        if ready and (not conv or node.output[0] in ranges):
+        quantisable = node.op_type in ("Conv", "MatMul") and node.input[0] in ranges and node.input[1] in weights
+        if quantisable and (not conv or node.output[0] in ranges):
             weight, axis = weights[node.input[1]], 0 if conv else 1
-            scale, whole = whole_numbers(weight, axis)
+            scale, whole = to_int8(weight, axis)
             if len(node.input) > 2:
                 own = scale * ranges[node.input[0]].scale
                 bias = np.round(weights[node.input[2]] / own).astype(np.int32)
@@ -183,7 +191,7 @@ def quantise(model: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProt
     return result
 
 
-def whole_numbers(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def to_int8(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the scales float32 [C] of a weight's output channels, and the weight in them as int8."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
     scale = (np.maximum(np.abs(weight).max(axis=others), 1e-12) / WEIGHT_MAX).astype(np.float32)
@@ -192,7 +200,7 @@ def whole_numbers(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray
 
 
 def session(model: onnx.ModelProto, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Return a call of a model with ONNX Runtime, as limner itself would open it."""
+    """Return a function that runs a model with ONNX Runtime, opened as in limner."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -203,18 +211,18 @@ def session(model: onnx.ModelProto, threads: int) -> Callable[[np.ndarray], list
     return lambda batch: opened.run(None, {name: batch})
 
 
-def race(before: onnx.ModelProto, after: onnx.ModelProto, batch: np.ndarray, threads: int, rounds: int) -> float:
+def speedup(before: onnx.ModelProto, after: onnx.ModelProto, batch: np.ndarray, threads: int, rounds: int) -> float:
     """Return how many times faster ``after`` is: the median over rounds in which both take turns."""
     calls = [session(model, threads) for model in (before, after)]
     ratios = []
     for turn in range(rounds + 3):
-        took = []
+        seconds = []
         for call in calls:
             start = time.perf_counter()
             call(batch)
-            took.append(time.perf_counter() - start)
-        if turn >= 3:  # the first ones fill caches
-            ratios.append(took[0] / took[1])
+            seconds.append(time.perf_counter() - start)
+        if turn >= 3:  # the first rounds fill caches
+            ratios.append(seconds[0] / seconds[1])
     return float(np.median(ratios))
 
 
@@ -223,12 +231,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default=bundled.DEFAULT)
     parser.add_argument("--network", choices=("pose", "detector"), default="pose")
-    parser.add_argument("--images", type=int, default=256, help="to find the ranges with")
-    parser.add_argument("--out", type=Path, help="the file; the pose network's goes beside the float32 one")
-    parser.add_argument("--race", action="store_true", help="print how many times faster it is")
+    parser.add_argument("--images", type=int, default=256, help="number of images from which the ranges are measured")
+    parser.add_argument("--out", type=Path, help="output file (default for the pose network: beside the float32 one)")
+    parser.add_argument("--race", action="store_true", help="compare the speed with that of the float32 network")
     args = parser.parse_args()
     if args.network == "detector" and args.out is None:
-        parser.error("no int8 detector is bundled: say with --out where it shall go")
+        parser.error("no int8 detector is bundled: give --out, the file for it")
     bundle = bundled.find(args.model)
     source = bundle.pose if args.network == "pose" else bundle.detector
     out = args.out or source.with_suffix(".int8.onnx")
@@ -245,7 +253,7 @@ def main() -> None:
         shape = inputs[0].shape
         batch = np.concatenate([x for x in inputs if x.shape == shape][:count])
         for threads in (1, 2):
-            print(f"batch {count}, threads {threads}: {race(model, small, batch, threads, 60):.2f} x")
+            print(f"batch {count}, threads {threads}: {speedup(model, small, batch, threads, 60):.2f} x")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""limner's own Python API: `load` a model, call it with an image, and look at the result.
+"""limner's own Python API: `load` a model and call it with an image to get a `Result`.
 
 model = limner.load("face-lite")
 result = model("portrait.jpg")
@@ -36,7 +36,7 @@ class Result(types.Result):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the K keypoints are called."""
+        """The names of the K keypoints."""
         return self.pose.keypoint_set.names
 
     def plot(self, **style: Any) -> np.ndarray:
@@ -83,7 +83,7 @@ class Model:
     def watch(self, source: str | Path, **tracking: Any) -> Iterator[Result]:
         """Yield what is found in each frame of a video, or in the newest frames of a stream or camera.
 
-        The same person has the same number in ``track_ids`` from frame to frame. Reading and estimating overlap
+        A person keeps the same track id, see ``track_ids``, from frame to frame. Reading and estimating overlap
         with what the caller does; leaving the loop closes the source.
 
         Args:
@@ -93,7 +93,7 @@ class Model:
 
         Raises:
             ArgumentError: an unknown field, or an image.
-            InputError: the source cannot be opened, or is lost.
+            InputError: the source cannot be opened, or the connection to it is lost.
         """
         check_arguments("watch", tracking, [f.name for f in fields(TrackingOptions)])
         options = TrackingOptions(**{"det_interval": None, "smooth": None, **tracking})
@@ -101,7 +101,7 @@ class Model:
         if errors:
             raise errors[0]
         if len(items) != 1 or not items[0].is_video:
-            raise ArgumentError(f"'{source}' is not one video or camera: call the model itself with an image")
+            raise ArgumentError(f"'{source}' is not one video or camera: for an image call the model itself")
         return self._watch(items[0], options)
 
     def _watch(self, item: Input, options: TrackingOptions) -> Iterator[Result]:
@@ -133,18 +133,18 @@ def load(
     """Load a model by name, such as "face-lite", "face", "human", "wholebody", "hand".
 
     Args:
-        model: a name that ``limner models list`` shows; its weights are fetched once where they do not ship.
+        model: a name that ``limner models list`` shows; its weights are fetched once unless they are bundled.
         bbox_thr: boxes must score above it; None takes the model's own threshold.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
-        precision: "int8" takes int8 networks where the model has such, "auto" only where they are faster;
+        precision: "int8" takes int8 networks where the model has them, "auto" only where they are faster;
             "float16" is for CUDA devices, "bfloat16" for OpenVINO on a CPU that has it.
         flip: False leaves out the flip test, the second run on the mirrored crop that OpenMMLab's models take,
             for nearly twice the speed.
 
     Raises:
         ModelError: there is no such model.
-        DownloadError: its weights cannot be had.
-        DeviceError: the device is not there.
+        DownloadError: its weights cannot be fetched.
+        DeviceError: the device is not available.
     """
     return Model(loading.load(model, bbox_thr=bbox_thr, device=device, backend=backend, precision=precision, flip=flip))

@@ -1,7 +1,7 @@
-"""What this machine reaches: each stage alone, all of them overlapped, memory, and a cold start.
+"""The speed of this machine: each stage alone, the whole pipeline, memory, and a cold start.
 
-Each stage is timed in turn on the same frames, one frame a call, as a camera's frames come. The whole is then run
-as `limner run` would: reading, finding and drawing overlap, and every frame is drawn and encoded.
+Each stage is timed on the same frames, one frame in a call, as for a camera. The whole pipeline is then run
+as `limner run` does: reading, estimating and drawing overlap, and every frame is drawn and encoded.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from .video.pipeline import CurrentStyle, VideoPipeline
 from .video.reader import VideoSource
 from .video.writer import VideoWriter
 
-HELD = 60  # frames of a video that are held in memory for the stages
-MADE = (1280, 720)  # size of the frames that are made up where no video is given
+MAX_LOADED_FRAMES = 60  # frames of a video that are kept in memory to time the stages
+SYNTHETIC_SIZE = (1280, 720)  # (width, height) of the synthetic frames that are used where no video is given
 
 
 @dataclass(frozen=True)
 class Row:
-    """How long one stage takes for one frame."""
+    """The time of one stage for one frame."""
 
     stage: str
     median: float  # milliseconds
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured."""
+    """The measurements."""
 
     model: str
     devices: list[str]
@@ -55,9 +55,9 @@ class Report:
     size: tuple[int, int]  # (width, height) in pixels
     people: float  # instances a frame, on average
     stages: list[Row]
-    fps: float  # of the whole, overlapped, drawn and encoded
+    fps: float  # of the whole pipeline, overlapped, drawn and encoded
     det_interval: int
-    cold_start: float | None  # seconds from nothing to a drawn image, in a fresh process
+    cold_start: float | None  # seconds of a new process from its start to a drawn image
     megabytes: float | None  # peak resident memory of this process
     machine: str
 
@@ -66,7 +66,7 @@ class Report:
         return json.dumps(asdict(self), indent=2)
 
     def table(self) -> str:
-        """Return the report as a table for people."""
+        """Return the report as a text with a table."""
         width, height = self.size
         lines = [
             f"{self.model} on {' and '.join(self.devices)}, {self.machine}",
@@ -84,8 +84,8 @@ class Report:
         return "\n".join(lines)
 
 
-class _Clock:
-    """Collects the times of each stage."""
+class _StageTimes:
+    """Collects the times of each stage, milliseconds."""
 
     def __init__(self) -> None:
         self.spent: dict[str, list[float]] = {}
@@ -99,24 +99,24 @@ class _Clock:
         ]
 
 
-class _Timed:
-    """A network that notes how long each call takes."""
+class _TimedRuntime:
+    """A network whose calls are timed."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime, self.device, self.seconds = runtime, runtime.device, 0.0
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
-        began = time.perf_counter()
+        start = time.perf_counter()
         outputs = self.runtime(batch)
-        self.seconds += time.perf_counter() - began
+        self.seconds += time.perf_counter() - start
         return outputs
 
     def close(self) -> None:
         self.runtime.close()
 
 
-class _StandIns(Detector):
-    """Runs a detector, and gives boxes side by side in place of what it finds."""
+class _FixedBoxes(Detector):
+    """Runs a detector, and returns fixed boxes side by side in place of its results."""
 
     def __init__(self, detector: Detector, people: int) -> None:
         super().__init__(detector.runtime, detector.spec)
@@ -134,150 +134,151 @@ class _StandIns(Detector):
 
 
 def measure(
-    stages: Pipeline,
+    pipeline: Pipeline,
     name: str,
     video: Path | None = None,
     *,
     frames: int = 100,
     people: int = 1,
     det_interval: int = 1,
-    cold: Sequence[str] | None = None,
+    cold_start_arguments: Sequence[str] | None = None,
     info: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Measure a pipeline.
 
     Args:
-        stages: what is measured.
+        pipeline: the pipeline to measure.
         name: of the model, for the report.
-        video: a file; None makes up frames, in which ``people`` boxes stand in for what would be found.
-        frames: how many go through each stage, and through the whole.
-        people: boxes a made-up frame has.
-        det_interval: the detector's, in the whole.
-        cold: arguments of `limner run` that make a fresh process open the same model; None leaves that out.
-        say: called with what is being measured.
+        video: a file; None uses synthetic frames, with ``people`` fixed boxes in place of detected ones.
+        frames: how many go through each stage, and through the whole pipeline.
+        people: boxes in a synthetic frame.
+        det_interval: that of the whole pipeline.
+        cold_start_arguments: arguments of `limner run` with which a new process opens the same model; None leaves
+            the cold start out.
+        info: called with the part that is being measured.
 
     Raises:
         InputError: the video cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="limner-bench-") as scratch:
         folder = Path(scratch)
-        clip = video or _made_up(folder / "made.mp4", min(frames, HELD))
-        if video is None and isinstance(stages.detector, Detector):
-            stages = Pipeline(_StandIns(stages.detector, people), stages.pose)
-        clock = _Clock()
+        clip = video or synthetic_video(folder / "synthetic.mp4", min(frames, MAX_LOADED_FRAMES))
+        if video is None and isinstance(pipeline.detector, Detector):
+            pipeline = Pipeline(_FixedBoxes(pipeline.detector, people), pipeline.pose)
+        times = _StageTimes()
         info("the stages, one by one")
-        results = _stages(stages, clip, frames, clock, folder)
-        info("the whole")
-        fps = _whole(stages, clip, frames, det_interval, folder / "whole.mp4")
+        results = _time_stages(pipeline, clip, frames, times, folder)
+        info("the whole pipeline")
+        fps = _time_pipeline(pipeline, clip, frames, det_interval, folder / "pipeline.mp4")
         seconds = None
-        if cold is not None:
+        if cold_start_arguments is not None:
             info("a cold start")
-            seconds = _cold(cold, clip, folder)
+            seconds = _cold_start(cold_start_arguments, clip, folder)
     return Report(
         name,
-        stages.devices,
+        pipeline.devices,
         len(results),
         results[0].size,
         sum(map(len, results)) / len(results),
-        clock.rows(),
+        times.rows(),
         fps,
         det_interval,
         seconds,
-        _peak(),
+        _peak_megabytes(),
         f"{platform.machine()}, Python {platform.python_version()}, {platform.system()}",
     )
 
 
-def _made_up(path: Path, frames: int) -> Path:
-    """Write a video of something that moves."""
-    width, height = MADE
+def synthetic_video(path: Path, frames: int) -> Path:
+    """Write a video of a moving disc on a gradient; return its path."""
+    width, height = SYNTHETIC_SIZE
     slope = np.linspace(0, 255, 2 * width).astype(np.uint8)
-    with VideoWriter(path, 30) as sink:
+    with VideoWriter(path, 30) as writer:
         for i in range(frames):
             row = np.roll(slope, 7 * i)[:width]
             image = np.broadcast_to(row[None, :, None], (height, width, 3)).copy()
             cv2.circle(image, (100 + 9 * i % (width - 200), height // 2), 90, (60, 140, 220), -1)
-            sink.write(image)
+            writer.write(image)
     return path
 
 
-def _read(clip: Path, frames: int, clock: _Clock) -> list[Frame]:
-    held: list[Frame] = []
+def _load_frames(clip: Path, frames: int, times: _StageTimes) -> list[Frame]:
+    loaded: list[Frame] = []
     with VideoSource(clip) as source:
-        began = time.perf_counter()
-        for frame in islice(source, min(frames, HELD)):
-            clock.add("read", time.perf_counter() - began)
-            held.append(frame)
-            began = time.perf_counter()
-    if not held:
+        start = time.perf_counter()
+        for frame in islice(source, min(frames, MAX_LOADED_FRAMES)):
+            times.add("read", time.perf_counter() - start)
+            loaded.append(frame)
+            start = time.perf_counter()
+    if not loaded:
         raise InputError(f"'{clip}' has no frames")
-    return held
+    return loaded
 
 
-def _stages(stages: Pipeline, clip: Path, frames: int, clock: _Clock, folder: Path) -> list[Result]:
-    """Time each stage alone; return what was found."""
-    held = _read(clip, frames, clock)
-    pose, runtime = stages.pose, stages.pose.runtime
-    timed = _Timed(runtime)
+def _time_stages(pipeline: Pipeline, clip: Path, frames: int, times: _StageTimes, folder: Path) -> list[Result]:
+    """Time each stage alone; return the results."""
+    loaded = _load_frames(clip, frames, times)
+    pose, runtime = pipeline.pose, pipeline.pose.runtime
+    timed = _TimedRuntime(runtime)
     results: list[Result] = []
     pose.runtime = timed
     try:
-        stages(held[0].image)  # the first call of a network is slower
-        with VideoWriter(folder / "stages.mp4", 30) as sink:
-            for frame in islice(cycle(held), frames):
-                began = time.perf_counter()
-                boxes = stages.detector(frame.image)
-                clock.add("detect", time.perf_counter() - began)
-                began = time.perf_counter()
-                for start in range(0, len(boxes), 16):
-                    pose.crop(boxes.xyxy[start : start + 16]).cut(frame.image, pose.spec.udp)
-                crop = time.perf_counter() - began
-                timed.seconds, began = 0.0, time.perf_counter()
+        pipeline(loaded[0].image)  # the first call of a network is slower
+        with VideoWriter(folder / "stages.mp4", 30) as writer:
+            for frame in islice(cycle(loaded), frames):
+                start = time.perf_counter()
+                boxes = pipeline.detector(frame.image)
+                times.add("detect", time.perf_counter() - start)
+                start = time.perf_counter()
+                for first in range(0, len(boxes), 16):
+                    pose.crop(boxes.xyxy[first : first + 16]).cut(frame.image, pose.spec.udp)
+                crop = time.perf_counter() - start
+                timed.seconds, start = 0.0, time.perf_counter()
                 poses = pose(frame.image, boxes.xyxy)
-                whole = time.perf_counter() - began
-                clock.add("crop", crop)
-                clock.add("pose", timed.seconds)
-                clock.add("decode", max(0.0, whole - timed.seconds - crop))
+                total = time.perf_counter() - start
+                times.add("crop", crop)
+                times.add("pose", timed.seconds)
+                times.add("decode", max(0.0, total - timed.seconds - crop))
                 height, width = frame.image.shape[:2]
-                result = Result(boxes, poses, stages.keypoint_set.name, (width, height))
-                began = time.perf_counter()
+                result = Result(boxes, poses, pipeline.keypoint_set.name, (width, height))
+                start = time.perf_counter()
                 drawn = render(frame.image, result, pose, DrawStyle())
-                clock.add("draw", time.perf_counter() - began)
-                began = time.perf_counter()
-                sink.write(drawn)
-                clock.add("encode", time.perf_counter() - began)
+                times.add("draw", time.perf_counter() - start)
+                start = time.perf_counter()
+                writer.write(drawn)
+                times.add("encode", time.perf_counter() - start)
                 results.append(result)
     finally:
         pose.runtime = runtime
     return results
 
 
-def _whole(stages: Pipeline, clip: Path, frames: int, det_interval: int, target: Path) -> float:
-    """Return the frames a second of everything at once."""
-    done = 0
-    began = time.perf_counter()
-    with VideoWriter(target, Fraction(30)) as sink:
-        while done < frames:
-            for frame_result in _shots(stages, clip, det_interval):
-                if frame_result is not None:
-                    sink.write(frame_result)
-                done += 1
-                if done >= frames:
+def _time_pipeline(pipeline: Pipeline, clip: Path, frames: int, det_interval: int, target: Path) -> float:
+    """Return the frames per second of the whole pipeline."""
+    count = 0
+    start = time.perf_counter()
+    with VideoWriter(target, Fraction(30)) as writer:
+        while count < frames:
+            for image in _drawn_frames(pipeline, clip, det_interval):
+                if image is not None:
+                    writer.write(image)
+                count += 1
+                if count >= frames:
                     break
-        sink.close()
-    return done / (time.perf_counter() - began)
+        writer.close()
+    return count / (time.perf_counter() - start)
 
 
-def _shots(stages: Pipeline, clip: Path, det_interval: int) -> Iterator[np.ndarray | None]:
+def _drawn_frames(pipeline: Pipeline, clip: Path, det_interval: int) -> Iterator[np.ndarray | None]:
     with VideoPipeline(
-        VideoSource(clip), stages, TrackingOptions(det_interval), CurrentStyle(), overwrite_frames=True
+        VideoSource(clip), pipeline, TrackingOptions(det_interval), CurrentStyle(), overwrite_frames=True
     ) as video:
         for frame_result in video.frame_results():
             yield frame_result.drawn
 
 
-def _cold(arguments: Sequence[str], clip: Path, folder: Path) -> float | None:
-    """Return the seconds that a fresh process takes for one image, the best of three."""
+def _cold_start(arguments: Sequence[str], clip: Path, folder: Path) -> float | None:
+    """Return the seconds that a new process takes for one image, the best of three."""
     with VideoSource(clip) as source:
         image = folder / "cold.png"
         cv2.imwrite(str(image), next(iter(source)).image)
@@ -285,15 +286,15 @@ def _cold(arguments: Sequence[str], clip: Path, folder: Path) -> float | None:
     command = [sys.executable, "-c", code, "run", str(image), "--out", str(folder / "cold"), *arguments]
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        start = time.perf_counter()
         if subprocess.run(command, capture_output=True, check=False).returncode:
             return None
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     return min(times)
 
 
-def _peak() -> float | None:
-    """Return the peak resident memory of this process in megabytes, where the system tells."""
+def _peak_megabytes() -> float | None:
+    """Return the peak resident memory of this process in megabytes, None where the system does not report it."""
     try:
         import resource
     except ImportError:

@@ -1,6 +1,6 @@
-"""Images in, network inputs out, and the exact way back.
+"""From images to network inputs, and exactly back again.
 
-Two ways: the whole image, resized and padded, for a detector (`letterbox`), and the region of a
+There are two ways: the whole image, resized and padded, for a detector (`letterbox`), and the region of a
 box, warped, for a pose network (`Crop`).
 """
 
@@ -30,7 +30,7 @@ def letterbox(
         size: (width, height) of the network's input.
         stride: pad to multiples of it only, where that is less than ``size``.
         square: pad to a square instead of to ``size``; needs no ``stride``.
-        divisor: the sides are multiples of it; what that adds is black, as MMDetection has it.
+        divisor: the sides are multiples of it; what that adds is black, as in MMDetection.
 
     Returns:
         uint8 ``[height, width, 3]`` and the factors (x, y) from image to input; sizes are rounded
@@ -51,7 +51,7 @@ def letterbox(
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """Regions of one image that a pose network looks at: N boxes, widened, of the input's aspect."""
+    """Regions of one image that a pose network gets as input: N boxes, padded, of the input's aspect ratio."""
 
     centers: np.ndarray  # float32 [N, 2], pixels of the image
     scales: np.ndarray  # float32 [N, 2], (width, height) in pixels of the image
@@ -59,7 +59,7 @@ class Crop:
 
     @classmethod
     def around(cls, boxes: np.ndarray, size: Size, padding: float = 1.25) -> Crop:
-        """Widen boxes ``[N, 4]`` by ``padding`` and fix their aspect, as MMPose's GetBBoxCenterScale does."""
+        """Enlarge boxes ``[N, 4]`` by ``padding`` and fix their aspect ratio, as MMPose's GetBBoxCenterScale does."""
         boxes = np.asarray(boxes, np.float32)
         centers = (boxes[:, :2] + boxes[:, 2:]) * 0.5
         w, h = ((boxes[:, 2:] - boxes[:, :2]) * padding).T

@@ -48,7 +48,7 @@ class CheckpointError(LimnerError):
 
 
 class ModelError(LimnerError):
-    """An unknown model name, or a model whose files are not here."""
+    """An unknown model name, or a model whose files are missing."""
 
 
 class DownloadError(ModelError):
@@ -56,7 +56,7 @@ class DownloadError(ModelError):
 
 
 class DeviceError(LimnerError):
-    """A device or engine that was asked for and is not there."""
+    """A requested device or engine that is not available."""
 
 
 class MissingExtraError(LimnerError, ImportError):
@@ -73,20 +73,22 @@ class MissingExtraError(LimnerError, ImportError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest known name, or "" where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    """Return " Did you mean 'x'?" for the most similar known name, or "" where none is similar."""
+    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{similar[0]}'?" if similar else ""
 
 
 def check_arguments(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise ArgumentError, naming the nearest, where ``given`` has an argument that is not known."""
+    """Raise ArgumentError, suggesting the most similar name, where ``given`` has an unknown argument."""
     for name in given:
         if name not in known:
-            raise ArgumentError(f"{what} has no argument '{name}'.{suggest(name, known)} It knows {', '.join(known)}.")
+            raise ArgumentError(
+                f"{what} has no argument '{name}'.{suggest(name, known)} Its arguments are {', '.join(known)}."
+            )
 
 
 def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function name the nearest of its arguments where it is called with one that it does not know."""
+    """Decorate a function so that an unknown argument raises ArgumentError with the most similar known one."""
     known = list(inspect.signature(function).parameters)
 
     @functools.wraps(function)

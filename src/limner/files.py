@@ -1,4 +1,4 @@
-"""What all readers and writers of files share: endings, folders, whole writes, reasons of failures, JSON values."""
+"""What all readers and writers of files share: suffixes, folders, atomic writes, reasons of failures, JSON values."""
 
 from __future__ import annotations
 
@@ -61,61 +61,61 @@ def without_password(address: str) -> str:
     return re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
 
 
-def open_folder(folder: Path) -> None:
-    """Make ``folder`` and prove with a trial file that it can be written (permission bits do not tell)."""
+def create_folder(folder: Path) -> None:
+    """Create ``folder`` and check with a test file that it can be written (permission bits are not reliable)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial = temporary_in(folder)
-        trial.touch(exist_ok=False)
-        trial.unlink()
+        test_file = temporary_path(folder)
+        test_file.touch(exist_ok=False)
+        test_file.unlink()
     except (OSError, ValueError) as error:
-        raise OutputError(f"the folder '{folder}' cannot be written: {why_unwritable(folder, error)}") from None
+        raise OutputError(f"the folder '{folder}' cannot be written: {write_failure_reason(folder, error)}") from None
 
 
-def open_folder_of(path: Path) -> None:
-    """Make the folder of ``path`` and prove with a trial file that it can be written."""
+def create_parent_folder(path: Path) -> None:
+    """Create the folder of ``path`` and check with a test file that it can be written."""
     try:
-        taken = path.is_dir()
+        is_folder = path.is_dir()
     except (OSError, ValueError) as error:
-        raise unwritable(path, error) from None
-    if taken:
+        raise write_error(path, error) from None
+    if is_folder:
         raise OutputError(f"'{path}' cannot be written: a folder of that name is in the way; choose another name")
-    open_folder(path.parent)
+    create_folder(path.parent)
 
 
-def same_file(one: Path | None, other: Path) -> bool:
-    """Tell whether two paths lead to one file that exists."""
+def same_file(path: Path | None, other: Path) -> bool:
+    """Return whether two paths lead to the same existing file."""
     with suppress(OSError, ValueError):
-        return one is not None and os.path.samefile(one, other)
+        return path is not None and os.path.samefile(path, other)
     return False
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either all of it or what it held before."""
-    temporary = temporary_in(path.parent)
+    temporary = temporary_path(path.parent)
     try:
         try:
             with temporary.open("xb") as file:
                 file.write(data)
             os.replace(temporary, path)
         finally:
-            with suppress(OSError):  # it is gone where all went well
+            with suppress(OSError):  # it was renamed where all went well
                 temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
-        raise OutputError(f"'{path}' cannot be written: {why_unwritable(path, error)}") from None
+        raise OutputError(f"'{path}' cannot be written: {write_failure_reason(path, error)}") from None
 
 
-def temporary_in(folder: Path) -> Path:
-    """A short name, as that of the target may be as long as the file system allows."""
+def temporary_path(folder: Path) -> Path:
+    """Return a new path for a temporary file; the name is short, whatever the length of the target's."""
     return folder / f".limner-{secrets.token_hex(6)}.tmp"
 
 
-def why_unwritable(path: Path, error: Exception) -> str:
-    """Say in half a sentence why ``path`` failed and what to do."""
+def write_failure_reason(path: Path, error: Exception) -> str:
+    """Return in half a sentence why ``path`` cannot be written and what to do."""
     number = getattr(error, "errno", None)
-    for place in [*reversed(path.parents), path]:
-        if number in (errno.EEXIST, errno.ENOTDIR) and os.path.lexists(place) and not os.path.isdir(place):
-            return f"the file '{place}' is in the way; remove it or choose another folder"
+    for parent in [*reversed(path.parents), path]:
+        if number in (errno.EEXIST, errno.ENOTDIR) and os.path.lexists(parent) and not os.path.isdir(parent):
+            return f"the file '{parent}' is in the way; remove it or choose another folder"
     if number in (errno.EISDIR, errno.ENOTEMPTY):
         return "a folder of that name is in the way; remove it or choose another folder"
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -127,6 +127,6 @@ def why_unwritable(path: Path, error: Exception) -> str:
     return f"{str(getattr(error, 'strerror', None) or error).lower()}; choose another folder"
 
 
-def unwritable(path: Path, error: Exception) -> OutputError:
+def write_error(path: Path, error: Exception) -> OutputError:
     """Return an OutputError that says why ``path`` cannot be written and what to do."""
-    return OutputError(f"'{path}' cannot be written: {why_unwritable(path, error)}")
+    return OutputError(f"'{path}' cannot be written: {write_failure_reason(path, error)}")

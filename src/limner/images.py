@@ -1,4 +1,4 @@
-"""The content of one image file -> BGR pixels: those of ``cv2.imread``, or one clear sentence."""
+"""Decodes the content of one image file to BGR pixels, those of ``cv2.imread``, or raises InputError."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIGNATURES = (
     ("PNM", re.compile(rb"P[1-7]\s")),
 )
 
-# What libjpeg, libpng and older releases of OpenCV print; anything else seen on stderr belongs to somebody else.
+# What libjpeg, libpng and older releases of OpenCV print; anything else on stderr is not about the image.
 _LIBRARY_TEXT = re.compile(
     rb"(?:libpng (?:warning|error)|Corrupt JPEG data|Premature end of JPEG|Invalid SOS parameters|Unsupported marker"
     rb"|Warning: unknown JFIF|Inconsistent progression|Unknown Adobe color)[^\n]*\n?"
@@ -38,23 +38,23 @@ _LIBRARY_TEXT = re.compile(
 
 _SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd9\xff]")  # a JPEG marker that has a length behind it
 
-_decoding = threading.Lock()
+_decode_lock = threading.Lock()
 
 
 def is_image(start: bytes) -> bool:
-    """Tell from the first bytes of a file whether it is an image of a known kind."""
+    """Return whether the first bytes of a file are those of a known image format."""
     return any(signature.match(start) for _, signature in _SIGNATURES)
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
     """Decode the content of one image file to BGR, uint8 [H, W, 3].
 
-    Alpha is dropped, not blended: those are the values that MMPose sees, and no background has to be
+    Alpha is dropped, not blended: those are the values that MMPose gets, and no background has to be
     invented. 16 bits are scaled to 8 over their full range, as in ``cv2.imread``.
 
     Args:
         data: The whole file.
-        name: What errors call the image.
+        name: Name of the image in error messages.
 
     Raises:
         InputError: ``data`` is no image, is damaged or cut short, or is larger than MAX_PIXELS.
@@ -63,7 +63,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
         raise InputError(f"'{name}' is empty (0 bytes); replace it by an image")
     kind = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
     if kind is None:
-        raise InputError(f"'{name}' is no image of a known kind; give a JPEG, PNG, WebP, TIFF, BMP or GIF file")
+        raise InputError(f"'{name}' is not an image in a known format; give a JPEG, PNG, WebP, TIFF, BMP or GIF file")
     if kind == "HEIC":
         raise InputError(f"'{name}' is a HEIC image, which cannot be read; convert it to JPEG or PNG first")
     size, complete = _jpeg_header(data) if kind == "JPEG" else (_declared_size(kind, data), True)
@@ -77,7 +77,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     if image is None or b"premature end" in printed.lower():
         raise InputError(
             f"'{name}' is damaged or cut short, or is a kind of {kind} that OpenCV {cv2.__version__} cannot read; "
-            "copy it again or save it anew as JPEG or PNG"
+            "copy it again or save it as JPEG or PNG"
         )
     return image
 
@@ -86,7 +86,7 @@ def _imdecode(data: bytes, name: str) -> tuple[np.ndarray | None, bytes]:
     """Decode with OpenCV; return the image, or None, and what its libraries printed."""
     # Older releases of OpenCV 4 have the one, newer ones the other; 0 is silence.
     set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-    with _decoding, _stderr_kept() as printed:  # one at a time, so that the text belongs to this image
+    with _decode_lock, _capture_stderr() as printed:  # one at a time, so that the text belongs to this image
         level = set_log_level(0)
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -100,10 +100,10 @@ def _imdecode(data: bytes, name: str) -> tuple[np.ndarray | None, bytes]:
 
 
 @contextmanager
-def _stderr_kept() -> Iterator[bytearray]:
-    """Keep what C libraries print to stderr; the yielded bytes hold it once the block has ended.
+def _capture_stderr() -> Iterator[bytearray]:
+    """Capture what C libraries print to stderr; the yielded bytes hold it once the block has ended.
 
-    Text of other threads that falls into the same moment is passed on.
+    Text that other threads print meanwhile is passed on.
     """
     printed = bytearray()
     try:
@@ -130,11 +130,11 @@ def _stderr_kept() -> Iterator[bytearray]:
 
 
 def _declared_size(kind: str, data: bytes) -> tuple[int, int] | None:
-    """Read (width, height) from the header where a small file can promise a huge image."""
-    place = {"PNG": (">II", 16), "GIF": ("<HH", 6)}.get(kind)
-    if place is None or len(data) < place[1] + struct.calcsize(place[0]):
+    """Read (width, height) from the header of formats in which a small file can declare a huge image."""
+    layout = {"PNG": (">II", 16), "GIF": ("<HH", 6)}.get(kind)
+    if layout is None or len(data) < layout[1] + struct.calcsize(layout[0]):
         return None
-    width, height = struct.unpack_from(place[0], data, place[1])
+    width, height = struct.unpack_from(layout[0], data, layout[1])
     return width, height
 
 
@@ -146,8 +146,8 @@ def _jpeg_header(data: bytes) -> tuple[tuple[int, int] | None, bool]:
     """
     size = None
     position = 2
-    while (found := _SEGMENT.search(data, position)) and found.start() + 9 <= len(data):
-        marker = found.start()
+    while (match := _SEGMENT.search(data, position)) and match.start() + 9 <= len(data):
+        marker = match.start()
         code = data[marker + 1]
         if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):  # a frame header
             height, width = struct.unpack_from(">HH", data, marker + 5)
@@ -158,7 +158,7 @@ def _jpeg_header(data: bytes) -> tuple[tuple[int, int] | None, bool]:
     return size, False
 
 
-def from_array(array: np.ndarray, name: str) -> np.ndarray:
+def image_from_array(array: np.ndarray, name: str) -> np.ndarray:
     """Return ``array`` as BGR, uint8 [H, W, 3], without a copy where it is that already."""
     colour = array.ndim == 3 and array.shape[2] == 3
     if array.dtype != np.uint8 or not (colour or array.ndim == 2) or array.size == 0:

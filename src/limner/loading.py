@@ -42,65 +42,66 @@ def load(
     flip: bool = True,
     progress: zoo.Progress | None = None,
 ) -> Pipeline:
-    """Load a model and its default detector by name; fetch what is not here yet.
+    """Load a model and its default detector by name; fetch the weights that are missing.
 
     Args:
         model: a name that `limner models list` shows.
         bbox_thr: boxes must score above it; None takes the model's own threshold.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device that an engine can use, else the CPU.
         backend: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
-        precision: "int8" takes the int8 form of a bundled model's networks, where they have one; "auto" does so on
+        precision: "int8" takes the int8 networks of a bundled model, where it has them; "auto" does so on
             a CPU with int8 dot products, and is "float32" elsewhere. "float16" is for CUDA devices, "bfloat16" for
             OpenVINO on a CPU that has it (AMX).
-        flip: False leaves out the mirrored second look that OpenMMLab's models take, for nearly twice the speed.
+        flip: False leaves out the flip test, the second run on the mirrored crop that OpenMMLab's models take, for
+            nearly twice the speed.
         progress: called while weights are fetched.
 
     Raises:
         ModelError: there is no such model, or it is no pose model.
-        DownloadError: its weights cannot be had.
-        ArgumentError: the threshold is not in 0..1, there is no such backend or precision, or no int8 form.
-        DeviceError, MissingExtraError: the device or engine is not there.
+        DownloadError: its weights cannot be fetched.
+        ArgumentError: the threshold is not in 0..1, there is no such backend or precision, or no int8 network.
+        DeviceError, MissingExtraError: the device or engine is not available.
     """
     _check_precision(precision, backend)
-    found = zoo.get(model)
-    if found.kind != "pose":
-        raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: name a pose model")
-    if found.bundled is not None:
-        return _load_bundled(bundled.find(found.name), bbox_thr, device, backend, precision)
+    info = zoo.get(model)
+    if info.kind != "pose":
+        raise ModelError(f"'{model}' is a detector, which finds boxes and no keypoints: give a pose model")
+    if info.bundled is not None:
+        return _load_bundled(bundled.find(info.name), bbox_thr, device, backend, precision)
     if precision == "int8":
-        raise ArgumentError(f"'{model}' has no int8 form: leave the precision out, or take {bundled.DEFAULT}")
+        raise ArgumentError(f"'{model}' has no int8 networks: leave the precision out, or use {bundled.DEFAULT}")
     engine = choose_engine(device, backend, half=precision.endswith("float16"))
-    detector = zoo.detector_for(found)
-    boxes = open_detector(
-        detector.config,
-        zoo.ensure(detector, progress=progress),
+    detector_info = zoo.detector_for(info)
+    detector = open_detector(
+        detector_info.config,
+        zoo.ensure(detector_info, progress=progress),
         engine=engine,
         bbox_thr=_threshold(BBOX_THR if bbox_thr is None else bbox_thr),
         nms_thr=NMS_THR,
-        labels=found.detector_classes,
+        labels=info.detector_classes,
         tight=True,
     )
-    weights = zoo.ensure(found, progress=progress)
-    return Pipeline(boxes, open_pose_estimator(found.config, weights, engine=engine, flip=flip))
+    weights = zoo.ensure(info, progress=progress)
+    return Pipeline(detector, open_pose_estimator(info.config, weights, engine=engine, flip=flip))
 
 
 def _check_precision(precision: str, backend: str) -> None:
     check_name("precision", precision, PRECISIONS)
     if (precision == "bfloat16") != (backend == "openvino") and precision.endswith("float16"):
-        which = "openvino" if precision == "bfloat16" else "torch or tensorrt"
-        raise ArgumentError(f"the backend {backend} does not compute in {precision}: take {which}, or float32")
+        capable = "openvino" if precision == "bfloat16" else "torch or tensorrt"
+        raise ArgumentError(f"the backend {backend} does not compute in {precision}: use {capable}, or float32")
 
 
 def _load_bundled(
     files: bundled.BundledModel, bbox_thr: float | None, device: str | None, backend: str, precision: str
 ) -> Pipeline:
-    # it ships as ONNX, which torch does not run: a GPU counts only where ONNX Runtime can use it
+    # it ships as ONNX, which torch does not run: a GPU is chosen only where ONNX Runtime can use it
     engine = choose_engine(device, "onnxruntime" if backend == "auto" else backend, half=precision.endswith("float16"))
     threshold = _threshold(files.bbox_thr if bbox_thr is None else bbox_thr)
     detector = build.detector_spec(config.load(files.detector_config))
     pose = build.pose_spec(config.load(files.pose_config))
     if precision == "int8" and engine.kind != "cpu":
-        raise ArgumentError(f"int8 runs on the CPU, not on '{engine.device}': use --device cpu, or leave it out")
+        raise ArgumentError(f"int8 runs on the CPU, not on '{engine.device}': use the device cpu, or leave int8 out")
     int8 = precision == "int8" or (precision == "auto" and engine.kind == "cpu" and int8_dot_products())
     detector_file, pose_file = files.networks(int8=int8)
     return Pipeline(
@@ -130,12 +131,13 @@ def open_detector(
 
     Args:
         config_file: a path, one of limner's own configs, or what `load_config` returned.
-        weights: a ``.pth`` file; None leaves the network as torch begins it, at random, and says so.
+        weights: a ``.pth`` file; None leaves torch's random weights in the network, with a warning.
         engine: what runs it, on which device: see `choose_engine`.
         bbox_thr, nms_thr, labels: see `Detector`.
         options: overrides of the config by dotted names, as ``--cfg-options`` takes them.
-        tight: where YOLOX's config pads an image to a square, leave out what holds no image: a wide one takes
-            half the time, and boxes beside that edge move a little. RTMDet weighs the whole input, so it keeps it.
+        tight: where YOLOX's config pads an image to a square, leave out most of the padding: a wide image takes
+            half the time, and boxes beside that edge move a little. RTMDet's result depends on the whole input, so
+            it keeps the padding.
 
     Raises:
         ConfigError, CheckpointError, DeviceError, MissingExtraError: see their texts.
@@ -160,7 +162,7 @@ def open_pose_estimator(
 
     Args:
         config_file, weights, engine, options: see `open_detector`.
-        flip: False leaves out the mirrored second look that the config may ask for.
+        flip: False leaves out the flip test that the config may request.
 
     Raises:
         ConfigError, CheckpointError, DeviceError, MissingExtraError: see their texts.
@@ -172,7 +174,7 @@ def open_pose_estimator(
 
 
 def load_config(source: str | Path | Mapping[str, Any], options: Mapping[str, object] | None) -> dict[str, Any]:
-    """Return a config by its path, or one that is loaded already, with the options applied."""
+    """Return the config at a path, or one that is loaded already, with the options applied."""
     if isinstance(source, Mapping):
         return config.apply_options(dict(source), options or {})
     return config.load(source, options=options)
@@ -184,7 +186,7 @@ def _open(
     """Open a config's network with a checkpoint's weights; return it with the checkpoint's dataset_meta."""
     file = None if weights is None else Path(weights)
     if file is None:
-        _log.warning("no checkpoint is given: the network has random weights, and what it finds means nothing")
+        _log.warning("no checkpoint is given: the network has random weights, and its results are meaningless")
 
     def make() -> tuple[Any, Mapping[str, Any]]:
         network = build.network(cfg["model"], empty=file is not None)
@@ -210,5 +212,7 @@ def _keypoint_set(cfg: Mapping[str, Any], meta: Mapping[str, Any]) -> KeypointSe
         return keypoints.from_dataset_meta(meta)
     name = meta.get("dataset_name") or build.dataset_name(cfg)
     if not name:
-        raise ConfigError("neither the checkpoint nor the config says what the keypoints are (dataset_meta, metainfo)")
+        raise ConfigError(
+            "neither the checkpoint (dataset_meta) nor the config (metainfo) names a keypoint set: add one of them"
+        )
     return keypoints.by_mmpose_name(str(name))

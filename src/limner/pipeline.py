@@ -1,4 +1,4 @@
-"""The whole story: a frame goes in, a Result comes out.
+"""The pipeline from a frame to its Result.
 
     source -> detect -> crop -> pose network -> decode -> Result
 
@@ -21,12 +21,12 @@ from .keypoints import KeypointSet
 from .runtimes import Runtime
 from .types import Boxes, Frame, HeatmapMode, Poses, Result
 
-BATCH = 8  # crops in one call of the pose network; on a CPU more are slower, as they leave its caches
+BATCH = 8  # crops in one call of the pose network; more are slower on a CPU, as they do not fit its caches
 DETECTOR_BATCH = 4  # images in one call of the detector, likewise
 
 
-def _batch(runtime: Runtime, size: int) -> int:
-    """Return how many images go into one call of a network for which a CPU would take ``size``."""
+def _batch_size(runtime: Runtime, size: int) -> int:
+    """Return the batch size of a network on its device, where ``size`` is the one for a CPU."""
     return 4 * size if runtime.device.startswith("cuda") else size
 
 
@@ -35,7 +35,7 @@ class Detector:
 
     Args:
         runtime: the network.
-        spec: what its config says.
+        spec: the settings from its config.
         bbox_thr: boxes must score above it.
         nms_thr: boxes that overlap a better one by more than this IoU are dropped, whatever their
             class, after the config's own suppression, as MMPose does; None leaves that out.
@@ -61,20 +61,20 @@ class Detector:
     def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
         """Return the boxes of each of several BGR images; those of one shape share the calls of the network."""
         spec = self.spec
-        fitted = [letterbox(i, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor) for i in images]
-        found = [Boxes.empty()] * len(images)
-        for shape in dict.fromkeys(canvas.shape for canvas, _ in fitted):
-            alike = [i for i, (canvas, _) in enumerate(fitted) if canvas.shape == shape]
-            step = _batch(self.runtime, DETECTOR_BATCH)
-            for start in range(0, len(alike), step):
-                rows = alike[start : start + step]
-                outputs = self.runtime(np.stack([fitted[i][0] for i in rows]))
+        inputs = [letterbox(i, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor) for i in images]
+        boxes = [Boxes.empty()] * len(images)
+        for shape in dict.fromkeys(canvas.shape for canvas, _ in inputs):
+            same_shape = [i for i, (canvas, _) in enumerate(inputs) if canvas.shape == shape]
+            step = _batch_size(self.runtime, DETECTOR_BATCH)
+            for start in range(0, len(same_shape), step):
+                rows = same_shape[start : start + step]
+                outputs = self.runtime(np.stack([inputs[i][0] for i in rows]))
                 for row, i in enumerate(rows):
-                    found[i] = self._boxes([o[row] for o in outputs], shape, fitted[i][1])
-        return found
+                    boxes[i] = self._decode([o[row] for o in outputs], shape, inputs[i][1])
+        return boxes
 
-    def _boxes(self, outputs: list[np.ndarray], shape: tuple[int, ...], factor: tuple[float, float]) -> Boxes:
-        """Return the boxes that the network's outputs for one image mean."""
+    def _decode(self, outputs: list[np.ndarray], shape: tuple[int, ...], factor: tuple[float, float]) -> Boxes:
+        """Decode the network's outputs for one image into the boxes that are kept."""
         spec, n = self.spec, len(self.spec.strides)
         levels = [outputs[i : i + n] for i in range(0, len(outputs), n)]
         settings: dict[str, Any] = {
@@ -100,7 +100,7 @@ class Detector:
 
 
 class WholeImage:
-    """Stands in for a detector where each image shows one subject: its box is the image."""
+    """Takes the place of a detector where each image shows one object: its box is the whole image."""
 
     def __call__(self, image: np.ndarray) -> Boxes:
         height, width = image.shape[:2]
@@ -116,9 +116,9 @@ class PoseEstimator:
 
     Args:
         runtime: the network.
-        spec: what its config says.
-        keypoint_set: what its keypoints are.
-        dataset_meta: what the checkpoint says of its data set, in MMPose's form.
+        spec: the settings from its config.
+        keypoint_set: names, skeleton and colours of its keypoints.
+        dataset_meta: the checkpoint's description of its data set, in MMPose's form.
     """
 
     def __init__(
@@ -144,31 +144,32 @@ class PoseEstimator:
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], *, heatmaps: HeatmapMode = ""
     ) -> list[Poses]:
         """Return the poses of boxes ``[N, 4]`` in each of several BGR images."""
-        crops = [self.crop(of_one) for of_one in boxes]
-        places = [(i, j) for i, crop in enumerate(crops) for j in range(len(crop))]
+        crops = [self.crop(image_boxes) for image_boxes in boxes]
+        positions = [(i, j) for i, crop in enumerate(crops) for j in range(len(crop))]
         k = len(self.keypoint_set)
         parts = [(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32), np.zeros((0, 1, 1, 1), np.float32))]
-        step = _batch(self.runtime, BATCH)
-        for start in range(0, len(places), step):
-            chunk = places[start : start + step]
-            # the crops of an image stand together: each image is cut once
+        step = _batch_size(self.runtime, BATCH)
+        for start in range(0, len(positions), step):
+            chunk = positions[start : start + step]
+            # the crops of an image are neighbours, so each image is warped in one go
             rows = {i: [j for n, j in chunk if n == i] for i, _ in chunk}
-            cuts = [self.crop(boxes[i][js]).cut(images[i], self.spec.udp) for i, js in rows.items()]
-            parts.append(self._run_network(np.concatenate(cuts), heatmaps))
+            warped = [self.crop(boxes[i][js]).cut(images[i], self.spec.udp) for i, js in rows.items()]
+            parts.append(self._run_network(np.concatenate(warped), heatmaps))
         points, scores, maps = (np.concatenate(p) for p in zip(*(parts[1:] or parts), strict=True))
         poses, start = [], 0
         for crop in crops:
-            own = slice(start, start + len(crop))
-            poses.append(Poses(crop.to_image(points[own]), scores[own], maps[own] if heatmaps else None))
+            rows_of_image = slice(start, start + len(crop))
+            keypoints = crop.to_image(points[rows_of_image])
+            poses.append(Poses(keypoints, scores[rows_of_image], maps[rows_of_image] if heatmaps else None))
             start += len(crop)
         return poses
 
     def crop(self, boxes: np.ndarray) -> Crop:
-        """Return the regions of an image that are looked at for boxes ``[N, 4]``."""
+        """Return the regions of an image that the network gets for boxes ``[N, 4]``."""
         return Crop.around(np.asarray(boxes, np.float32).reshape(-1, 4), self.spec.size, self.spec.padding)
 
     def _run_network(self, images: np.ndarray, heatmaps: HeatmapMode) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return points in input pixels, scores and heatmaps of crops ``[N, h, w, 3]``."""
+        """Return keypoints in input pixels, scores and heatmaps of crops ``[N, h, w, 3]``."""
         spec = self.spec
         if spec.flip is None:
             merged = self.decoder.merge(self.runtime(images))
@@ -184,16 +185,18 @@ class PoseEstimator:
         return points, scores, maps
 
     def _heatmaps(self, merged: Sequence[np.ndarray], heatmaps: HeatmapMode, outputs: int) -> np.ndarray:
-        """Return heatmaps ``[N, any, h, w]`` of the kind that is asked for."""
+        """Return heatmaps ``[N, any, h, w]`` of the requested kind."""
         if not heatmaps:
             return np.zeros((len(merged[0]), 1, 1, 1), np.float32)
         if self.spec.selected is not None and merged[0].shape[1] == outputs:
             merged = [values[:, self.spec.selected] for values in merged]
-        if heatmaps == "strongest" and len(merged) == 2:  # SimCC, whose own product is too thin to be seen
-            return heatmap.simcc_heat(merged[0], merged[1], merged=True)
+        if heatmaps == "strongest" and len(merged) == 2:  # SimCC, whose own peaks are too narrow to see
+            return heatmap.wide_simcc_heatmaps(merged[0], merged[1], merged=True)
         maps = self.decoder.heatmaps(merged)
         if maps is None:
-            raise ArgumentError("this network gives coordinates, so there is no heat to draw: leave the heatmap out")
+            raise ArgumentError(
+                "this model predicts coordinates and no heatmaps, so none can be drawn: leave draw_heatmap out"
+            )
         return maps.max(axis=1, keepdims=True) if heatmaps == "strongest" else maps
 
 
@@ -205,7 +208,7 @@ class Pipeline:
     Args:
         detector: finds the boxes.
         pose: finds the keypoints in them.
-        pose_nms: drop poses that share too many points with a better one (see `decode.nms.nearby_joints_nms`).
+        pose_nms: drop poses that share too many keypoints with a better one (see `decode.nms.nearby_joints_nms`).
     """
 
     def __init__(self, detector: Detector | WholeImage, pose: PoseEstimator, *, pose_nms: bool = False) -> None:
@@ -217,7 +220,7 @@ class Pipeline:
 
     @property
     def devices(self) -> list[str]:
-        """What runs the networks, such as "cpu (torch)", each named once."""
+        """The devices that run the networks, such as "cpu (torch)", without repetition."""
         runtimes = [self.pose.runtime, *([self.detector.runtime] if isinstance(self.detector, Detector) else [])]
         return list(dict.fromkeys(runtime.device for runtime in runtimes))
 
@@ -241,13 +244,13 @@ class Pipeline:
 
         Args:
             frames: the images.
-            boxes: take these boxes of each frame, in their order, in place of detected ones.
-            heat: heatmaps that the poses shall have.
+            boxes: the boxes of each frame, kept in their order; None runs the detector.
+            heatmaps: which heatmaps the poses have.
         """
         images = [frame.image for frame in frames]
-        found = self.detector.many(images) if boxes is None else boxes
-        poses = self.pose.many(images, [of_one.xyxy for of_one in found], heatmaps=heatmaps)
-        return [self._result(*parts) for parts in zip(frames, found, poses, strict=True)]
+        boxes = self.detector.many(images) if boxes is None else boxes
+        poses = self.pose.many(images, [image_boxes.xyxy for image_boxes in boxes], heatmaps=heatmaps)
+        return [self._result(*parts) for parts in zip(frames, boxes, poses, strict=True)]
 
     def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> Result:
         if self.pose_nms and len(poses):

@@ -1,8 +1,8 @@
 """Where frames come from: paths, folders, patterns, addresses, cameras and arrays are listed first, then opened.
 
-`expand` looks at names only, so a folder of any size costs no pixels; `read` opens one image at a
-time and `open_video` one video or camera. What a user got wrong comes back from `expand` as a list,
-so one bad name in a hundred does not stop the other ninety-nine.
+`expand` only lists names, so a large folder costs no memory for pixels; `read` opens one image and
+`open_video` one video or camera. Errors of single inputs are returned by `expand` as a list, so that
+one bad name in a hundred does not stop the other ninety-nine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from .errors import ArgumentError, InputError, suggest
 from .files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, without_password
-from .images import decode_image, from_array, is_image
+from .images import decode_image, image_from_array, is_image
 from .types import Frame
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .video.reader import VideoSource
 
 MAX_BYTES = 1 << 30  # of one image file
-ANSWER = 20.0  # seconds that a server of images may stay silent
+FETCH_TIMEOUT = 20.0  # seconds within which a server of images has to respond
 
 _CAMERA = re.compile(r"webcam(:\d+)?", re.IGNORECASE)
 
@@ -45,10 +45,10 @@ ImageLike = str | Path | np.ndarray  # an image as users give it: a path, or uin
 class Input:
     """One image, video or camera that was named but not opened yet."""
 
-    name: str  # file name, or "000000.jpg" for an array: what its outputs are called
+    name: str  # file name, or "000000.jpg" for an array; its output files are named after it
     path: Path | None = None  # of a file
     array: np.ndarray | None = None  # uint8 [H, W, 3] BGR or [H, W] grey
-    address: str = ""  # of what is no file: http://..., rtsp://..., webcam:1
+    address: str = ""  # where it is not a file: http://..., rtsp://..., webcam:1
     is_video: bool = False  # a video or a camera, not an image
 
     @property
@@ -61,12 +61,12 @@ class Input:
 
     @property
     def source(self) -> str:
-        """What messages and outputs call it; a password in an address is left out."""
+        """Its name in messages and outputs; a password in an address is left out."""
         return without_password(self.address) or ("array" if self.path is None else str(self.path))
 
     @property
     def location(self) -> str:
-        """The path or address that opens it."""
+        """The path or address to open."""
         return self.address or str(self.path)
 
 
@@ -83,8 +83,8 @@ def expand(inputs: object) -> tuple[list[Input], list[InputError], list[str]]:
             BGR or [H, W] grey), or a list or tuple of any of these.
 
     Returns:
-        What is there; one error for each input that gives nothing; and notices for the user about
-        what was skipped in passing, which are no failures.
+        The images, videos and cameras; one error for each input without any; and notices for the user
+        about skipped files, which are not errors.
     """
     items: list[Input] = []
     errors: list[InputError] = []
@@ -94,34 +94,34 @@ def expand(inputs: object) -> tuple[list[Input], list[InputError], list[str]]:
             items.append(Input(name=f"{len(items):06d}.jpg", array=entry))
         elif isinstance(entry, (str, os.PathLike)) and isinstance(text := os.fspath(entry), str):
             try:
-                found, skipped = _expand_text(text)
+                listed, skipped = _expand_text(text)
             except InputError as error:
                 errors.append(error)
                 continue
-            items += found
+            items += listed
             notices += skipped
         else:
             errors.append(
                 InputError(f"an input of type {type(entry).__name__} cannot be read; give a path, an array or a list")
             )
     if not items and not errors:
-        errors.append(InputError("the list of inputs is empty; name at least one image"))
+        errors.append(InputError("the list of inputs is empty; give at least one image, video or camera"))
     return items, errors, notices
 
 
 def read(item: Input) -> Frame:
     """Read one image as BGR, with the pixel values of ``cv2.imread`` (and so of MMPose).
 
-    The orientation in EXIF is applied; of an animation or of several pages the first is taken.
+    The orientation in EXIF is applied; of an animation or a file with several pages the first image is read.
 
     Raises:
         InputError: The image is missing, unreadable, damaged, cut short, far too large, or an
             array of another shape or dtype.
     """
     if item.array is not None:
-        return Frame(from_array(item.array, item.name), source=item.source)
+        return Frame(image_from_array(item.array, item.name), source=item.source)
     if item.is_video or (item.path is None and not item.address):
-        raise InputError(f"the item {item.name!r} is no image; open videos and cameras with open_video()")
+        raise InputError(f"the item {item.name!r} is not an image; open videos and cameras with open_video()")
     data = _fetch(item.address) if item.path is None else _read_bytes(item.path)
     return Frame(decode_image(data, item.source), source=item.source)
 
@@ -137,7 +137,7 @@ def read_one(image: ImageLike) -> Frame:
     if errors:
         raise errors[0]
     if len(items) != 1:
-        raise ArgumentError(f"'{image}' is {len(items)} images, and this function takes one")
+        raise ArgumentError(f"'{image}' names {len(items)} images where one is needed; give the path of one image")
     return read(items[0])
 
 
@@ -152,12 +152,12 @@ def open_video(
 
     Args:
         item: a video or camera that `expand` lists.
-        size: wished (width, height) of a camera in pixels.
-        fps: wished frames per second of a camera.
-        info: called with a sentence where a wish is not met or a file turns out to be damaged.
+        size: requested (width, height) of a camera in pixels.
+        fps: requested frames per second of a camera.
+        info: called with a sentence where a camera does not do what is requested, or a file is damaged.
 
     Raises:
-        InputError: it is not there, cannot be read, or does not answer.
+        InputError: it does not exist, cannot be read, or does not respond.
     """
     from .video.camera import CameraSource, camera_number
     from .video.reader import VideoSource
@@ -180,11 +180,13 @@ def _flatten(inputs: object) -> Iterator[object]:
 
 
 def _expand_text(text: str) -> tuple[list[Input], list[str]]:
-    """List what one text names, and what was skipped; raise InputError where it names nothing."""
+    """Return the inputs that a text names, and notices about skipped files; raise InputError where there is none."""
     if not text.strip():
-        raise InputError("an input is an empty text; name an image, a video, a folder, a pattern or a camera")
+        raise InputError(
+            "an input is an empty text; give an image, a video, a folder, a pattern, an address or a camera"
+        )
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-        return [_addressed(text)], []
+        return [_input_at_address(text)], []
     path = Path(os.path.expanduser(text))
     try:
         mode = path.stat().st_mode
@@ -193,21 +195,21 @@ def _expand_text(text: str) -> tuple[list[Input], list[str]]:
         if any(c in text for c in "*?["):
             return _expand_pattern(str(path))
         if _CAMERA.fullmatch(text) or re.fullmatch(r"/dev/video\d+", text):
-            return [_camera(text)], []
-        raise InputError(_missing(path)) from None
+            return [_camera_input(text)], []
+        raise InputError(_missing_message(path)) from None
     except ValueError:
         raise InputError(f"{text!r} is not a path; check it for stray characters") from None
     except OSError as error:
-        raise InputError(_unreadable(path, error)) from None
+        raise InputError(_unreadable_message(path, error)) from None
     if stat.S_ISDIR(mode):
         return _expand_folder(path)
     if stat.S_ISCHR(mode) and text.startswith("/dev/"):
-        return [_camera(text)], []
+        return [_camera_input(text)], []
     # A file that the user names is tried whatever its ending: the content decides.
-    return [Input(path.name, path, is_video=_moves(path))], []
+    return [Input(path.name, path, is_video=_is_video_file(path))], []
 
 
-def _camera(text: str) -> Input:
+def _camera_input(text: str) -> Input:
     from .video.camera import camera_number
 
     number = camera_number(text)
@@ -216,24 +218,24 @@ def _camera(text: str) -> Input:
     return Input("webcam.mp4" if text.lower() == "webcam" else f"webcam_{number}.mp4", address=text, is_video=True)
 
 
-def _addressed(text: str) -> Input:
-    """Return what an address names: an image where it ends like one, else a video or stream."""
+def _input_at_address(text: str) -> Input:
+    """Return the input at an address: an image where it ends like one, else a video or stream."""
     from .video.inputs import is_video
 
     try:
         parts = urlsplit(text)
     except ValueError:
-        raise InputError(f"{without_password(text)} is no address; check it for stray characters") from None
+        raise InputError(f"{without_password(text)} is not a valid address; check it for stray characters") from None
     if parts.scheme.lower() == "file":
         path = Path(unquote(parts.path))
-        return Input(path.name, path, is_video=_moves(path))
+        return Input(path.name, path, is_video=_is_video_file(path))
     name = PurePosixPath(unquote(parts.path)).name or (parts.hostname or "stream").replace(".", "_")
     name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name)[:100]
     return Input(name, address=text, is_video=parts.scheme.lower() not in ("http", "https") or is_video(text))
 
 
-def _moves(path: Path) -> bool:
-    """Tell a video from an image: by the ending, or by the content where that tells nothing."""
+def _is_video_file(path: Path) -> bool:
+    """Return whether a file is a video: by its suffix, or by its content where that is unknown."""
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES or not path.is_file():
         return suffix in VIDEO_SUFFIXES
@@ -242,7 +244,7 @@ def _moves(path: Path) -> bool:
             if is_image(file.read(64)):
                 return False
     except OSError:
-        return False  # the one who reads it says why
+        return False  # reading it will raise the error
     from .video.inputs import is_video
 
     return is_video(path)
@@ -254,33 +256,35 @@ def _expand_pattern(pattern: str) -> tuple[list[Input], list[str]]:
     except re.error:  # Python 3.10 on an impossible range such as [z-a]
         paths = []
     if not paths:
-        raise InputError(f"the pattern '{pattern}' matches no file; check the folder and the ending in it")
-    items, others = _sort_out(paths)
+        raise InputError(f"the pattern '{pattern}' matches no file; check its folder and suffix")
+    items, others = _split_files(paths)
     if not items:
-        raise InputError(f"the pattern '{pattern}' matches no image or video, only {_some(others)}")
-    return items, [f"skipped what is no image or video in '{pattern}': {_some(others)}"] if others else []
+        raise InputError(f"the pattern '{pattern}' matches no image or video, only {_shortened(others)}")
+    return items, [
+        f"skipped files that are not images or videos in '{pattern}': {_shortened(others)}"
+    ] if others else []
 
 
 def _expand_folder(folder: Path) -> tuple[list[Input], list[str]]:
     try:
         paths = [folder / name for name in os.listdir(folder) if not name.startswith(".")]
     except OSError as error:
-        raise InputError(_unreadable(folder, error)) from None
+        raise InputError(_unreadable_message(folder, error)) from None
     files = [path for path in paths if not os.path.isdir(path)]
-    items, others = _sort_out(files)
+    items, others = _split_files(files)
     if not items:
         if not paths:
             raise InputError(f"the folder '{folder}' is empty; give a folder of images or videos")
-        inside = _some(others) if others else f"{len(paths)} folders" if len(paths) > 1 else "a folder"
+        inside = _shortened(others) if others else f"{len(paths)} folders" if len(paths) > 1 else "a folder"
         pattern = folder / "**" / "*.jpg"
         raise InputError(
             f"the folder '{folder}' holds no image or video, only {inside}; to search deeper give '{pattern}'"
         )
-    return items, [f"skipped what is no image or video in '{folder}': {_some(others)}"] if others else []
+    return items, [f"skipped files that are not images or videos in '{folder}': {_shortened(others)}"] if others else []
 
 
-def _sort_out(paths: list[Path]) -> tuple[list[Input], list[str]]:
-    """Split the files of a folder or pattern, in natural order, into images and videos, and names of others."""
+def _split_files(paths: list[Path]) -> tuple[list[Input], list[str]]:
+    """Split the files of a folder or pattern, in natural order, into inputs and the names of other files."""
     items: list[Input] = []
     others: list[str] = []
     for path in sorted(paths, key=_natural_order):
@@ -293,7 +297,7 @@ def _sort_out(paths: list[Path]) -> tuple[list[Input], list[str]]:
 
 
 def _natural_order(path: Path) -> tuple[list[list[tuple[int, int, str]]], str]:
-    """Sort key by which digits count as numbers, folder by folder; the plain text settles ties."""
+    """Return a sort key in which digits count as numbers, folder by folder; ties are decided by the plain text."""
     parts = [
         [(0, int(t), "") if t.isdigit() else (1, 0, t.casefold()) for t in re.findall(r"[0-9]+|[^0-9]+", part)]
         for part in path.parts
@@ -301,24 +305,24 @@ def _natural_order(path: Path) -> tuple[list[list[tuple[int, int, str]]], str]:
     return parts, str(path)
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+def _shortened(names: list[str]) -> str:
+    first = ", ".join(names[:5])
+    return f"{first} and {len(names) - 5} more" if len(names) > 5 else first
 
 
-def _missing(path: Path) -> str:
+def _missing_message(path: Path) -> str:
     parent = path.parent
     if not os.path.isdir(parent):
         return f"'{path}' does not exist, nor does its folder '{parent}'; check the path"
     try:
         with os.scandir(parent) as entries:
-            near = suggest(path.name, [entry.name for entry in itertools.islice(entries, 1000)])
+            suggestion = suggest(path.name, [entry.name for entry in itertools.islice(entries, 1000)])
     except OSError:
-        near = ""
-    return f"'{path}' does not exist; check the path" + (f".{near}" if near else "")
+        suggestion = ""
+    return f"'{path}' does not exist; check the path" + (f".{suggestion}" if suggestion else "")
 
 
-def _unreadable(path: Path, error: OSError) -> str:
+def _unreadable_message(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"'{path}' cannot be read: permission denied; change its permissions or run as a user who may read it"
     return f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}; check the path"
@@ -336,24 +340,26 @@ def _read_bytes(path: Path) -> bytes:
     except IsADirectoryError:
         raise InputError(f"'{path}' is a folder where an image is needed; give a file in it") from None
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(_missing(path)) from None
+        raise InputError(_missing_message(path)) from None
     except OSError as error:
-        raise InputError(_unreadable(path, error)) from None
+        raise InputError(_unreadable_message(path, error)) from None
 
 
 def _fetch(address: str) -> bytes:
     """Return the content of an image on a web server."""
-    shown = without_password(address)
+    display_name = without_password(address)
     try:
-        with urllib.request.urlopen(_request(address), timeout=ANSWER) as answer:
-            data: bytes = answer.read(MAX_BYTES + 1)
+        with urllib.request.urlopen(_request(address), timeout=FETCH_TIMEOUT) as response:
+            data: bytes = response.read(MAX_BYTES + 1)
     except urllib.error.HTTPError as error:
-        raise InputError(f"{shown} cannot be read: its server answers {error.code}; check the address") from None
+        raise InputError(f"{display_name} cannot be read: its server answers {error.code}; check the address") from None
     except (OSError, ValueError) as error:
-        why = str(getattr(error, "reason", None) or error).lower()
-        raise InputError(f"{shown} cannot be read: {why}; check the address and the network") from None
+        reason = str(getattr(error, "reason", None) or error).lower()
+        raise InputError(f"{display_name} cannot be read: {reason}; check the address and the network") from None
     if len(data) > MAX_BYTES:
-        raise InputError(f"{shown} is more than {MAX_BYTES >> 20} MB, too large for an image; give an image file")
+        raise InputError(
+            f"{display_name} is more than {MAX_BYTES >> 20} MB, too large for an image; give an image file"
+        )
     return data
 
 
@@ -362,6 +368,6 @@ def _request(address: str) -> urllib.request.Request:
     parts = urlsplit(address)
     if parts.username is None:
         return urllib.request.Request(address)
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return urllib.request.Request(bare, headers={"Authorization": f"Basic {b64encode(login).decode()}"})
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return urllib.request.Request(address, headers={"Authorization": f"Basic {b64encode(credentials).decode()}"})

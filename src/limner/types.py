@@ -15,17 +15,17 @@ import numpy as np
 
 from .errors import ArgumentError
 
-# heatmaps that a pose estimator returns: none, one of each keypoint, or the strongest of all at each place, to look at
+# heatmaps that a pose estimator returns: none, one of each keypoint, or the maximum over all, for display
 HeatmapMode = Literal["", "all", "strongest"]
 MessageCallback = Callable[[str], None]  # takes a sentence for the user
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
     """Raise ArgumentError unless ``array`` has ``shape`` (None stands for any length)."""
-    fits = array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=True))
-    if not fits:
-        wanted = ", ".join("any" if s is None else str(s) for s in shape)
-        raise ArgumentError(f"{name} has shape {list(array.shape)} where [{wanted}] is needed")
+    matches = array.ndim == len(shape) and all(e is None or e == a for e, a in zip(shape, array.shape, strict=True))
+    if not matches:
+        expected = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ArgumentError(f"{name} has shape {list(array.shape)} where [{expected}] is needed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Poses:
 
     keypoints: np.ndarray  # float32 [N, K, 2], (x, y) pixels
     scores: np.ndarray  # float32 [N, K]
-    heatmaps: np.ndarray | None = field(default=None)  # float32 [N, any, h, w], of the crops, where asked for
+    heatmaps: np.ndarray | None = field(default=None)  # float32 [N, any, h, w], of the crops, where requested
 
     def __post_init__(self) -> None:
         _check("keypoints", self.keypoints, (None, None, 2))
@@ -105,35 +105,37 @@ class Result:
 
     def __post_init__(self) -> None:
         if len(self.boxes) != len(self.poses):
-            raise ArgumentError(f"{len(self.boxes)} boxes do not fit {len(self.poses)} poses")
+            raise ArgumentError(
+                f"a result needs one pose for each box, not {len(self.poses)} poses for {len(self.boxes)} boxes"
+            )
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     @property
     def keypoints(self) -> np.ndarray:
-        """The points of all instances, float32 ``[N, K, 2]``, (x, y) in pixels."""
+        """The keypoints of all instances, float32 ``[N, K, 2]``, (x, y) in pixels."""
         return self.poses.keypoints
 
     @property
     def scores(self) -> np.ndarray:
-        """The scores of all points, float32 ``[N, K]``."""
+        """The scores of all keypoints, float32 ``[N, K]``."""
         return self.poses.scores
 
     def instances(self) -> list[dict[str, object]]:
         """Return the instances as MMPose's Inferencer writes them (plain lists, floats), with ``track_id`` if any."""
-        found: list[dict[str, object]] = [
+        instances: list[dict[str, object]] = [
             {
-                "keypoints": points.tolist(),
+                "keypoints": keypoints.tolist(),
                 "keypoint_scores": scores.tolist(),
                 "bbox": [box.tolist()],
                 "bbox_score": float(score),
             }
-            for points, scores, box, score in zip(
+            for keypoints, scores, box, score in zip(
                 self.poses.keypoints, self.poses.scores, self.boxes.xyxy, self.boxes.scores, strict=True
             )
         ]
         if self.track_ids is not None:
-            for instance, number in zip(found, self.track_ids.tolist(), strict=True):
-                instance["track_id"] = number
-        return found
+            for instance, track_id in zip(instances, self.track_ids.tolist(), strict=True):
+                instance["track_id"] = track_id
+        return instances

@@ -1,4 +1,4 @@
-"""Config dict -> network, and what the stages around it need to know.
+"""Config dict -> network, and the specs of the stages around it.
 
 `network` and `load_weights` need torch; the specs and `decoder` do not.
 """

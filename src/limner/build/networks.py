@@ -1,4 +1,4 @@
-"""Config dict -> network: the one lookup table of each family, and the loading of weights.
+"""Config dict -> network: the lookup tables of layers by their config names, and the loading of weights.
 
 torch is imported inside the functions, so that reading a config needs none.
 """
@@ -159,21 +159,21 @@ def layer(cfg: Mapping[str, Any]) -> nn.Module:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise MissingExtraError("building a network from a config", "torch") from error
+        raise MissingExtraError("Building a network from a config", "torch") from error
     if not isinstance(cfg, Mapping):
         raise ConfigError(f"the config's model has {cfg!r} where dict(type=...) is needed")
     name = str(cfg.get("type", "")).rpartition(".")[2]
     if name not in table:
-        near = difflib.get_close_matches(name, table, n=1, cutoff=0.85)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ConfigError(f"the config names the layer '{name}', which limner does not know.{hint}")
+        similar = difflib.get_close_matches(name, table, n=1, cutoff=0.85)
+        hint = f" Did you mean '{similar[0]}'?" if similar else ""
+        raise ConfigError(f"the config names the layer '{name}', which limner does not support.{hint}")
     kind, arguments = table[name]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Initializing zero-element tensors")
             return kind(**arguments(cfg))
     except KeyError as error:
-        raise ConfigError(f"the config of {name} lacks {error}, or gives a value that it does not know") from error
+        raise ConfigError(f"the config of {name} lacks {error}, or has a value that limner does not support") from error
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UserWarning, ValueError) as error:
         raise ConfigError(f"the config of {name} does not fit it: {error}") from error
 
@@ -200,13 +200,13 @@ def network(model: Mapping[str, Any], *, empty: bool = False) -> nn.Module:
 
 
 def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, name: str = "the checkpoint") -> None:
-    """Put the weights of a checkpoint into a network, all of them and nothing else.
+    """Load the weights of a checkpoint into a network; keys and shapes must be the same.
 
-    Checkpoints that MMPose wrote before its version 1 are renamed as MMPose itself does.
+    The keys of checkpoints that MMPose wrote before its version 1 are renamed as MMPose itself does.
 
     Args:
         state_dict: arrays by key.
-        name: what to call the checkpoint in a message.
+        name: of the checkpoint, for messages.
 
     Raises:
         CheckpointError: the keys or shapes differ.
@@ -214,8 +214,8 @@ def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, na
     import torch
 
     own = network.state_dict()
-    weights = renamed(state_dict, own)
-    checkpoint.fit(weights, {key: tuple(value.shape) for key, value in own.items()}, name=name)
+    weights = rename_old_keys(state_dict, own)
+    checkpoint.check_fit(weights, {key: tuple(value.shape) for key, value in own.items()}, name=name)
     tensors = {
         # torch wants writable arrays
         key: torch.from_numpy(value if value.flags.writeable and value.flags.c_contiguous else np.array(value))
@@ -228,17 +228,17 @@ def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, na
         for key, value in part.named_buffers(recurse=False):
             if value.is_meta and key == "num_batches_tracked":
                 part.register_buffer(key, torch.zeros_like(value, device="cpu"))
-    left = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
-    left += [name for name, value in network.state_dict().items() if value.is_meta]
-    if left:  # `fit` has said more; this guards against the two disagreeing
-        raise RuntimeError(f"{name}: {left[:5]}")
+    unloaded = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
+    unloaded += [name for name, value in network.state_dict().items() if value.is_meta]
+    if unloaded:  # `check_fit` has raised before; this guards against the two disagreeing
+        raise RuntimeError(f"{name}: {unloaded[:5]}")
 
 
-def renamed(state_dict: Mapping[str, np.ndarray], own: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def rename_old_keys(state_dict: Mapping[str, np.ndarray], own: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return weights with the keys of today's MMPose in place of those before its version 1.
 
     Args:
-        own: the network's keys; a key among them stays as it is.
+        own: the network's keys; a key among them is not renamed.
     """
     convolutions = [int(key.split(".")[2]) for key in own if key.startswith("head.conv_layers.")]
     out = {}

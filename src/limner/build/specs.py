@@ -1,4 +1,4 @@
-"""Config dict -> what the stages around the network need: sizes, colours, thresholds, the decoder."""
+"""Config dict -> specs of the stages around the network: sizes, normalisation, thresholds, the decoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Size = tuple[int, int]  # (width, height)
 Arrays = Sequence[np.ndarray]
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
-# data sets whose class alone says what the keypoints are: class -> name
+# data sets whose class alone determines the keypoints: class -> name
 DATASETS = {
     "AFLWDataset": "aflw",
     "AP10KDataset": "ap10k",
@@ -38,16 +38,16 @@ DATASETS = {
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What is done to the colours of an image before the network sees them."""
+    """Mean, standard deviation and channel order that a network's input is normalised with."""
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # in the network's channel order, of 0..255
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    to_rgb: bool = False  # the network wants RGB, not BGR
+    to_rgb: bool = False  # the network takes RGB, not BGR
 
 
 @dataclass(frozen=True)
 class FlipTest:
-    """How the outputs for an image and for its mirror image are merged."""
+    """How the outputs for an image and for its flipped copy are merged."""
 
     mode: str = "heatmap"
     shift_heatmap: bool = False
@@ -59,12 +59,12 @@ class PoseSpec:
     """What a pose network's config says about its input and output."""
 
     size: Size  # (width, height) of the input
-    padding: float  # a box is widened by it
+    padding: float  # factor by which a box is widened
     udp: bool  # distances count between pixel centres
     normalisation: Normalisation
     codec: Mapping[str, Any]  # the config's decoder
-    flip: FlipTest | None  # None: the image alone is looked at
-    keypoints: int  # how many come out, after `selected`
+    flip: FlipTest | None  # None: no flip test
+    keypoints: int  # how many are returned, after `selected`
     selected: tuple[int, ...] | None  # outputs that are kept; None keeps all
     output_heatmaps: bool
 
@@ -91,7 +91,7 @@ class DetectorSpec:
 
 @dataclass(frozen=True)
 class Decoder:
-    """Raw outputs -> keypoints, in two steps: outputs of an image and its mirror image, then points."""
+    """Raw outputs -> keypoints, in two steps: merging with the outputs of the flip test, then decoding."""
 
     _merge: Callable[[Arrays, Arrays | None, Sequence[int] | None], list[np.ndarray]]
     _points: Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -100,7 +100,7 @@ class Decoder:
     def merge(
         self, outputs: Arrays, flipped: Arrays | None = None, flip_indices: Sequence[int] | None = None
     ) -> list[np.ndarray]:
-        """Return a network's outputs, averaged with those of the mirrored image where they are given."""
+        """Return a network's outputs, averaged with those of the flipped image where they are given."""
         return self._merge(outputs, flipped, flip_indices)
 
     def points(self, merged: Arrays) -> tuple[np.ndarray, np.ndarray]:
@@ -108,12 +108,12 @@ class Decoder:
         return self._points(*merged)
 
     def heatmaps(self, merged: Arrays) -> np.ndarray | None:
-        """Return heatmaps ``[N, K, h, w]`` to look at, None where there is nothing of the kind."""
+        """Return heatmaps ``[N, K, h, w]``, None where the network predicts coordinates."""
         return self._heatmaps(*merged) if self._heatmaps is not None else None
 
 
-def _reader(function: _Reader) -> _Reader:
-    """Make what a value of the wrong kind brings about a ConfigError."""
+def _config_errors(function: _Reader) -> _Reader:
+    """Turn the errors that a value of the wrong type causes into ConfigErrors."""
 
     @wraps(function)
     def read(*args: Any, **kwargs: Any) -> Any:
@@ -122,12 +122,12 @@ def _reader(function: _Reader) -> _Reader:
         except KeyError as error:
             raise ConfigError(f"the config lacks {error}") from error
         except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
-            raise ConfigError(f"the config has a value of the wrong kind: {error}") from error
+            raise ConfigError(f"the config has a value of the wrong type: {error}") from error
 
     return read  # type: ignore[return-value]
 
 
-@_reader
+@_config_errors
 def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
     """Read the config of a top-down pose model.
 
@@ -148,7 +148,7 @@ def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
     flip = FlipTest(test.get("flip_mode", "heatmap"), test.get("shift_heatmap", False), test.get("shift_coords", True))
     outputs = head.get("out_channels", head.get("num_joints"))
     if not isinstance(outputs, int):
-        raise ConfigError("the config's model.head says neither 'out_channels' nor 'num_joints'")
+        raise ConfigError("the config's model.head has neither 'out_channels' nor 'num_joints'")
     selected = test.get("output_keypoint_indices")
     each = 3 if codec.get("heatmap_type") == "combined" else 1
     return PoseSpec(
@@ -164,7 +164,7 @@ def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
     )
 
 
-@_reader
+@_config_errors
 def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
     """Read the config of a detector of the RTMDet or YOLOX family.
 
@@ -175,7 +175,7 @@ def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
     head = model.get("bbox_head") or {}
     kind = str(head.get("type", "")).rpartition(".")[2]
     if kind not in (known := ("RTMDetHead", "RTMDetSepBNHead", "YOLOXHead")):
-        raise ConfigError(f"the config's model.bbox_head is '{kind}', and limner knows only {', '.join(known)}")
+        raise ConfigError(f"the config's model.bbox_head is '{kind}', and limner supports only {', '.join(known)}")
     steps = _steps(cfg)
     pad = steps.get("Pad", {})
     value = pad.get("pad_val", 0)
@@ -184,13 +184,13 @@ def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
     test = model.get("test_cfg") or {}
     nms = test.get("nms") or {}
     if nms.get("type", "nms") != "nms":
-        raise ConfigError(f"the config's test_cfg.nms is '{nms['type']}', and limner knows 'nms' only")
-    least = test.get("min_bbox_size", -1)
+        raise ConfigError(f"the config's test_cfg.nms is '{nms['type']}', and limner supports 'nms' only")
+    min_size = test.get("min_bbox_size", -1)
     yolox = kind == "YOLOXHead"
     return DetectorSpec(
         head=kind,
         size=_pair(steps.get("Resize", {}), "scale"),
-        pad_value=(_colour(values[0]), _colour(values[1]), _colour(values[2])),
+        pad_value=(_pad_value(values[0]), _pad_value(values[1]), _pad_value(values[2])),
         square=bool(pad.get("pad_to_square", False)),
         stride=_count(pad, "size_divisor"),
         divisor=_count(model.get("data_preprocessor") or {}, "pad_size_divisor") or 1,
@@ -200,17 +200,17 @@ def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
         iou_threshold=float(nms.get("iou_threshold", 0.5)),
         nms_pre=None if yolox else _count(test, "nms_pre"),
         max_per_img=None if yolox else _count(test, "max_per_img"),
-        min_size=None if yolox or least < 0 else float(least),
+        min_size=None if yolox or min_size < 0 else float(min_size),
         classes=_classes(cfg),
     )
 
 
-@_reader
+@_config_errors
 def decoder(codec: Mapping[str, Any], flip: FlipTest | None = None) -> Decoder:
     """Return the decoder of a config's codec.
 
     Args:
-        flip: how to merge with the outputs for the mirrored image; None: as the codec's defaults say.
+        flip: how to merge with the outputs for the flipped image; None: the codec's defaults.
 
     Raises:
         ConfigError: the codec is unknown, or lacks a parameter.
@@ -226,7 +226,7 @@ def decoder(codec: Mapping[str, Any], flip: FlipTest | None = None) -> Decoder:
         "IntegralRegressionLabel": _regression,
     }
     if name not in known:
-        raise ConfigError(f"the config names the codec '{name}', which limner does not know.{suggest(name, known)}")
+        raise ConfigError(f"the config names the codec '{name}', which limner does not support.{suggest(name, known)}")
     try:
         return known[name](codec, flip)
     except KeyError as error:
@@ -290,9 +290,9 @@ def _regression(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
     def flipped(outputs: Arrays, order: Sequence[int]) -> Arrays:
         return [decode.flip_coordinates(outputs[0], order, size[0], flip.shift_coords)]
 
-    def merge(outputs: Arrays, mirrored: Arrays | None, order: Sequence[int] | None) -> list[np.ndarray]:
-        mirrored = None if mirrored is None else [decode.deviations(mirrored[0])]
-        return _average(flipped, [decode.deviations(outputs[0])], mirrored, order)
+    def merge(outputs: Arrays, flipped_outputs: Arrays | None, order: Sequence[int] | None) -> list[np.ndarray]:
+        flipped_outputs = None if flipped_outputs is None else [decode.deviations(flipped_outputs[0])]
+        return _average(flipped, [decode.deviations(outputs[0])], flipped_outputs, order)
 
     return Decoder(merge, partial(decode.regression, input_size=size), None)
 
@@ -300,20 +300,20 @@ def _regression(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
 def _average(
     flipped: Callable[[Arrays, Sequence[int]], Arrays],
     outputs: Arrays,
-    mirrored: Arrays | None,
+    flipped_outputs: Arrays | None,
     order: Sequence[int] | None,
 ) -> list[np.ndarray]:
-    if mirrored is None:
+    if flipped_outputs is None:
         return list(outputs)
     if order is None:
-        raise ConfigError("a flip test needs a keypoint set that says which keypoints mirror each other")
-    back = flipped(mirrored, order)
+        raise ConfigError("a flip test needs a keypoint set with flip_indices")
+    back = flipped(flipped_outputs, order)
     return [(a + b) * np.float32(0.5) for a, b in zip(outputs, back, strict=True)]
 
 
-@_reader
+@_config_errors
 def dataset_name(cfg: Mapping[str, Any]) -> str | None:
-    """Return MMPose's name of the data set whose keypoints a config's model finds, None where it says none."""
+    """Return MMPose's name of the data set whose keypoints a config's model predicts, None where it names none."""
     dataset = _dataset(cfg)
     file = (dataset.get("metainfo") or {}).get("from_file")
     kind = str(dataset.get("type", "")).rpartition(".")[2]
@@ -375,7 +375,7 @@ def _count(settings: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
-def _colour(value: Any) -> int:
+def _pad_value(value: Any) -> int:
     if not 0 <= value <= 255:
         raise ConfigError(f"the config's pad_val has {value!r} where a number from 0 to 255 is needed")
     return int(value)

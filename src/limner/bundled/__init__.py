@@ -13,13 +13,13 @@ DEFAULT = "face-lite"
 
 @dataclass(frozen=True)
 class BundledModel:
-    """A detector and a pose network, with their configs and cards."""
+    """A detector and a pose network, with their configs and model cards."""
 
     name: str
     keypoint_set: str
-    detector_config: str  # looked up among limner's own configs
+    detector_config: str  # a path among limner's own configs
     pose_config: str
-    bbox_thr: float  # boxes must score above it, unless the user says otherwise
+    bbox_thr: float  # default: boxes must score above it
 
     @property
     def detector(self) -> Path:
@@ -31,16 +31,16 @@ class BundledModel:
 
     @property
     def detector_int8(self) -> Path | None:
-        """The detector's int8 form, if it has one: it is faster on a CPU with int8 dot products."""
+        """The detector's int8 version, if it has one: it is faster on a CPU with int8 dot products."""
         return _existing(self.detector.with_suffix(".int8.onnx"))
 
     @property
     def pose_int8(self) -> Path | None:
-        """The pose network's int8 form, likewise."""
+        """The pose network's int8 version, likewise."""
         return _existing(self.pose.with_suffix(".int8.onnx"))
 
     def networks(self, *, int8: bool) -> tuple[Path, Path]:
-        """Return the files of the detector and the pose network, in their int8 forms where wanted and there."""
+        """Return the files of the detector and the pose network, in their int8 versions where wanted and present."""
         if not int8:
             return self.detector, self.pose
         return self.detector_int8 or self.detector, self.pose_int8 or self.pose
@@ -69,7 +69,7 @@ def find(name: str) -> BundledModel:
     """Return the bundled model of that name.
 
     Raises:
-        ModelError: none has it; the message names the nearest.
+        ModelError: there is none; the message suggests a similar name.
     """
     for model in MODELS:
         if model.name == name:

@@ -1,4 +1,4 @@
-"""Weight files (.pth) to numpy arrays: torch's formats are parsed here, and no pickled code ever runs."""
+"""Checkpoint files (.pth) -> numpy arrays: torch's formats are parsed here, and no pickled code ever runs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .formats import Storages, open_checkpoint
-from .pickles import HostilePickle, NumpyArray, NumpyScalar, Opaque, Tensor
+from .formats import StorageReader, open_checkpoint
+from .pickles import HostilePickleError, InertObject, NumpyArray, NumpyScalar, Tensor
 
 __all__ = ["Checkpoint", "Opaque", "fit", "load"]
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The weights of a model and what was noted with them."""
+    """The weights of a model and their metadata."""
 
     state_dict: dict[str, np.ndarray]  # bfloat16 as float32; the arrays may be views of the mapped file
-    meta: dict[str, Any]  # plain values; objects of unknown classes are `Opaque`
+    meta: dict[str, Any]  # plain values; an object of an unknown class is an `InertObject`
 
     @property
     def dataset_meta(self) -> dict[str, Any]:
-        """What is known of the data set trained on, with lower-case keys; empty where nothing is."""
+        """Metadata of the data set trained on, with lower-case keys; may be empty."""
         found = self.meta.get("dataset_meta")
         if isinstance(found, dict):
             return {str(key).lower(): value for key, value in found.items()}
@@ -39,7 +39,7 @@ def load(path: str | Path) -> Checkpoint:
     a dict of weights itself. A prefix ``module.`` that all keys carry is removed.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or something else; the message says what.
+        CheckpointError: the file is missing, damaged, or not a checkpoint; the message says which.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,14 +48,14 @@ def load(path: str | Path) -> Checkpoint:
         with path.open("rb") as file:
             root, storages = open_checkpoint(path, file)
             weights = _weights(path, root)
-            meta = _finished(root.get("meta"), storages, {}) if weights is not root else None
-            state_dict = {key: _array(path, key, value, storages) for key, value in _named(weights)}
+            meta = _plain(root.get("meta"), storages, {}) if weights is not root else None
+            state_dict = {key: _array(path, key, value, storages) for key, value in _without_prefix(weights)}
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
-    except HostilePickle as hostile:
+    except HostilePickleError as hostile:
         raise CheckpointError(
-            f"{path} tries to run '{hostile}' on the machine that opens it, which weights have no need for: "
-            "nothing of it was run; get the file anew from its publisher"
+            f"{path} tries to run '{hostile}' on the machine that opens it, which weights never need: "
+            "nothing of it was run; download the file again from its publisher"
         ) from None
     except RecursionError:
         raise CheckpointError(f"{path} is damaged: its contents are nested too deeply") from None
@@ -63,9 +63,9 @@ def load(path: str | Path) -> Checkpoint:
 
 
 def _weights(path: Path, root: Any) -> dict[str, Any]:
-    """Choose the weights among what a checkpoint holds."""
+    """Choose the weights in the content of a checkpoint."""
     if not isinstance(root, dict):
-        kind = root.name if isinstance(root, Opaque) else type(root).__name__
+        kind = root.name if isinstance(root, InertObject) else type(root).__name__
         raise CheckpointError(f"{path} holds a {kind} in place of weights: save the state_dict of the model alone")
     weights = next((root[name] for name in ("state_dict", "ema_state_dict") if isinstance(root.get(name), dict)), root)
     # an empty dict, as a network without weights has, is one of weights too
@@ -76,8 +76,8 @@ def _weights(path: Path, root: Any) -> dict[str, Any]:
     return weights
 
 
-def _named(weights: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return the weights without the marks of data-parallel and averaged training."""
+def _without_prefix(weights: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the weights with their names, without the prefix and extra keys of data-parallel and averaged training."""
     # the counter of an averaged model is the one key of its file without the prefix
     keys = [key for key in weights if key != "steps"]
     prefix = "module." if all(key.startswith("module.") for key in keys) else ""
@@ -85,18 +85,18 @@ def _named(weights: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     return ((key[len(prefix) :], weights[key]) for key in kept)
 
 
-def _array(path: Path, key: str, value: Any, storages: Storages) -> np.ndarray:
+def _array(path: Path, key: str, value: Any, storages: StorageReader) -> np.ndarray:
     """Return one weight as an array.
 
     Raises:
-        CheckpointError: It is of a kind that limner does not read, or reaches beyond its storage.
+        CheckpointError: it is of a type that limner does not read, or extends beyond its storage.
     """
     if isinstance(value, NumpyArray):
-        value = _finished(value, storages, {})
+        value = _plain(value, storages, {})
     if isinstance(value, (bool, int, float, np.ndarray)):
         return np.asarray(value)
     if not isinstance(value, Tensor) or value.dtype is None:
-        kind = value.name if isinstance(value, Opaque) else type(value).__name__
+        kind = value.name if isinstance(value, InertObject) else type(value).__name__
         raise CheckpointError(
             f"{path}: {key!r} is of a type that limner does not read ({kind}), such as a quantised tensor"
         )
@@ -112,40 +112,40 @@ def _array(path: Path, key: str, value: Any, storages: Storages) -> np.ndarray:
         raise CheckpointError(f"{path} is damaged: {key!r} does not fit its data ({error})") from None
 
 
-def _finished(value: Any, storages: Storages, made: dict[int, Any]) -> Any:
-    """Return a value made of plain containers, arrays and scalars; what cannot be one stays Opaque."""
-    if id(value) in made:
-        return made[id(value)]
+def _plain(value: Any, storages: StorageReader, converted: dict[int, Any]) -> Any:
+    """Return a value made of plain containers, arrays and scalars; what cannot be converted stays an `InertObject`."""
+    if id(value) in converted:
+        return converted[id(value)]
     result = value
     if isinstance(value, dict):
-        made[id(value)] = result = {}
-        result.update({key: _finished(item, storages, made) for key, item in value.items()})
+        converted[id(value)] = result = {}
+        result.update({key: _plain(item, storages, converted) for key, item in value.items()})
     elif isinstance(value, list):
-        made[id(value)] = result = []
-        result.extend(_finished(item, storages, made) for item in value)
+        converted[id(value)] = result = []
+        result.extend(_plain(item, storages, converted) for item in value)
     elif isinstance(value, tuple):
-        result = tuple(_finished(item, storages, made) for item in value)
+        result = tuple(_plain(item, storages, converted) for item in value)
     elif isinstance(value, (Tensor, NumpyArray, NumpyScalar)):
         try:
-            result = _array(Path(), "", value, storages) if isinstance(value, Tensor) else value.resolved()
+            result = _array(Path(), "", value, storages) if isinstance(value, Tensor) else value.to_numpy()
         except (CheckpointError, TypeError, ValueError, AttributeError, LookupError):
             result = value
-    made[id(value)] = result
+    converted[id(value)] = result
     return result
 
 
-def fit(state_dict: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]], *, name: str) -> None:
-    """Check that weights have exactly the keys and shapes that a network wants.
+def check_fit(state_dict: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]], *, name: str) -> None:
+    """Check that weights have exactly the keys and shapes of a network.
 
-    The counters ``num_batches_tracked`` of batch norms are left aside.
+    The counters ``num_batches_tracked`` of batch norms are ignored.
 
     Args:
-        state_dict: The weights of a checkpoint.
-        wanted: Shape by key of the network that the config describes.
-        name: What to call the checkpoint in the message.
+        state_dict: the weights of a checkpoint.
+        wanted: shape by key of the network that the config describes.
+        name: of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: They differ; the message lists the first keys and suggests the cause.
+        CheckpointError: they differ; the message lists the first keys and suggests the cause.
     """
     shapes = {k: tuple(v.shape) for k, v in state_dict.items() if not k.endswith("num_batches_tracked")}
     needed = {k: tuple(v) for k, v in wanted.items() if not k.endswith("num_batches_tracked")}

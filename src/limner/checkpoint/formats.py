@@ -1,4 +1,4 @@
-"""The two formats of torch's checkpoint files, and what else a file turns out to be.
+"""The two formats of torch's checkpoint files, and the recognition of other files.
 
 A checkpoint is a pickle whose tensors point to storages outside of it: members of a zip archive
 (torch 1.6 and later), or bytes that follow the pickle (before). Both are mapped from disk, not read.
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import CheckpointError
-from .pickles import UNPICKLING, Storage, Unpickler
+from .pickles import UNPICKLING_ERRORS, Storage, Unpickler
 
 # what torch writes at the head of the format before 1.6
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -31,64 +31,64 @@ SIGNATURES = {
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
 }
-MARKUP = {
+TEXT_SIGNATURES = {
     b"<!doctype html": "a web page: the download was refused or its address is wrong",
     b"<html": "a web page: the download was refused or its address is wrong",
     b"<?xml": "an XML document, as download servers answer with in place of a file",
 }
 
 
-class Storages:
-    """The storages of a file as arrays, each made when it is first asked for."""
+class StorageReader:
+    """Reads the storages of a file as arrays, each when it is first used."""
 
-    def __init__(self, raw: Callable[[Storage], Any], order: Literal["<", ">"] = "<") -> None:
-        self.raw = raw
+    def __init__(self, read_bytes: Callable[[Storage], Any], order: Literal["<", ">"] = "<") -> None:
+        self.read_bytes = read_bytes
         self.order: Literal["<", ">"] = order
-        self.made: dict[tuple[str, str], np.ndarray] = {}
+        self.arrays: dict[tuple[str, str], np.ndarray] = {}
 
     def array(self, storage: Storage, dtype: str) -> np.ndarray:
         """Return a whole storage as an array of one dimension in the machine's byte order.
 
         Raises:
-            CheckpointError: The file is damaged there.
+            CheckpointError: the file is damaged there.
         """
-        if (storage.key, dtype) not in self.made:
+        if (storage.key, dtype) not in self.arrays:
             half = dtype == "bfloat16"  # the upper half of a float32
             stored = np.dtype("u2" if half else dtype)
-            raw = self.raw(storage)
-            array = np.ndarray(len(raw) // stored.itemsize, stored.newbyteorder(self.order), raw)
+            data = self.read_bytes(storage)
+            array = np.ndarray(len(data) // stored.itemsize, stored.newbyteorder(self.order), data)
             if half:
                 array = (array.astype(np.uint32) << 16).view(np.float32)
             elif not array.flags.aligned or not array.dtype.isnative:
                 array = array.astype(stored)
-            self.made[storage.key, dtype] = array
-        return self.made[storage.key, dtype]
+            self.arrays[storage.key, dtype] = array
+        return self.arrays[storage.key, dtype]
 
 
-def open_checkpoint(path: Path, file: BufferedReader) -> tuple[Any, Storages]:
-    """Return what the pickle of a checkpoint holds, and its storages, valid while ``file`` is open.
+def open_checkpoint(path: Path, file: BufferedReader) -> tuple[Any, StorageReader]:
+    """Return the content of a checkpoint's pickle, and its storages, valid while ``file`` is open.
 
     Raises:
-        CheckpointError: The file is damaged, or something else.
+        CheckpointError: the file is damaged, or not a checkpoint.
     """
     head = file.read(4096)
     size = file.seek(0, 2)
     if head[:4] != b"PK\x03\x04" and head[:1] != b"\x80":
-        raise CheckpointError(f"{path} is not a checkpoint: it is {looks_like(head, size)}")
+        raise CheckpointError(f"{path} is not a checkpoint: it is {describe_content(head, size)}")
     # writable pages that never reach the file, since torch wants writable arrays
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     try:
         return _open_zip(path, file, mapped) if head[:1] == b"P" else _open_legacy(path, mapped)
     except zipfile.BadZipFile:
         raise CheckpointError(f"{path} is cut off or damaged ({size:,} bytes): download it again") from None
-    except UNPICKLING as error:
+    except UNPICKLING_ERRORS as error:
         raise CheckpointError(
             f"{path} is cut off or damaged ({size:,} bytes; {type(error).__name__} in its table of contents): "
             "download it again"
         ) from None
 
 
-def _open_zip(path: Path, file: BufferedReader, mapped: mmap.mmap) -> tuple[Any, Storages]:
+def _open_zip(path: Path, file: BufferedReader, mapped: mmap.mmap) -> tuple[Any, StorageReader]:
     archive = zipfile.ZipFile(file)
     members = {info.filename: info for info in archive.infolist()}
     table = min((name for name in members if name.rpartition("/")[2] == "data.pkl"), key=len, default=None)
@@ -113,11 +113,11 @@ def _open_zip(path: Path, file: BufferedReader, mapped: mmap.mmap) -> tuple[Any,
 
     order = bytes(member(f"{folder}byteorder")) if f"{folder}byteorder" in members else b"little"
     root = Unpickler(BytesIO(member(table))).load()
-    return root, Storages(lambda storage: member(f"{folder}data/{storage.key}"), ">" if order == b"big" else "<")
+    return root, StorageReader(lambda storage: member(f"{folder}data/{storage.key}"), ">" if order == b"big" else "<")
 
 
 def _stored(path: Path, file: BufferedReader, info: zipfile.ZipInfo) -> bytearray:
-    """Read an uncompressed member, into memory of its own that a network can keep."""
+    """Read an uncompressed member into memory of its own that a network can keep."""
     file.seek(info.header_offset + 26)
     name_length, extra_length = struct.unpack("<HH", file.read(4))
     start = file.seek(name_length + extra_length, 1)
@@ -130,7 +130,7 @@ def _stored(path: Path, file: BufferedReader, info: zipfile.ZipInfo) -> bytearra
     return data
 
 
-def _open_legacy(path: Path, mapped: mmap.mmap) -> tuple[Any, Storages]:
+def _open_legacy(path: Path, mapped: mmap.mmap) -> tuple[Any, StorageReader]:
     if Unpickler(mapped).load() != LEGACY_MAGIC:
         raise CheckpointError(f"{path} is not a checkpoint: it is a pickle file that torch.save did not write")
     for _ in ("version of the format", "byte sizes of the machine"):  # the same in all files there are
@@ -139,7 +139,7 @@ def _open_legacy(path: Path, mapped: mmap.mmap) -> tuple[Any, Storages]:
     root = unpickler.load()
     keys = Unpickler(mapped).load()
     start = mapped.tell()
-    places: dict[str, memoryview] = {}
+    storages: dict[str, memoryview] = {}
     for key in (str(key) for key in keys if isinstance(key, (str, bytes, int))):
         itemsize = unpickler.storages[key].itemsize
         if not itemsize:
@@ -148,20 +148,20 @@ def _open_legacy(path: Path, mapped: mmap.mmap) -> tuple[Any, Storages]:
         end = start + 8 + numel * itemsize
         if numel < 0 or end > len(mapped):
             raise CheckpointError(f"{path} is cut off ({len(mapped):,} bytes): download it again")
-        places[key] = memoryview(mapped)[start + 8 : end]
+        storages[key] = memoryview(mapped)[start + 8 : end]
         start = end
-    return root, Storages(lambda storage: places[storage.key])
+    return root, StorageReader(lambda storage: storages[storage.key])
 
 
-def looks_like(head: bytes, size: int) -> str:
-    """Say in a few words what a file is that begins with ``head`` and is no checkpoint."""
+def describe_content(head: bytes, size: int) -> str:
+    """Return in a few words what kind of file begins with ``head`` and is not a checkpoint."""
     if not size:
         return "empty (0 bytes): download it again"
     text = head.lstrip().lower()
     for signature, kind in SIGNATURES.items():
         if head.startswith(signature):
             return kind
-    for signature, kind in MARKUP.items():
+    for signature, kind in TEXT_SIGNATURES.items():
         if text.startswith(signature):
             return kind
     if head[257:262] == b"ustar":

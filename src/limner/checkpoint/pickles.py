@@ -1,7 +1,7 @@
-"""Reads the pickle of a checkpoint: a closed table of what its names may mean, and nothing else.
+"""Reads the pickle of a checkpoint with an allow-list of names, so that no pickled code runs.
 
-Python's own unpickler does the reading. A name outside of the table becomes an inert `Opaque`, so
-that no pickled code runs and whatever surrounds the weights cannot hinder reading them.
+Python's own unpickler does the reading. A name that is not in the list becomes an `InertObject`, so that
+other objects beside the weights do not hinder reading them.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ STORAGES = {
     "ComplexDoubleStorage": "c16",
     "UntypedStorage": "u1",
 }
-# bytes per element of storages that are not read, to find what lies behind them
+# bytes per element of storages that are not read, to find those after them
 QUANTISED = {"torch.QInt8Storage": 1, "torch.QUInt8Storage": 1, "torch.QInt32Storage": 4, "torch.QUInt4x2Storage": 1}
 
-# modules and functions that no checkpoint names but to do something to the machine that opens it
+# modules and functions that a checkpoint names only to attack the machine that opens it
 # fmt: off
 HOSTILE_MODULES = frozenset((
     "asyncio", "code", "codeop", "commands", "ctypes", "http", "importlib", "multiprocessing", "nt",
@@ -63,12 +63,12 @@ HOSTILE_MODULES = frozenset((
 HOSTILE_BUILTINS = frozenset(["__import__", "breakpoint", "compile", "eval", "exec", "execfile", "input", "open"])
 
 
-class HostilePickle(Exception):  # noqa: N818
-    """A pickle that names a function which does something to the machine; the message is its name."""
+class HostilePickleError(Exception):
+    """A pickle that names a function which could harm the machine; the message is its name."""
 
 
 # what a damaged or hostile pickle makes the unpickler raise
-UNPICKLING: tuple[type[Exception], ...] = (
+UNPICKLING_ERRORS: tuple[type[Exception], ...] = (
     pickle.UnpicklingError,
     ArithmeticError,
     AssertionError,
@@ -84,33 +84,33 @@ UNPICKLING: tuple[type[Exception], ...] = (
 )
 
 
-class Opaque:
+class InertObject:
     """An object of a class that limner does not know: it has a name and does nothing."""
 
     __slots__ = ()
     name = "object"
 
-    def __new__(cls, *args: object, **kwargs: object) -> Opaque:
+    def __new__(cls, *args: object, **kwargs: object) -> InertObject:
         return object.__new__(cls)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
-    def __call__(self, *args: object, **kwargs: object) -> Opaque:
-        """Stand for what a call would have returned: a bound method is pickled as a call of ``getattr``."""
+    def __call__(self, *args: object, **kwargs: object) -> InertObject:
+        """Return a placeholder for the result of a call: a bound method is pickled as a call of ``getattr``."""
         return self
 
     def ignore(self, *args: object) -> None:
-        """Take what an unpickler puts into an object, and forget it."""
+        """Accept and discard what an unpickler puts into an object."""
 
     __setitem__ = append = extend = add = update = ignore
 
     def __setstate__(self, state: Any) -> None:
-        """Forget this too."""
+        """Discard this too."""
 
 
 class _Function:
-    """One of the functions below under the name that pickles call it by; made anew for every file."""
+    """One of the functions below, wrapped for pickles; a new object for every file."""
 
     __slots__ = ("call",)
 
@@ -121,12 +121,12 @@ class _Function:
         return self.call(*args)
 
     def __setstate__(self, state: object) -> None:
-        """Take no state, so that a pickle cannot change what is called."""
+        """Ignore the state, so that a pickle cannot change what is called."""
 
 
 @dataclass
 class Storage:
-    """Where the elements of a tensor lie."""
+    """The storage with the elements of a tensor."""
 
     key: str
     dtype: str | None  # a value of DTYPES; None for one that limner does not know
@@ -134,10 +134,10 @@ class Storage:
     itemsize: int = 0  # bytes; 0 where unknown
 
     def __setstate__(self, state: object) -> None:
-        """Take no state from a pickle."""
+        """Ignore the state from a pickle."""
 
 
-class Tensor(Opaque):
+class Tensor(InertObject):
     """A tensor as the pickle describes it."""
 
     __slots__ = ("dtype", "offset", "size", "storage", "stride")
@@ -150,7 +150,7 @@ class Tensor(Opaque):
     dtype: str | None
 
 
-class NumpyDtype(Opaque):
+class NumpyDtype(InertObject):
     __slots__ = ("order", "spec")
     name = "numpy.dtype"
 
@@ -160,14 +160,14 @@ class NumpyDtype(Opaque):
     def __setstate__(self, state: Any) -> None:
         self.order = state[1]
 
-    def resolved(self) -> np.dtype:
+    def to_numpy(self) -> np.dtype:
         if not re.fullmatch(r"[<>|=]?[?biufcSU]\d{0,4}", self.spec):
             raise ValueError(f"dtype {self.spec!r}")
         dtype = np.dtype(self.spec)
         return dtype.newbyteorder(">" if self.order == ">" else "<") if self.order in ("<", ">") else dtype
 
 
-class NumpyArray(Opaque):
+class NumpyArray(InertObject):
     """A numpy array as the pickle describes it."""
 
     __slots__ = ("state",)
@@ -178,14 +178,14 @@ class NumpyArray(Opaque):
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def resolved(self) -> np.ndarray:
+    def to_numpy(self) -> np.ndarray:
         _, shape, dtype, fortran, data = self.state
         data = data.encode("latin1") if isinstance(data, str) else data
-        return np.frombuffer(data, dtype.resolved()).reshape(shape, order="F" if fortran else "C").copy()
+        return np.frombuffer(data, dtype.to_numpy()).reshape(shape, order="F" if fortran else "C").copy()
 
 
-class NumpyScalar(Opaque):
-    """A number of numpy's as the pickle describes it."""
+class NumpyScalar(InertObject):
+    """A numpy scalar as the pickle describes it."""
 
     __slots__ = ("data", "dtype")
     name = "numpy.generic"
@@ -193,27 +193,27 @@ class NumpyScalar(Opaque):
     data: Any
     dtype: NumpyDtype
 
-    def resolved(self) -> object:
+    def to_numpy(self) -> object:
         data = self.data.encode("latin1") if isinstance(self.data, str) else self.data
-        return np.frombuffer(data, self.dtype.resolved())[0].item()
+        return np.frombuffer(data, self.dtype.to_numpy())[0].item()
 
 
-def _record(kind: type[Any], **values: object) -> Any:
-    record = kind()
+def _make(kind: type[Any], **values: object) -> Any:
+    made = kind()
     for name, value in values.items():
-        setattr(record, name, value)
-    return record
+        setattr(made, name, value)
+    return made
 
 
 def _dtype(found: object) -> str | None:
-    # a pickle can put any string here, and numpy would read meaning into some
+    # a pickle can put any string here, and numpy would accept some of them
     return found if isinstance(found, str) and found in DTYPES.values() else None
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> object:
     if not isinstance(storage, Storage):
-        return _opaque("torch", "Tensor")()
-    return _record(Tensor, storage=storage, offset=offset, size=tuple(size), stride=tuple(stride), dtype=storage.dtype)
+        return _inert_class("torch", "Tensor")()
+    return _make(Tensor, storage=storage, offset=offset, size=tuple(size), stride=tuple(stride), dtype=storage.dtype)
 
 
 def _tensor_v3(
@@ -226,7 +226,7 @@ def _tensor_v3(
 
 
 def _from_type(function: object, kind: object, args: Any, *_: object) -> object:
-    return function(*args) if isinstance(function, _Function) else _opaque("torch", "Tensor")()
+    return function(*args) if isinstance(function, _Function) else _inert_class("torch", "Tensor")()
 
 
 def _encode(text: Any, encoding: object, *_: object) -> object:
@@ -234,8 +234,8 @@ def _encode(text: Any, encoding: object, *_: object) -> object:
     return text.encode("latin1") if isinstance(text, str) and encoding in ("latin1", "latin-1") else None
 
 
-# the functions and classes that a pickle may use, by module and name; all else becomes Opaque
-KNOWN: dict[str, Callable[..., object]] = {
+# the functions and classes that a pickle may use, by module and name; all else becomes InertObject
+ALLOWED_FUNCTIONS: dict[str, Callable[..., object]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
@@ -246,16 +246,16 @@ KNOWN: dict[str, Callable[..., object]] = {
     "torch.Size": lambda size=(): tuple(size),
     "torch.device": lambda kind="cpu", *_: kind,
     "_codecs.encode": _encode,
-    "numpy.dtype": lambda spec, *_: _record(NumpyDtype, spec=spec, order="="),
+    "numpy.dtype": lambda spec, *_: _make(NumpyDtype, spec=spec, order="="),
     "numpy.core.multiarray._reconstruct": lambda *_: NumpyArray(),
-    "numpy.core.numeric._frombuffer": lambda data, dtype, shape, order: _record(
+    "numpy.core.numeric._frombuffer": lambda data, dtype, shape, order: _make(
         NumpyArray, state=(1, shape, dtype, order == "F", data)
     ),
-    "numpy.core.multiarray.scalar": lambda dtype, data: _record(NumpyScalar, dtype=dtype, data=data),
+    "numpy.core.multiarray.scalar": lambda dtype, data: _make(NumpyScalar, dtype=dtype, data=data),
     "collections.defaultdict": lambda *_: OrderedDict(),
 }
 # builtin types, which a pickle cannot change
-TYPES: dict[str, type] = {
+ALLOWED_TYPES: dict[str, type] = {
     "collections.OrderedDict": OrderedDict,
     "builtins.set": set,
     "builtins.frozenset": frozenset,
@@ -264,42 +264,42 @@ TYPES: dict[str, type] = {
 }
 
 
-def _opaque(module: str, name: str) -> type[Opaque]:
+def _inert_class(module: str, name: str) -> type[InertObject]:
     # the name is for messages, so it must not carry control characters to a terminal
-    shown = "".join(char for char in f"{module}.{name}"[:100] if char.isprintable())
-    return type("Opaque", (Opaque,), {"__slots__": (), "name": shown})
+    printable = "".join(char for char in f"{module}.{name}"[:100] if char.isprintable())
+    return type("InertObject", (InertObject,), {"__slots__": (), "name": printable})
 
 
 class Unpickler(pickle._Unpickler):
-    """Python's unpickler with a closed table of names.
+    """Python's unpickler with an allow-list of names.
 
-    The one written in python: the faster one can be made to allocate gigabytes by one opcode.
+    The one written in python: one opcode can make the faster one allocate gigabytes.
     """
 
     def __init__(self, file: Any) -> None:
         super().__init__(file, encoding="latin1")
-        self.known: dict[str, Any] = {}
+        self.resolved_names: dict[str, Any] = {}
         self.storages: dict[str, Storage] = {}  # the first one of each key
 
     def find_class(self, module: str, name: str) -> Any:
         builtin = module in ("builtins", "__builtin__") and name.partition(".")[0] in HOSTILE_BUILTINS
         if builtin or module.partition(".")[0] in HOSTILE_MODULES:
-            raise HostilePickle(f"{module}.{name}")
+            raise HostilePickleError(f"{module}.{name}")
         full = f"{module}.{name}".replace("numpy._core.", "numpy.core.")
-        if full not in self.known:
-            self.known[full] = self._meaning(module, name, full)
-        return self.known[full]
+        if full not in self.resolved_names:
+            self.resolved_names[full] = self._resolve(module, name, full)
+        return self.resolved_names[full]
 
-    def _meaning(self, module: str, name: str, full: str) -> Any:
-        if full in KNOWN:
-            return _Function(KNOWN[full])
-        if full in TYPES:
-            return TYPES[full]
+    def _resolve(self, module: str, name: str, full: str) -> Any:
+        if full in ALLOWED_FUNCTIONS:
+            return _Function(ALLOWED_FUNCTIONS[full])
+        if full in ALLOWED_TYPES:
+            return ALLOWED_TYPES[full]
         if module == "torch" and name in DTYPES:
             return DTYPES[name]
         if module in ("torch", "torch.cuda", "torch.storage") and name in STORAGES:
             return STORAGES[name]
-        return _opaque(module, name)
+        return _inert_class(module, name)
 
     def get_extension(self, code: int) -> None:
         raise pickle.UnpicklingError("extension codes are not used in checkpoints")
@@ -310,7 +310,7 @@ class Unpickler(pickle._Unpickler):
             return pid[1]
         storage_type, key = pid[1:3]
         if kind != "storage" or not isinstance(key, (str, bytes, int)):
-            raise pickle.UnpicklingError("a reference to something that is no storage")
+            raise pickle.UnpicklingError("a reference to something that is not a storage")
         view = pid[5] if len(pid) > 5 else None
         dtype = _dtype(storage_type)
         quantised = QUANTISED.get(getattr(storage_type, "name", ""), 0)

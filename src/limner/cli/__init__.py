@@ -1,4 +1,4 @@
-"""The `limner` command: one file a sub-command. Everything heavy is imported inside them, so that --help is instant."""
+"""The `limner` command: one module for each sub-command. Slow imports are inside them, so that --help is instant."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     help="""Find keypoints of faces, bodies and hands in images, videos and cameras.
 
     \b
-    limner run photo.jpg                    outline the faces -> limner-out/photo.jpg
+    limner run photo.jpg                    draw keypoints -> limner-out/photo.jpg
     limner run webcam                       live, in a window
     limner run clip.mp4 --model human --json points
     limner models list
@@ -38,8 +38,8 @@ for command in (mmpose.topdown, mmpose.inferencer, mmpose.image):
     app.command(context_settings=mmpose.PASS_ALL_ARGUMENTS)(command)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"limner {__version__}")
         raise typer.Exit
 
@@ -54,7 +54,7 @@ def _root(
 
 
 def _exit_without_stderr(code: int) -> NoReturn:
-    # the reader of a closed pipe is gone: what Python would still flush at exit has nowhere to go
+    # the reader of the pipe is gone, so Python must not flush its output at exit
     sys.stderr.close()
     raise SystemExit(code)
 

@@ -1,4 +1,4 @@
-"""`limner bench`: how fast this machine is."""
+"""`limner bench`: measures the speed of this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .common import argument, info, option
 
 
 def bench(
-    video: Annotated[Path | None, argument("Video to measure on (default: frames that are made up).", "VIDEO")] = None,
+    video: Annotated[Path | None, argument("Video to measure with (default: synthetic frames).", "VIDEO")] = None,
     model: Annotated[str, option("Model; `limner models list` shows them (default: face-lite).", "NAME")] = "face-lite",
     frames: Annotated[int, option("Frames to measure (default: 100).", "N", min=2)] = 100,
-    people: Annotated[int, option("People in each made-up frame (default: 1).", "N", min=1)] = 1,
+    people: Annotated[int, option("People in each synthetic frame (default: 1).", "N", min=1)] = 1,
     det_interval: Annotated[int, option("Run the detector on every Nth frame (default: 1).", "N", min=1)] = 1,
-    json: Annotated[Path | None, option("File for the numbers.", "FILE")] = None,
+    json: Annotated[Path | None, option("File for the results.", "FILE")] = None,
     device: Annotated[
         str | None, option("cpu, cuda:0, ... (default: the first GPU if there is one, else the CPU).", "NAME")
     ] = None,
@@ -29,23 +29,23 @@ def bench(
     limner bench
     limner bench clip.mp4 --det-interval 5 --backend openvino --json speed.json
     """
-    from .. import bench as measuring
+    from .. import bench as benchmark
     from .. import loading
-    from ..files import write_whole
+    from ..files import write_atomically
     from ..jobs.progress import show_download_progress
 
     pipeline = loading.load(model, device=device, backend=backend, precision=precision, progress=show_download_progress)
     flags = ["--model", model, "--backend", backend, "--precision", precision]
-    report = measuring.measure(
+    report = benchmark.measure(
         pipeline,
         model,
         video,
         frames=frames,
         people=people,
         det_interval=det_interval,
-        cold=[*flags, "--device", device] if device else flags,
-        info=lambda what: info(f"measuring {what}"),
+        cold_start_arguments=[*flags, "--device", device] if device else flags,
+        info=lambda part: info(f"measuring {part}"),
     )
     typer.echo(report.table())
     if json is not None:
-        write_whole(json, report.json().encode() + b"\n")
+        write_atomically(json, report.json().encode() + b"\n")

@@ -1,4 +1,4 @@
-"""What the sub-commands share: how options are declared and shown, and where messages go."""
+"""Shared by the sub-commands: how options are declared and shown in the help, and messages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-STOPPED = "stopped; what was written so far is complete"
+STOPPED = "stopped; the files written so far are complete"
 
 
 def option(help_text: str, metavar: str | None = None, **more: Any) -> Any:
-    """Return an option whose help says its default in words."""
+    """Return an option whose default is part of its help text."""
     return typer.Option(help=help_text, metavar=metavar, show_default=False, **more)
 
 
@@ -22,22 +22,22 @@ def switch(name: str, help_text: str, **more: Any) -> Any:
 
 
 def argument(help_text: str, metavar: str) -> Any:
-    """Return an argument that is given without a flag; where it may repeat, ``metavar`` ends with "..."."""
+    """Return a positional argument; where it may be repeated, ``metavar`` ends with "..."."""
     return typer.Argument(help=help_text, metavar=metavar, show_default=False)
 
 
-def info(sentence: str) -> None:
-    """Print a sentence to stderr, as stdout is for results."""
-    typer.echo(sentence, err=True)
+def info(message: str) -> None:
+    """Print a message to stderr, as stdout is for results."""
+    typer.echo(message, err=True)
 
 
-def warn(sentence: str) -> None:
-    """Print to stderr what went wrong."""
-    typer.echo(f"limner: {sentence}", err=True)
+def warn(message: str) -> None:
+    """Print a warning or error to stderr."""
+    typer.echo(f"limner: {message}", err=True)
 
 
 class _PlainHelp:
-    """Shows names, metavars and help texts alone: typer adds types and ranges that only programmers read."""
+    """Shows only names, metavars and help texts: typer would add types and ranges that help programmers only."""
 
     def collect_usage_pieces(self: Any, ctx: Any) -> list[str]:
         pieces = [self.options_metavar] if self.options_metavar else []

@@ -1,4 +1,4 @@
-"""`limner models`: which models there are, what they are like, and their weights."""
+"""`limner models`: lists models, shows their cards, fetches and verifies weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ app = typer.Typer(cls=Group, help="List the models, show their cards, fetch and 
 
 @app.command("list", cls=Command)
 def list_models(
-    everything: Annotated[bool, switch("--all", "List the models without a short name too.")] = False,
+    everything: Annotated[bool, switch("--all", "List models without a short name too.")] = False,
 ) -> None:
-    """List the models: keypoints, size, speed, published accuracy, and whether the weights are here."""
+    """List the models: keypoints, size, speed, published accuracy, whether downloaded."""
     from ..zoo import commands
 
     table = commands.list_models(everything=everything)
@@ -32,7 +32,7 @@ def list_models(
 
 @app.command(cls=Command)
 def show(name: Annotated[str, argument("Name of a model.", "NAME")]) -> None:
-    """Print a model's card: architecture, data and its terms, quality, weaknesses."""
+    """Print a model's card: architecture, data and licences, quality, weaknesses."""
     from ..zoo import commands
 
     typer.echo(commands.show(name))
@@ -42,7 +42,7 @@ def show(name: Annotated[str, argument("Name of a model.", "NAME")]) -> None:
 def pull(
     names: Annotated[list[str], argument("Names of models.", "NAME...")],
     detectors: Annotated[bool, option("Fetch their default detectors too (default: yes).")] = True,
-    offline: Annotated[bool, switch("--offline", "Use no network: report what is here.")] = False,
+    offline: Annotated[bool, switch("--offline", "Download nothing: report which files are missing.")] = False,
 ) -> None:
     """Fetch weights into the cache and verify them."""
     from ..jobs.progress import show_download_progress
@@ -54,7 +54,7 @@ def pull(
 
 @app.command(cls=Command)
 def verify(
-    names: Annotated[list[str] | None, argument("Names of models (default: all that are here).", "NAME...")] = None,
+    names: Annotated[list[str] | None, argument("Names of models (default: all in the cache).", "NAME...")] = None,
 ) -> None:
     """Check the weights in the cache against their hashes."""
     from ..zoo import commands
@@ -68,7 +68,7 @@ def verify(
 
 @app.command(cls=Command)
 def clear() -> None:
-    """Remove the networks that were prepared for an engine; they are prepared again when needed."""
+    """Remove the exported networks from the cache; they are exported again when needed."""
     from .. import loading
 
     typer.echo(f"{loading.network_cache().clear() / 1e6:,.0f} MB freed")

@@ -15,9 +15,9 @@ from .common import STOPPED, argument, info, option, switch, warn
 _LIVE = re.compile(r"webcam(:\d+)?$|/dev/|(?!https?:|file:)\w+://", re.IGNORECASE)
 
 
-def _show_all_help(ctx: typer.Context, wanted: bool) -> None:
-    """Print the help with the options that it leaves out for brevity."""
-    if wanted:
+def _show_all_help(ctx: typer.Context, requested: bool) -> None:
+    """Print the help with the rarely used options too."""
+    if requested:
         for param in ctx.command.params:
             param.hidden = False  # type: ignore[attr-defined]
         typer.echo(ctx.get_help())
@@ -26,26 +26,27 @@ def _show_all_help(ctx: typer.Context, wanted: bool) -> None:
 
 def run(
     inputs: Annotated[
-        list[str], argument("Image, video, folder, pattern, address or camera (webcam, webcam:1).", "INPUT...")
+        list[str],
+        argument("Image, video, folder, pattern such as 'photos/*.jpg', URL or camera (webcam, webcam:1).", "INPUT..."),
     ],
     model: Annotated[str, option("Model; `limner models list` shows them (default: face-lite).", "NAME")] = "face-lite",
     out: Annotated[Path | None, option("Folder for drawn images and videos (default: limner-out).", "DIR")] = None,
-    json: Annotated[Path | None, option("Folder for keypoints: a JSON file for each input.", "DIR")] = None,
+    json: Annotated[Path | None, option("Folder for the results: a JSON file for each input.", "DIR")] = None,
     jsonl: Annotated[
-        str | None, option("File for keypoints: a line of JSON for each image or frame; - prints them.", "FILE")
+        str | None, option("File for the results: a line of JSON for each image or frame; - prints them.", "FILE")
     ] = None,
     show: Annotated[
         bool, switch("--show", "Show results in a window (default: for cameras and streams only).")
     ] = False,
     headless: Annotated[
-        bool, switch("--headless", "Open no window for cameras and streams; report the speed at the end.")
+        bool, switch("--headless", "Open no window for cameras and streams; report the FPS at the end.")
     ] = False,
     det_interval: Annotated[
         int | None,
         option("Run the detector on every Nth frame (default: 1 for files, 5 for live sources).", "N", min=1),
     ] = None,
     no_flip: Annotated[
-        bool, switch("--no-flip", "Leave out the flip test, a second run on the mirrored image: faster.")
+        bool, switch("--no-flip", "Leave out the flip test, a second run on the mirrored crops: faster.")
     ] = False,
     batch: Annotated[
         str, option("Images or frames that go through the networks together (default: auto).", "N", hidden=True)
@@ -57,7 +58,7 @@ def run(
         ),
     ] = None,
     follow: Annotated[
-        str | None, option("Keep one person only: largest, center, a pixel X,Y, or a track id as id:3.", "WHOM")
+        str | None, option("Keep one person only: largest, center, a pixel X,Y, or a track id as id:3.", "PERSON")
     ] = None,
     max_persons: Annotated[int | None, option("Keep at most N people.", "N", min=1)] = None,
     max_frames: Annotated[int | None, option("Stop after N frames of each video.", "N", min=1)] = None,
@@ -66,28 +67,34 @@ def run(
         typer.Option(hidden=True, show_default=False, help="Give each person of a video a track id (default: on)."),
     ] = True,
     keep_audio: Annotated[bool, switch("--keep-audio", "Keep the sound of a video.")] = False,
-    camera_size: Annotated[str | None, option("Size to ask of a camera, such as 1280x720.", "WxH", hidden=True)] = None,
+    camera_size: Annotated[
+        str | None, option("Size to request from a camera, such as 1280x720.", "WxH", hidden=True)
+    ] = None,
     camera_fps: Annotated[
-        float | None, option("Frames per second to ask of a camera.", "RATE", min=1, hidden=True)
+        float | None, option("Frames per second to request from a camera.", "FPS", min=1, hidden=True)
     ] = None,
     reconnect_timeout: Annotated[
         float,
-        option("Time for which a lost camera or stream is tried again (default: 60).", "SECONDS", min=0, hidden=True),
+        option("How long to try to reopen a lost camera or stream (default: 60).", "SECONDS", min=0, hidden=True),
     ] = 60.0,
     kpt_thr: Annotated[
-        float, option("Draw keypoints that score at least this (default: 0.3).", "SCORE", min=0, max=1)
+        float, option("Draw keypoints with at least this score (default: 0.3).", "SCORE", min=0, max=1)
     ] = 0.3,
     bbox_thr: Annotated[
-        float | None, option("Keep boxes that score above this (default: the model's own).", "SCORE", min=0, max=1)
+        float | None, option("Keep boxes with a score above this (default: the model's own).", "SCORE", min=0, max=1)
     ] = None,
     radius: Annotated[
-        int | None, option("Radius of the dots (default: fits each face, hand and body).", "PIXELS", min=0, hidden=True)
+        int | None,
+        option("Radius of the dots (default: by the size of each face, hand and body).", "PIXELS", min=0, hidden=True),
     ] = None,
     thickness: Annotated[
-        int | None, option("Width of the lines (default: fits likewise).", "PIXELS", min=0, hidden=True)
+        int | None,
+        option("Width of the lines (default: by the size of each face, hand and body).", "PIXELS", min=0, hidden=True),
     ] = None,
     draw_bbox: Annotated[bool, switch("--draw-bbox", "Draw the boxes and their scores.")] = False,
-    draw_heatmap: Annotated[bool, switch("--draw-heatmap", "Draw the heatmaps of the keypoints below.")] = False,
+    draw_heatmap: Annotated[
+        bool, switch("--draw-heatmap", "Draw the heatmap of the keypoints below the image.")
+    ] = False,
     show_kpt_idx: Annotated[bool, switch("--show-kpt-idx", "Draw the index of each keypoint.", hidden=True)] = False,
     device: Annotated[
         str | None, option("cpu, cuda:0, ... (default: the first GPU if there is one, else the CPU).", "NAME")
@@ -124,7 +131,7 @@ def run(
     live = any(_LIVE.match(entry) for entry in inputs)
     shows = show or (live and not headless)
     if live and headless and out is None and json is None and jsonl is None:
-        raise ArgumentError("--headless without --out, --json or --jsonl, so nothing would come of it: give one")
+        raise ArgumentError("--headless shows nothing and writes nothing by itself: give --out, --json or --jsonl too")
     video_options = VideoOptions(
         TrackingOptions(det_interval, track, max_persons, follow, smooth, parse_batch(batch)),
         keep_audio=keep_audio,
@@ -134,8 +141,8 @@ def run(
         reconnect_timeout=reconnect_timeout,
     )
     with ExitStack() as stack:
-        lines = (stack.enter_context(open_json_lines(jsonl)),) if jsonl is not None else ()
-        wanted = job.Job(
+        result_writers = (stack.enter_context(open_json_lines(jsonl)),) if jsonl is not None else ()
+        run_options = job.Job(
             inputs=tuple(inputs),
             open=lambda: loading.load(
                 model,
@@ -154,18 +161,18 @@ def run(
                 show_kpt_idx=show_kpt_idx,
                 draw_heatmap=draw_heatmap,
             ),
-            out=out if out is not None or json is not None or lines or shows else Path("limner-out"),
+            out=out if out is not None or json is not None or result_writers or shows else Path("limner-out"),
             json_writer=JsonWriter(json) if json is not None else None,
-            result_writers=lines,
+            result_writers=result_writers,
             show=shows,
             video_options=video_options,
             summary=headless or live,
-            advice="leave --show out and give --out, the folder for what is drawn"
+            advice="leave --show out and give --out, the folder for the drawn images"
             if not live
             else "use --headless with --out, --json or --jsonl",
         )
         try:
-            failed = job.run(wanted, info=info if jsonl == "-" else typer.echo, warn=warn)
+            failed = job.run(run_options, info=info if jsonl == "-" else typer.echo, warn=warn)
         except KeyboardInterrupt:  # typer would print nothing
             warn(STOPPED)
             raise typer.Exit(130) from None

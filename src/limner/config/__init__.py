@@ -1,6 +1,6 @@
-"""MMEngine-style config files to plain dicts: parsed, never executed.
+"""MMEngine-style config files -> plain dicts: parsed, never executed.
 
-A config is python source whose assignments are data. limner walks its syntax tree and evaluates
+A config is Python source whose assignments are data. limner walks its syntax tree and evaluates
 literals, names, arithmetic, comprehensions and a list of pure functions and methods; anything else
 is a ConfigError that names the file and the line. Imported names are inert: ``type=RTMDet`` is the
 string ``'RTMDet'``.
@@ -27,11 +27,11 @@ def load(path: str | Path, *, options: Mapping[str, object] | None = None) -> di
     Names that begin with an underscore, imports and helper functions are left out.
 
     Args:
-        path: A file, a ``package::path``, or a path of MMPose that limner has a copy of (see `resolve`).
-        options: Changes by dotted keys, such as ``{"model.test_cfg.flip_test": False}``.
+        path: a file, a ``package::path``, or a path of MMPose that limner has a copy of (see `resolve`).
+        options: changes by dotted keys, such as ``{"model.test_cfg.flip_test": False}``.
 
     Raises:
-        ConfigError: The file is not there, or something in it cannot be evaluated.
+        ConfigError: the file does not exist, or something in it cannot be evaluated.
     """
     file = resolve(path)
     try:

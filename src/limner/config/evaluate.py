@@ -1,4 +1,4 @@
-"""Evaluates the syntax tree of a config: names, data, and pure functions of them. Nothing is executed."""
+"""Evaluates the expressions of a config: names, data, and pure functions of them. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .functions import (
     FUNCTIONS,
     LIBRARY,
     METHODS,
-    SHALLOW,
+    TOP_LEVEL_FUNCTIONS,
     UNARY,
     binary,
-    charged,
+    charge,
     check_width,
     store,
 )
@@ -34,7 +34,7 @@ FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, Arithme
 
 
 class Evaluator:
-    """The state of one config file: its names, the base it inherits, and what may still be spent."""
+    """Evaluates one config file, and keeps its names, the base it inherits, and the budget."""
 
     def __init__(self, path: Path, text: str, base: Values, budget: Budget, inherit: Inherit) -> None:
         self.path = path
@@ -71,12 +71,12 @@ class Evaluator:
         """Return the value of an expression.
 
         Raises:
-            ConfigError: It cannot be evaluated; the message names file, line and source.
+            ConfigError: it cannot be evaluated; the message names file, line and source.
         """
-        return self.guarded(EXPRESSIONS.get(type(node)), node)
+        return self.dispatch(EXPRESSIONS.get(type(node)), node)
 
-    def guarded(self, handler: Callable[[Evaluator, Any], Any] | None, node: ast.AST) -> Any:
-        """Let a handler evaluate its node, within the limits; what fails names the node."""
+    def dispatch(self, handler: Callable[[Evaluator, Any], Any] | None, node: ast.AST) -> Any:
+        """Call a handler for a node, within the limits; errors name the node."""
         if handler is None:
             raise self.unsupported(node)
         self.depth += 1
@@ -118,12 +118,12 @@ class Evaluator:
     def subscript(self, node: ast.Subscript) -> Any:
         owner = self.evaluate(node.value)
         if isinstance(owner, Name):
-            raise TypeError(f"{owner.dotted} is an imported name, which limner does not look into")
-        return charged(owner[self.key(node.slice)], self.budget)
+            raise TypeError(f"{owner.dotted} is an imported name, whose content limner does not read")
+        return charge(owner[self.key(node.slice)], self.budget)
 
     def key(self, node: ast.expr) -> Any:
         key = self.evaluate(node)
-        self.budget.weigh(key)  # hashing a tuple walks all of it
+        self.budget.spend_for(key)  # hashing a tuple walks all of it
         return key
 
     def slice_(self, node: ast.Slice) -> slice:
@@ -134,7 +134,7 @@ class Evaluator:
         values: list = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                values.extend(charged(list(self.evaluate(node.value)), self.budget))
+                values.extend(charge(list(self.evaluate(node.value)), self.budget))
             else:
                 values.append(self.evaluate(node))
         return values
@@ -147,28 +147,28 @@ class Evaluator:
                 return self.bare(template.value)
             return self.evaluate(template)
         values = self.elements(node.elts)
-        self.budget.weigh(values)
+        self.budget.spend_for(values)
         return set(values)
 
     def dict_display(self, node: ast.Dict) -> dict:
         result: dict = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
-                result.update(charged(dict(self.evaluate(value)), self.budget))
+                result.update(charge(dict(self.evaluate(value)), self.budget))
             else:
                 result[self.key(key)] = self.evaluate(value)
         return result
 
     def binary(self, node: ast.BinOp) -> Any:
-        # a chain of additions leans to the left: walking down it keeps long ones from being deep
+        # a chain of additions nests to the left: a loop over it avoids deep recursion
         chain: list[ast.BinOp] = []
         left: ast.expr = node
         while isinstance(left, ast.BinOp):
             chain.append(left)
             left = left.left
         result = self.evaluate(left)
-        for link in reversed(chain):
-            result = binary(type(link.op), result, self.evaluate(link.right), self.budget)
+        for operation in reversed(chain):
+            result = binary(type(operation.op), result, self.evaluate(operation.right), self.budget)
         return result
 
     def unary(self, node: ast.UnaryOp) -> Any:
@@ -186,9 +186,9 @@ class Evaluator:
         for kind, operand in zip(node.ops, node.comparators, strict=True):
             right = self.evaluate(operand)
             if isinstance(kind, (ast.In, ast.NotIn)) and not isinstance(left, CONTAINERS):
-                charged(right, self.budget)
+                charge(right, self.budget)
             else:
-                self.budget.weigh((left, right))
+                self.budget.spend_for((left, right))
             if not COMPARE[type(kind)](left, right):
                 return False
             left = right
@@ -198,11 +198,11 @@ class Evaluator:
         return self.evaluate(node.body if self.evaluate(node.test) else node.orelse)
 
     def joined(self, node: ast.JoinedStr) -> str:
-        return charged("".join(str(self.evaluate(part)) for part in node.values), self.budget)
+        return charge("".join(str(self.evaluate(part)) for part in node.values), self.budget)
 
     def formatted(self, node: ast.FormattedValue) -> str:
         value = self.evaluate(node.value)
-        self.budget.weigh(value)
+        self.budget.spend_for(value)
         convert: dict[int, Callable[[object], str]] = {ord("s"): str, ord("r"): repr, ord("a"): ascii}
         value = convert[node.conversion](value) if node.conversion in convert else value
         spec = "" if node.format_spec is None else str(self.evaluate(node.format_spec))
@@ -211,16 +211,16 @@ class Evaluator:
     def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> list | set:
         values = [
             self.key(node.elt) if isinstance(node, ast.SetComp) else self.evaluate(node.elt)
-            for _ in self.rounds(node.generators)
+            for _ in self.iterations(node.generators)
         ]
         return set(values) if isinstance(node, ast.SetComp) else values
 
     def dict_comprehension(self, node: ast.DictComp) -> dict:
-        return {self.key(node.key): self.evaluate(node.value) for _ in self.rounds(node.generators)}
+        return {self.key(node.key): self.evaluate(node.value) for _ in self.iterations(node.generators)}
 
-    def rounds(self, generators: list[ast.comprehension]) -> Iterator[None]:
-        """Yield once per round of a comprehension, with its variables set."""
-        values = charged(list(self.evaluate(generators[0].iter)), self.budget)
+    def iterations(self, generators: list[ast.comprehension]) -> Iterator[None]:
+        """Yield once per iteration of a comprehension, with its variables set."""
+        values = charge(list(self.evaluate(generators[0].iter)), self.budget)
         self.scopes.append({})
         try:
             for value in values:
@@ -229,7 +229,7 @@ class Evaluator:
                     if len(generators) == 1:
                         yield
                     else:
-                        yield from self.rounds(generators[1:])
+                        yield from self.iterations(generators[1:])
         finally:
             self.scopes.pop()
 
@@ -239,16 +239,16 @@ class Evaluator:
         kwargs: Values = {}
         for keyword in node.keywords:
             value = self.evaluate(keyword.value)
-            new = charged(dict(value), self.budget) if keyword.arg is None else {keyword.arg: value}
-            twice = kwargs.keys() & new.keys()
-            if twice:
-                raise TypeError(f"the keyword {min(map(str, twice))!r} is given twice")
+            new = charge(dict(value), self.budget) if keyword.arg is None else {keyword.arg: value}
+            duplicates = kwargs.keys() & new.keys()
+            if duplicates:
+                raise TypeError(f"the keyword {min(map(str, duplicates))!r} is given twice")
             kwargs.update(new)
-        if name not in SHALLOW:
-            self.budget.weigh(args)
+        if name not in TOP_LEVEL_FUNCTIONS:
+            self.budget.spend_for(args)
         if name != "dict":
-            self.budget.weigh(kwargs)
-        return charged(function(*args, **kwargs), self.budget)
+            self.budget.spend_for(kwargs)
+        return charge(function(*args, **kwargs), self.budget)
 
     def function(self, node: ast.Call) -> tuple[Callable[..., Any], str, list]:
         """Return the function of a call, its name, and the object it is a method of, if any."""
@@ -261,8 +261,8 @@ class Evaluator:
             if not isinstance(owner, Name):
                 methods = next((m for kind, m in METHODS.items() if isinstance(owner, kind)), {})
                 if node.func.attr not in methods:
-                    near = suggest(node.func.attr, methods)
-                    raise TypeError(f"{type(owner).__name__} has no method {node.func.attr!r} that limner knows.{near}")
+                    kind, hint = type(owner).__name__, suggest(node.func.attr, methods)
+                    raise TypeError(f"{kind} has no method {node.func.attr!r} that limner supports.{hint}")
                 return methods[node.func.attr], node.func.attr, [owner]
         target = self.evaluate(node.func)
         if isinstance(target, Name) and target.dotted in LIBRARY:
@@ -272,11 +272,11 @@ class Evaluator:
     # -- templates: {{ _base_.x }}, {{ fileBasename }}, {{ $VARIABLE:default }}
 
     def fill(self, text: str) -> Any:
-        """Fill the templates in a string; one that is nothing but a ``_base_`` template is that value."""
+        """Fill the templates in a string; a string that is one ``_base_`` template becomes that value."""
         whole = TEMPLATE.fullmatch(text.strip())
         if whole and whole[2].startswith("_base_."):
             return self.template(whole[2])
-        return charged(TEMPLATE.sub(lambda match: str(self.template(match[2])), text), self.budget)
+        return charge(TEMPLATE.sub(lambda match: str(self.template(match[2])), text), self.budget)
 
     def bare(self, inner: str) -> Any:
         """Return the value of a template outside of a string; the text of a variable counts as source."""
@@ -291,7 +291,7 @@ class Evaluator:
             return value
 
     def template(self, inner: str) -> Any:
-        """Return what a template stands for."""
+        """Return the value of a template."""
         if inner.startswith("_base_."):
             value: Any = self.base
             for key in inner.split(".")[1:]:
@@ -301,7 +301,7 @@ class Evaluator:
                     value = value[key]
                 else:
                     raise ValueError(f"the bases have no {inner[len('_base_.') :]!r}")
-            self.budget.weigh(value)
+            self.budget.spend_for(value)
             return inherited(value)
         if inner.startswith("$"):
             variable, _, default = (part.strip() for part in inner[1:].partition(":"))
@@ -335,18 +335,18 @@ class Evaluator:
             owner = self.evaluate(target.value)
             key: Any = target.attr if isinstance(target, ast.Attribute) else self.key(target.slice)
             if isinstance(owner, BaseDict):
-                self.budget.weigh(value)
+                self.budget.spend_for(value)
             if isinstance(owner, dict):
                 store(owner, key, value)
             elif isinstance(owner, list) and isinstance(target, ast.Subscript):
-                owner[key] = charged(list(value), self.budget) if isinstance(key, slice) else value
+                owner[key] = charge(list(value), self.budget) if isinstance(key, slice) else value
             else:
                 raise TypeError(f"{type(owner).__name__} cannot be assigned to")
         else:
             raise self.unsupported(target)
 
     def unpack(self, targets: list[ast.expr], value: Any) -> None:
-        values = charged(list(value), self.budget)
+        values = charge(list(value), self.budget)
         star = next((i for i, t in enumerate(targets) if isinstance(t, ast.Starred)), None)
         if star is not None:
             after = len(targets) - star - 1

@@ -1,4 +1,4 @@
-"""Reads one config file and everything it inherits."""
+"""Reads one config file and the configs that it inherits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .values import BaseDict, Budget, Name, inherited, plain
 
 MAX_BYTES = 2_000_000
 MAX_CHAIN = 40  # configs that inherit from each other
-FILE_COST = 20_000  # units of the budget
+FILE_COST = 20_000  # units of the budget for one file
 
 
 def load_file(path: Path, budget: Budget, chain: tuple[Path, ...] = ()) -> Values:
@@ -74,23 +74,23 @@ def _read(path: Path) -> tuple[str, ast.Module]:
 
 
 def _bases(path: Path, text: str, tree: ast.Module, budget: Budget, chain: tuple[Path, ...]) -> Values:
-    """Load what ``_base_`` names, and take that statement out of the tree."""
+    """Load the configs that ``_base_`` names, and remove that statement from the tree."""
     statement = next((node for node in tree.body if _assigns_base(node)), None)
     if not isinstance(statement, ast.Assign):
         return BaseDict()
     tree.body.remove(statement)
-    lone = Evaluator(path, text, {}, budget, lambda *_: {})
-    references = lone.evaluate(statement.value)
+    evaluator = Evaluator(path, text, {}, budget, lambda *_: {})
+    references = evaluator.evaluate(statement.value)
     references = [references] if isinstance(references, str) else references
     if not isinstance(references, (list, tuple)) or not all(isinstance(r, str) for r in references):
-        raise lone.fail(statement, "is neither a path nor a list of paths")
+        raise evaluator.fail(statement, "is neither a path nor a list of paths")
     base: dict[str, Any] = BaseDict()
     for reference in references:
         file, scope = resolve_base(reference, path)
         values = {k: v for k, v in load_file(file, budget, chain).items() if not isinstance(v, Name)}
-        twice = sorted(base.keys() & values.keys())
-        if twice:
-            raise lone.fail(statement, f"names bases that define the same keys: {', '.join(twice)}")
+        duplicates = sorted(base.keys() & values.keys())
+        if duplicates:
+            raise evaluator.fail(statement, f"names bases that define the same keys: {', '.join(duplicates)}")
         base.update({k: inherited(v, scope) for k, v in values.items()})
     return base
 

@@ -1,4 +1,4 @@
-"""The functions, methods and operators that a config may use: pure ones, bounded in what they make."""
+"""The functions, methods and operators that a config may use: pure ones, with limits on the size of results."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .values import MAX_BITS, BaseDict, Budget, inherited
 MAX_LENGTH = 1_000_000  # elements of a list, characters of a string
 
 
-def _fits(length: int) -> None:
+def _check_length(length: int) -> None:
     if length > MAX_LENGTH:
-        raise ValueError(f"it would make {length:,} elements, and {MAX_LENGTH:,} is the most")
+        raise ValueError(f"it would make {length:,} elements, more than the limit of {MAX_LENGTH:,}")
 
 
-def _small(number: object) -> object:
+def _check_bits(number: object) -> object:
     if isinstance(number, int) and number.bit_length() > MAX_BITS:
         raise ValueError("the number is too large")
     return number
@@ -36,7 +36,7 @@ def _small(number: object) -> object:
 def _range(*args: int) -> range:
     numbers = range(*args)
     # len() cannot tell the length of a range beyond the machine's word
-    _fits(len(numbers) if max(map(abs, args)) < 2**62 else 2**62)
+    _check_length(len(numbers) if max(map(abs, args)) < 2**62 else 2**62)
     return numbers
 
 
@@ -49,7 +49,7 @@ def _round(number: float, digits: int | None = None) -> float:
 def _sum(values: Iterable[Any], start: Any = 0) -> Any:
     if isinstance(start, (list, tuple)):
         return type(start)(itertools.chain(start, *values))
-    return _small(sum(values, start))
+    return _check_bits(sum(values, start))
 
 
 FUNCTIONS: dict[str, Callable[..., object]] = {
@@ -60,7 +60,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "dict": dict,
     "enumerate": lambda *args, **kwargs: list(enumerate(*args, **kwargs)),
     "float": float,
-    "int": lambda *args: _small(int(*args)),
+    "int": lambda *args: _check_bits(int(*args)),
     "len": len,
     "list": list,
     "max": max,
@@ -76,7 +76,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "zip": lambda *args: list(zip(*args)),  # noqa: B905
 }
 
-# what an import of the standard library may be used for; every other imported name is inert
+# functions of the standard library that can be called after an import; every other imported name is a string
 LIBRARY: dict[str, Callable[..., object]] = {
     "copy.copy": copy.copy,
     "copy.deepcopy": copy.deepcopy,
@@ -106,14 +106,14 @@ _PERCENT = re.compile(r"%(?:\([^)]*\))?([-#0 +]*[\d*]*\.?[\d*]*)")
 
 
 def check_width(spec: str) -> str:
-    """Refuse a format whose width or precision is out of all reason."""
+    """Refuse a format whose width or precision is too large."""
     if re.search(r"\d{4}|\*", spec):
         raise ValueError(f"the format {spec!r} is too wide")
     return spec
 
 
 class _Formatter(string.Formatter):
-    """``str.format`` that reaches into dicts and lists only, never into attributes."""
+    """``str.format`` that looks up items of dicts and lists, never attributes."""
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         first, *rest = re.split(r"[.\[]", field_name)
@@ -133,12 +133,12 @@ def _format(text: str, *args: object, **kwargs: object) -> str:
 
 def _join(text: str, parts: Iterable[str]) -> str:
     parts = list(parts)
-    _fits(sum(len(p) for p in parts) + len(text) * len(parts))
+    _check_length(sum(len(p) for p in parts) + len(text) * len(parts))
     return text.join(parts)
 
 
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
-    _fits(len(text) + text.count(old) * len(new))
+    _check_length(len(text) + text.count(old) * len(new))
     return text.replace(old, new, count)
 
 
@@ -146,7 +146,7 @@ def _replace(text: str, old: str, new: str, count: int = -1) -> str:
 
 
 def store(target: dict, key: object, value: object) -> None:
-    """Set a key; a dict of a base keeps a copy, as MMEngine's does."""
+    """Set a key; a dict of a base stores a copy, as MMEngine's does."""
     target[key] = inherited(value) if isinstance(target, BaseDict) else value
 
 
@@ -222,8 +222,8 @@ METHODS: dict[type, dict[str, Callable[..., object]]] = {
     },
 }
 
-# these look at the top level of their arguments only, so that need not be weighed as a whole
-SHALLOW = {"append", "get", "items", "keys", "len", "list", "tuple", "values"}
+# functions that read the top level of their arguments only, which are therefore not counted as a whole
+TOP_LEVEL_FUNCTIONS = {"append", "get", "items", "keys", "len", "list", "tuple", "values"}
 
 
 # -- operators
@@ -232,7 +232,7 @@ SHALLOW = {"append", "get", "items", "keys", "len", "list", "tuple", "values"}
 def _multiply(left: Any, right: Any) -> Any:
     for sequence, times in ((left, right), (right, left)):
         if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
-            _fits(len(sequence) * max(times, 0))
+            _check_length(len(sequence) * max(times, 0))
     return left * right
 
 
@@ -292,16 +292,16 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def binary(kind: type[ast.operator], left: object, right: object, budget: Budget) -> object:
-    """Apply a binary operator and charge for what it made."""
+    """Apply a binary operator and charge the budget for its result."""
     if kind not in BINARY:
         raise TypeError(f"the operator {kind.__name__} is not supported")
     if kind is ast.Mod and isinstance(left, str):
-        budget.weigh(right)
-    return charged(_small(BINARY[kind](left, right)), budget)
+        budget.spend_for(right)
+    return charge(_check_bits(BINARY[kind](left, right)), budget)
 
 
-def charged(result: Any, budget: Budget) -> Any:
-    """Charge for the length of a result."""
+def charge(result: Any, budget: Budget) -> Any:
+    """Charge the budget for the length of a result."""
     if isinstance(result, (str, bytes, dict, list, tuple, set, range)):
         budget.spend(len(result))
     return result

@@ -1,4 +1,4 @@
-"""Inheritance: how one config is laid over another, and options over a config (MMEngine's meaning)."""
+"""Merging of a config into the one it inherits, and of options into a config, as MMEngine does it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ MAX_BRACKETS = 50
 
 
 def merge(child: Mapping[str, Any], base: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
-    """Lay ``child`` over ``base`` and return a new dict; neither is changed.
+    """Merge ``child`` into a copy of ``base``; neither is changed.
 
     Dicts are merged recursively, everything else replaces what the base has. ``_delete_=True`` in
     a dict replaces the base's dict. A dict with the keys ``'0'``, ``'1'``, ... over a list changes
     these elements.
 
     Raises:
-        ConfigError: A dict meets something else in the base, or an index is out of range.
+        ConfigError: a dict would be merged into something else, or an index is out of range.
     """
     result = dict(base)
     for key, value in child.items():
         if key != "_delete_":
             path = f"{where}.{key}" if where else str(key)
-            result[key] = _over(value, base[key], path) if key in base else value
+            result[key] = _merge_value(value, base[key], path) if key in base else value
     return result
 
 
-def _over(value: Any, base: Any, where: str) -> Any:
+def _merge_value(value: Any, base: Any, where: str) -> Any:
     if not isinstance(value, dict):
         return value
     if value.get("_delete_"):
@@ -40,10 +40,10 @@ def _over(value: Any, base: Any, where: str) -> Any:
         for key, element in value.items():
             if int(key) >= len(items):
                 raise ConfigError(f"{where}.{key} does not exist: {where} has {len(items)} elements, counted from 0")
-            items[int(key)] = _over(element, items[int(key)], f"{where}.{key}")
+            items[int(key)] = _merge_value(element, items[int(key)], f"{where}.{key}")
         return type(base)(items)
     raise ConfigError(
-        f"{where} is a dict here and {type(base).__name__} ({str(base)[:40]}) in what it is laid over: "
+        f"{where} is a dict here and {type(base).__name__} ({str(base)[:40]}) in the base: "
         "they cannot be merged (write _delete_=True into the dict to replace it)"
     )
 
@@ -55,8 +55,8 @@ def apply_options(cfg: Mapping[str, Any], options: Mapping[str, object]) -> dict
     list indices; keys that do not exist are created.
 
     Raises:
-        ConfigError: A key leads through something that is neither a dict nor a list.
-        ArgumentError: Two options contradict each other.
+        ConfigError: a part of a key is neither in a dict nor in a list.
+        ArgumentError: two options contradict each other.
     """
     nested: dict[str, Any] = {}
     for dotted, value in options.items():
@@ -74,12 +74,12 @@ def apply_options(cfg: Mapping[str, Any], options: Mapping[str, object]) -> dict
 def parse_options(texts: Iterable[str]) -> dict[str, object]:
     """Read ``KEY=VALUE`` words of a command line into ``{key: value}``.
 
-    Numbers, ``True``/``False`` (any case) and ``None`` are themselves, ``[1,2]`` and ``1,2`` are
-    lists, ``(1,2)`` is a tuple, brackets nest, and all else is a string. Quotes keep a string as
-    it is (``a="1,2"``); around brackets they are ignored, since many shells need them there.
+    Numbers, ``True``/``False`` (any case) and ``None`` become those values, ``[1,2]`` and ``1,2`` are
+    lists, ``(1,2)`` is a tuple, brackets nest, and all else is a string. A quoted value is a string
+    (``a="1,2"``); around brackets quotes are ignored, since many shells need them there.
 
     Raises:
-        ArgumentError: A word without ``=``, or brackets that do not match.
+        ArgumentError: a word without ``=``, or brackets that do not match.
     """
     options: dict[str, object] = {}
     for text in texts:
@@ -112,7 +112,7 @@ def _parse(text: str, depth: int = 0) -> object:
 
 
 def _split(text: str) -> list[str]:
-    """Split at the commas that stand outside brackets and quotes."""
+    """Split at the commas outside of brackets and quotes."""
     parts, start, closing, quote = [], 0, "", ""
     for i, char in enumerate(text):
         if quote:

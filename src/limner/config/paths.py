@@ -1,4 +1,4 @@
-"""Where configs are found: on disk, in installed packages, in LIMNER_CONFIG_PATH, among limner's own."""
+"""The lookup of config files: on disk, in installed packages, in LIMNER_CONFIG_PATH, among limner's own."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ VARIABLE = "LIMNER_CONFIG_PATH"
 
 
 def resolve(path: str | Path) -> Path:
-    """Return the file that a config path means.
+    """Return the file of a config path.
 
     The file on disk comes first. ``mmdet::rtmdet/x.py`` is looked up in that package. A relative
     path that is not on disk, such as ``configs/face_2d_keypoint/...`` of MMPose's documentation, is
     looked up in the folders of ``LIMNER_CONFIG_PATH`` and then among limner's own configs.
 
     Raises:
-        ConfigError: There is no such file.
+        ConfigError: there is no such file.
     """
     if "::" in str(path):
         return resolve_base(str(path), Path("config.py").absolute())[0]
@@ -38,16 +38,16 @@ def resolve(path: str | Path) -> Path:
 
 
 def resolve_base(reference: str, owner: Path) -> tuple[Path, str | None]:
-    """Return the file that an entry of ``_base_`` in the config ``owner`` means, and its package if it names one.
+    """Return the file of an entry of ``_base_`` in the config ``owner``, and its package if it names one.
 
     Raises:
-        ConfigError: There is no such file.
+        ConfigError: there is no such file.
     """
     package, separator, relative = reference.partition("::")
     if not separator:
         file = owner.parent / Path(reference).expanduser()
         if _first([file]) is None:
-            raise ConfigError(f"{owner}: its base {reference!r} is not there ({os.path.normpath(file)})")
+            raise ConfigError(f"{owner}: its base {reference!r} does not exist ({os.path.normpath(file)})")
         return file, None
     if not package.isidentifier() or not relative:
         raise ConfigError(f"{owner}: {reference!r} does not name a config of a package, as 'mmdet::rtmdet/x.py' does")
@@ -55,17 +55,17 @@ def resolve_base(reference: str, owner: Path) -> tuple[Path, str | None]:
     found = _first(_of_package(package, relative, owner, (".mim/configs", "configs")))
     if found is None:
         raise ConfigError(
-            f"{owner}: {reference!r} is not there. Install {package}, or name a folder that holds {relative} "
+            f"{owner}: {reference!r} was not found. Install {package}, or name a folder that has {relative} "
             f"in the environment variable {VARIABLE}"
         )
     return found, package
 
 
 def resolve_module(module: str, level: int, owner: Path) -> Path:
-    """Return the file that ``from <module> import`` under ``with read_base():`` in ``owner`` means.
+    """Return the file of ``from <module> import`` under ``with read_base():`` in ``owner``.
 
     Raises:
-        ConfigError: There is no such file.
+        ConfigError: there is no such file.
     """
     parts = module.split(".")
     candidates: Iterable[Path] = []
@@ -79,14 +79,14 @@ def resolve_module(module: str, level: int, owner: Path) -> Path:
     found = _first(candidates)
     if found is None:
         raise ConfigError(
-            f"{owner}: the base '{'.' * level}{module}' is not there. Install its package, or name a folder "
-            f"that holds it in the environment variable {VARIABLE}"
+            f"{owner}: the base '{'.' * level}{module}' was not found. Install its package, or name a folder "
+            f"that has it in the environment variable {VARIABLE}"
         )
     return found
 
 
 def _of_package(package: str, relative: str, owner: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
-    """Yield where a config of a package may be, likeliest first."""
+    """Yield candidates for the file of a config of a package, the most likely first."""
     for root in _installed(package):
         yield from (root / kind / relative for kind in kinds)
     # wheels of several packages, unzipped into one folder that holds the owner somewhere below

@@ -1,4 +1,4 @@
-"""The statements of a config: assignments, loops, conditions and imports, which change an Evaluator's names."""
+"""The statements of a config: assignments, loops, conditions and imports, which bind an `Evaluator`'s names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from ..errors import suggest
 from .evaluate import Evaluator
-from .functions import binary, charged
+from .functions import binary, charge
 from .values import Name
 
 
 class _Jump(Exception):  # noqa: N818  (a signal, not an error)
-    """A ``break`` or ``continue`` on its way to its loop."""
+    """A ``break`` or ``continue``, caught by its loop."""
 
     def __init__(self, stop: bool) -> None:
         self.stop = stop
@@ -23,14 +23,14 @@ def run(ev: Evaluator, nodes: list[ast.stmt]) -> None:
     """Evaluate statements in order.
 
     Raises:
-        ConfigError: One of them cannot be evaluated.
+        ConfigError: one of them cannot be evaluated.
     """
     for node in nodes:
         try:
-            ev.guarded(STATEMENTS.get(type(node)), node)
+            ev.dispatch(STATEMENTS.get(type(node)), node)
         except _Jump:
             if ev.loops == 0:
-                raise ev.fail(node, "stands outside of a loop") from None
+                raise ev.fail(node, "is outside of a loop") from None
             raise
 
 
@@ -46,7 +46,7 @@ def _augment(ev: Evaluator, node: ast.AugAssign) -> None:
     old = ev.evaluate(node.target)
     value = ev.evaluate(node.value)
     if isinstance(old, list) and isinstance(node.op, ast.Add):  # in place: other names may refer to the list
-        old.extend(charged(list(value), ev.budget))
+        old.extend(charge(list(value), ev.budget))
     else:
         ev.assign(node.target, binary(type(node.op), old, value, ev.budget))
 
@@ -113,7 +113,7 @@ def _import(ev: Evaluator, node: ast.Import) -> None:
 def _import_from(ev: Evaluator, node: ast.ImportFrom) -> None:
     for alias in node.names:
         if alias.name == "*":
-            raise ev.fail(node, "imports all names of a module, which is for configs under 'with read_base():'")
+            raise ev.fail(node, "imports all names of a module, which is only for configs under 'with read_base():'")
         ev.bind(alias.asname or alias.name, Name.of(f"{node.module or ''}.{alias.name}"), imported=True)
 
 
@@ -126,7 +126,7 @@ def _with(ev: Evaluator, node: ast.With) -> None:
         if isinstance(statement, ast.Pass):
             continue
         if not isinstance(statement, ast.ImportFrom) or not statement.module:
-            raise ev.fail(statement, "is not an import of a config: 'with read_base():' is for these alone")
+            raise ev.fail(statement, "is not an import of a config: 'with read_base():' may contain nothing else")
         _inherit(ev, statement)
 
 

@@ -1,10 +1,10 @@
-"""Values of a config while it is evaluated, the budget that bounds them, and their plain form."""
+"""The types of values while a config is evaluated, the budget that limits their size, and their plain form."""
 
 from __future__ import annotations
 
-BUDGET = 5_000_000  # units a whole inheritance tree may spend; the largest configs of MMDetection need a twentieth
-NODE_COST = 10  # units of one evaluated syntax node; an element that a function makes costs 1
-COPY_COST = 4  # units of one element of a result
+BUDGET = 5_000_000  # units for a config and all that it inherits; the largest ones of MMDetection need a twentieth
+NODE_COST = 10  # units for one evaluated syntax node; an element that a function makes costs 1
+COPY_COST = 4  # units for one element of a result
 MAX_DEPTH = 100  # nesting of syntax and of data
 MAX_BITS = 10_000  # size of an integer
 
@@ -12,7 +12,7 @@ CONTAINERS = (dict, list, tuple, set, frozenset, range)
 
 
 class Name(str):
-    """An imported name: the string of its last part, which never refers to anything."""
+    """An imported name: the string of its last part; the import itself is never done."""
 
     dotted: str
 
@@ -24,11 +24,11 @@ class Name(str):
 
 
 class BaseDict(dict):
-    """A dict that came from a base config: MMEngine merges ``update`` into such dicts recursively."""
+    """A dict from a base config: in MMEngine the ``update`` of such a dict merges recursively."""
 
 
 class Budget:
-    """Counts what evaluation costs, so that no config can make it hang or fill the memory."""
+    """Limits the cost of an evaluation, so that no config can make it hang or fill the memory."""
 
     def __init__(self, units: int = BUDGET) -> None:
         self.units = units
@@ -38,8 +38,8 @@ class Budget:
         if self.units < 0:
             raise ValueError("the config is too large to evaluate")
 
-    def weigh(self, value: object) -> None:
-        """Spend one unit per nested element, counting what is referred to twice twice."""
+    def spend_for(self, value: object) -> None:
+        """Spend one unit per nested element; an element that occurs twice counts twice."""
         stack: list[tuple[object, int]] = [(value, 0)]
         while stack:
             item, depth = stack.pop()
@@ -55,7 +55,7 @@ class Budget:
 
 
 def inherited(value: object, scope: str | None = None) -> object:
-    """Copy a plain value as one of a base config.
+    """Copy a plain value as a value of a base config.
 
     With a ``scope`` (the package of a ``package::path`` base) the outermost dicts that have a
     ``type`` get ``_scope_``, as MMEngine marks them.

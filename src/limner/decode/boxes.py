@@ -22,8 +22,8 @@ def select(
     """Suppress overlapping boxes of one class and keep the best ``max_per_img``, all where it is None."""
     if not len(boxes):
         return Boxes.empty()
-    apart = boxes + (labels * (boxes.max() - boxes.min() + 1.0))[:, None] if labels.any() else boxes
-    kept = nms(apart, scores, iou_threshold)[:max_per_img]
+    class_shifted = boxes + (labels * (boxes.max() - boxes.min() + 1.0))[:, None] if labels.any() else boxes
+    kept = nms(class_shifted, scores, iou_threshold)[:max_per_img]
     return Boxes(boxes[kept].astype(np.float32), scores[kept].astype(np.float32), labels[kept].astype(np.int64))
 
 
@@ -55,28 +55,28 @@ def grid_distances(
     Returns:
         Boxes in image pixels, best first.
     """
-    # a little less than the logit of the threshold, by more than what rounding does to a score
+    # the logit of the threshold, less a margin larger than the rounding error of a score
     least = np.log(score_thr / (1 - score_thr)) - 0.01 if 0 < score_thr < 1 else -np.inf
     found = []
     for logits, distances, stride in zip(cls, reg, strides, strict=True):
         flat = logits.reshape(-1)
-        place = np.flatnonzero(flat > least)  # most are far below: only the rest are worth an exponential
-        score = sigmoid(flat[place].astype(np.float32))
-        place, score = place[score > score_thr], score[score > score_thr]
-        label, place = np.divmod(place, distances[0].size)
+        index = np.flatnonzero(flat > least)  # most are far below: the sigmoid is computed for the rest only
+        score = sigmoid(flat[index].astype(np.float32))
+        index, score = index[score > score_thr], score[score > score_thr]
+        label, index = np.divmod(index, distances[0].size)
         if len(score) > nms_pre:
             best = np.argsort(-score, kind="stable")[:nms_pre]
-            label, place, score = label[best], place[best], score[best]
-        y, x = np.divmod(place, distances.shape[-1])
+            label, index, score = label[best], index[best], score[best]
+        y, x = np.divmod(index, distances.shape[-1])
         point = np.stack([x, y], 1) * stride
-        side = distances.reshape(4, -1)[:, place].T
+        side = distances.reshape(4, -1)[:, index].T
         found.append((np.concatenate([point - side[:, :2], point + side[:, 2:]], 1), score, label))
     boxes, scores_, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, limit[0]) / factor[0]
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, limit[1]) / factor[1]
     if min_size is not None:
-        big = (boxes[:, 2:] - boxes[:, :2] > min_size).all(1)
-        boxes, scores_, labels = boxes[big], scores_[big], labels[big]
+        large_enough = (boxes[:, 2:] - boxes[:, :2] > min_size).all(1)
+        boxes, scores_, labels = boxes[large_enough], scores_[large_enough], labels[large_enough]
     return select(boxes, scores_, labels, iou_threshold=iou_threshold, max_per_img=max_per_img)
 
 
@@ -107,14 +107,14 @@ def grid_offsets(
     """
     found = []
     for logits, offsets, objectness, stride in zip(cls, reg, obj, strides, strict=True):
-        sure = sigmoid(objectness.reshape(-1).astype(np.float32))
-        place = np.flatnonzero(sure >= score_thr)  # no score exceeds the objectness
-        probability = sigmoid(logits.reshape(len(logits), -1)[:, place].astype(np.float32))
-        label, score = probability.argmax(0), probability.max(0, initial=0) * sure[place]
+        objectness_score = sigmoid(objectness.reshape(-1).astype(np.float32))
+        index = np.flatnonzero(objectness_score >= score_thr)  # no score exceeds the objectness
+        probability = sigmoid(logits.reshape(len(logits), -1)[:, index].astype(np.float32))
+        label, score = probability.argmax(0), probability.max(0, initial=0) * objectness_score[index]
         high = score >= score_thr
-        label, place, score = label[high], place[high], score[high]
-        y, x = np.divmod(place, offsets.shape[-1])
-        value = offsets.reshape(4, -1)[:, place].T
+        label, index, score = label[high], index[high], score[high]
+        y, x = np.divmod(index, offsets.shape[-1])
+        value = offsets.reshape(4, -1)[:, index].T
         center = (value[:, :2] + np.stack([x, y], 1).astype(np.float32)) * stride
         half = np.exp(value[:, 2:]) * (stride / 2)
         found.append((np.concatenate([center - half, center + half], 1), score, label))

@@ -1,4 +1,4 @@
-"""Outputs for a mirrored image -> outputs as for the image itself."""
+"""Flip test: outputs for a flipped image -> outputs as for the image itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FLIP_MODES = {"heatmap": (1, None), "udp_combined": (3, 1), "offset": (2, 0)}
 def flip_heatmaps(
     heatmaps: np.ndarray, flip_indices: Sequence[int], flip_mode: str = "heatmap", shift: bool = False
 ) -> np.ndarray:
-    """Mirror maps ``[N, C, h, w]`` back.
+    """Flip maps ``[N, C, h, w]`` back.
 
     Args:
-        flip_indices: the keypoint that each one becomes in a mirror.
+        flip_indices: the keypoint that each one becomes in a flipped image.
         flip_mode: "heatmap" for one map a keypoint, "udp_combined" for three, "offset" for two.
         shift: move them one pixel to the right, where maps and images do not share their corners.
     """
@@ -32,7 +32,7 @@ def flip_heatmaps(
 
 
 def flip_vectors(x: np.ndarray, y: np.ndarray, flip_indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror SimCC vectors ``[N, K, bins]`` back."""
+    """Flip SimCC vectors ``[N, K, bins]`` back."""
     order = np.asarray(flip_indices)
     return x[:, order, ::-1], y[:, order]
 
@@ -40,7 +40,7 @@ def flip_vectors(x: np.ndarray, y: np.ndarray, flip_indices: Sequence[int]) -> t
 def flip_coordinates(
     coords: np.ndarray, flip_indices: Sequence[int], input_width: int, shift: bool = True
 ) -> np.ndarray:
-    """Mirror coordinates ``[N, K, 2 or more]``, parts of the input's size, back.
+    """Flip coordinates ``[N, K, 2 or more]``, relative to the input's size, back.
 
     Args:
         shift: move them one pixel of ``input_width`` to the left.

@@ -1,4 +1,4 @@
-"""Heatmaps -> keypoints, in each of the ways that MMPose's codecs do it."""
+"""Heatmaps -> keypoints, one function for each of MMPose's heatmap codecs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def _maxima(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places ``[N, K, 2]``, (-1, -1) where no value is positive, and the values ``[N, K]``."""
+    """Return the positions ``[N, K, 2]``, (-1, -1) where no value is positive, and the values ``[N, K]``."""
     flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
     y, x = np.divmod(flat.argmax(-1), heatmaps.shape[-1])
     points = np.stack([x, y], -1).astype(np.float32)
@@ -19,7 +19,7 @@ def _maxima(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _blur(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
-    """Smooth each map by a Gaussian of ``kernel`` pixels; its maximum stays as high as it was."""
+    """Smooth each map by a Gaussian of ``kernel`` pixels; its maximum keeps its value."""
     out = np.empty(heatmaps.shape, np.float32)
     for index in np.ndindex(heatmaps.shape[:2]):
         source = np.ascontiguousarray(heatmaps[index], np.float32)
@@ -30,7 +30,7 @@ def _blur(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
 
 
 def _values(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return one value of each map ``[N, K, h, w]`` at whole places ``[N, K]``, held inside the map."""
+    """Return one value of each map ``[N, K, h, w]`` at integer positions ``[N, K]``, clipped to the map."""
     n, k = maps.shape[:2]
     y, x = y.clip(0, maps.shape[2] - 1), x.clip(0, maps.shape[3] - 1)
     return maps[np.arange(n)[:, None], np.arange(k)[None], y, x]
@@ -114,11 +114,11 @@ def udp(heatmaps: np.ndarray, input_size: Sequence[int], blur_kernel_size: int =
     x, y = points[..., 0].astype(np.int64) + 1, points[..., 1].astype(np.int64) + 1
     n, k = points.shape[:2]
     flat = smooth.reshape(-1)
-    place = (np.arange(n * k).reshape(n, k) * smooth.shape[2] + y) * smooth.shape[3] + x
+    index = (np.arange(n * k).reshape(n, k) * smooth.shape[2] + y) * smooth.shape[3] + x
 
     def at(right: int, down: int) -> np.ndarray:
-        # a point without score is read from the map before its own, as in MMPose
-        return np.log(flat[place + right + down * smooth.shape[3]].clip(1e-3, 50.0))
+        # a keypoint without score is read from the map before its own, as in MMPose
+        return np.log(flat[index + right + down * smooth.shape[3]].clip(1e-3, 50.0))
 
     here = at(0, 0)
     slope = np.stack([0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))], -1)
@@ -140,11 +140,11 @@ def _from_corners(points: np.ndarray, heatmaps: np.ndarray, input_size: Sequence
 def combined(
     heatmaps: np.ndarray, input_size: Sequence[int], blur_kernel_size: int = 11, radius_factor: float = 0.0546875
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode UDP's maps of three kinds: where a keypoint is, and its offsets in x and y.
+    """Decode UDP's maps of three kinds: a heatmap, and the offsets in x and y.
 
     Args:
         heatmaps: ``[N, 3 K, h, w]``, the three of one keypoint after another.
-        radius_factor: unit of the offsets, as a part of the heatmap's longer side.
+        radius_factor: unit of the offsets, as a share of the heatmap's longer side.
 
     Returns:
         Keypoints ``[N, K, 2]`` in input pixels and scores ``[N, K]``.

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: which of several boxes or poses of the same object stays."""
+"""Non-maximum suppression of boxes and poses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ..types import Poses
 
-NEARBY = 0.05  # of the diagonal of a pose: keypoints nearer than that are the same
+NEARBY = 0.05  # of the diagonal of a pose: keypoints nearer to each other count as the same
 MAX_POSES = 30  # that stay, as in MMPose
 
 
@@ -39,7 +39,7 @@ def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarr
 
 
 def bbox_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Tell which boxes stay where one that overlaps a better one is dropped, whatever their class: MMPose's ``nms``.
+    """Return the boxes that no better one overlaps too much, whatever their class: MMPose's ``nms``.
 
     Both ends of a box are pixels of it, so its width is ``x2 - x1 + 1``.
 
@@ -57,9 +57,9 @@ def bbox_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.
 
 
 def nearby_joints_nms(poses: Poses, scores: np.ndarray) -> np.ndarray:
-    """Tell which poses stay where poses that share more than a third of their points count as one.
+    """Return the best of the poses that share more than a third of their keypoints.
 
-    Two points are the same where their distance is below a twentieth of the diagonal of the pose (DEKR,
+    Two keypoints are the same where their distance is below a twentieth of the diagonal of the pose (DEKR,
     Geng et al. 2021, arXiv:2104.02300, with MMPose's numbers).
 
     Args:
@@ -71,14 +71,14 @@ def nearby_joints_nms(poses: Poses, scores: np.ndarray) -> np.ndarray:
     """
     points = poses.keypoints
     diagonal = np.linalg.norm(np.ptp(points, axis=1), axis=1)
-    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    shared = (apart < NEARBY * diagonal[:, None, None]).sum(axis=-1)
+    distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    shared = (distance < NEARBY * diagonal[:, None, None]).sum(axis=-1)
     same = (shared > points.shape[1] // 3) | np.eye(len(points), dtype=bool)
     kept: list[int] = []
-    gone: set[int] = set()
+    suppressed: set[int] = set()
     for i in np.argsort(scores, kind="stable")[::-1].tolist():
-        alike = np.flatnonzero(same[i])
-        if i not in gone and not gone.intersection(alike[scores[alike] > scores[i]].tolist()):
+        duplicates = np.flatnonzero(same[i])
+        if i not in suppressed and not suppressed.intersection(duplicates[scores[duplicates] > scores[i]].tolist()):
             kept.append(i)
-            gone.update(alike.tolist())
+            suppressed.update(duplicates.tolist())
     return np.asarray(kept[:MAX_POSES], np.int64)

@@ -17,7 +17,7 @@ def deviations(coords: np.ndarray) -> np.ndarray:
 
 
 def regression(coords: np.ndarray, input_size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Decode coordinates that are parts of the input's width and height.
+    """Decode coordinates relative to the input's width and height.
 
     Args:
         coords: ``[N, K, 2]``, or ``[N, K, 4]`` with deviations in 0..1 (see `deviations`).

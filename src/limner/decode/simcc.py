@@ -31,7 +31,7 @@ def simcc(
 
 
 def _dark_offset(vectors: np.ndarray, peaks: np.ndarray, sigma: float) -> np.ndarray:
-    """Return how far behind its maximum the mode of each smoothed vector lies, in bins."""
+    """Return the offset in bins from the mode of each smoothed vector to its maximum."""
     kernel = int((sigma * 20 - 7) // 3)
     kernel -= kernel % 2 == 0
     flat = np.ascontiguousarray(vectors.reshape(-1, vectors.shape[-1]), np.float32)
@@ -39,17 +39,17 @@ def _dark_offset(vectors: np.ndarray, peaks: np.ndarray, sigma: float) -> np.nda
     with np.errstate(divide="ignore", invalid="ignore"):
         smooth *= np.nan_to_num(flat.max(1) / smooth.max(1), posinf=0.0, neginf=0.0)[:, None]
     logs = np.pad(np.log(smooth.clip(1e-3, 50.0)), ((0, 0), (2, 2)), "edge")
-    # a point without score lies before the vector: its bins wrap around, as in MMPose
-    place = (peaks.reshape(-1) + 2.5).astype(np.int64)
+    # a keypoint without score lies before the vector: its bins wrap around, as in MMPose
+    index = (peaks.reshape(-1) + 2.5).astype(np.int64)
     rows = np.arange(len(logs))
-    at = {step: logs[rows, place + step] for step in (-2, -1, 0, 1, 2)}
+    at = {step: logs[rows, index + step] for step in (-2, -1, 0, 1, 2)}
     slope = 0.5 * (at[1] - at[-1])
     curvature = 1e-9 + 0.25 * (at[2] - 2 * at[0] + at[-2])
     return (slope / curvature).reshape(peaks.shape)
 
 
 def simcc_heatmaps(x: np.ndarray, y: np.ndarray, sigma: tuple[float, float] | None = None) -> np.ndarray:
-    """Return heatmaps ``[N, K, y bins, x bins]`` to look at: the products of both vectors.
+    """Return heatmaps ``[N, K, y bins, x bins]``: the products of both vectors.
 
     Args:
         x, y: ``[N, K, bins]``.

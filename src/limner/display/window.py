@@ -1,4 +1,4 @@
-"""A window for images, still or moving: the headless OpenCV that limner uses has none."""
+"""A window for images and videos, through pygame: the headless OpenCV that limner uses has none."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import numpy as np
 from ..errors import MissingExtraError, OutputError
 
 MARGIN = 80  # pixels of the desktop that a new window leaves free
-PULSE = 0.2  # seconds after which a wait looks up, so that Ctrl-C is heard
+POLL_SECONDS = 0.2  # longest wait for an event, so that Ctrl-C is handled
 
 
 class Action(Enum):
-    """What the user asks for while images move, and how."""
+    """What the user requests by a key while a video is shown."""
 
     QUIT = "quit"  # ESC, q or the window's own button
-    PAUSE = "pause"  # space: stop, and go on
+    PAUSE = "pause"  # space: pause or resume
     SNAPSHOT = "snapshot"  # s
     BOXES = "boxes"  # b: show or hide them
     HEATMAP = "heatmap"  # h: show or hide it
@@ -33,25 +33,25 @@ class Action(Enum):
 class Window:
     """A window for images: `show` waits for the user, `play` does not.
 
-    The user may resize it; an image keeps its shape and stands between black bars. Only the thread
-    that made a window may use it, which on macOS has to be the main thread.
+    The user may resize it; an image keeps its aspect ratio and is letterboxed. Only the thread
+    that opened a window may use it, which on macOS has to be the main thread.
 
     Args:
-        title: stands above the images.
-        instead: what the user can do where no window can be opened.
+        title: of the window.
+        advice: what the user can do where no window can be opened.
 
     Raises:
         OutputError: there is no display, or this thread may not open a window.
         MissingExtraError: the optional package for windows is not installed.
     """
 
-    def __init__(self, title: str, advice: str = "leave it out and have the images written") -> None:
+    def __init__(self, title: str, advice: str = "leave show out and write the images to files") -> None:
         self._title, self._advice = title, advice
         displays = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
         if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
-            raise self._refusal("since there is no display (DISPLAY is not set)")
+            raise self._window_error("since there is no display (DISPLAY is not set)")
         if sys.platform == "darwin" and threading.current_thread() is not threading.main_thread():
-            raise self._refusal("since macOS has windows in the main thread of a program only")
+            raise self._window_error("since on macOS only the main thread of a program can open windows")
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         try:
             import pygame
@@ -66,18 +66,18 @@ class Window:
             pygame.K_b: Action.BOXES,
             pygame.K_h: Action.HEATMAP,
         }
-        # where those letters are on a keyboard whose own letters are not Latin
-        self._places = {
+        # the keys of those letters on a keyboard whose own letters are not Latin
+        self._scancodes = {
             pygame.KSCAN_Q: Action.QUIT,
             pygame.KSCAN_S: Action.SNAPSHOT,
             pygame.KSCAN_B: Action.BOXES,
             pygame.KSCAN_H: Action.HEATMAP,
         }
         self._thread = threading.get_ident()
-        self._image: np.ndarray = np.zeros((1, 1, 3), np.uint8)  # what is shown
-        self._given = (0, 0)  # (width, height) that the window got from here
+        self._image: np.ndarray = np.zeros((1, 1, 3), np.uint8)  # the shown image
+        self._set_size = (0, 0)  # (width, height) that this object gave the window
         self._open = True
-        self._connect()
+        self._open_display()
 
     def __enter__(self) -> Window:
         return self
@@ -99,77 +99,77 @@ class Window:
             False once the user has closed the window.
 
         Raises:
-            OutputError: another thread made the window, or the display is gone.
+            OutputError: another thread opened the window, or the display is gone.
         """
         self._check_thread()
         if not self._open:
             return False
-        self._fit(image, keeps_width=False)
-        self._paint()
+        self._set_image(image, keeps_width=False)
+        self._draw()
         pygame = self._pygame
         end = time.monotonic() + seconds if seconds else None
         while True:
-            event = self._next(end)  # one at a time: a second key is for the next image
-            self._repaint([event])
-            self._actions([event])
-            over = end is not None and time.monotonic() >= end
-            if over or event.type in (pygame.QUIT, pygame.KEYDOWN):
+            event = self._next_event(end)  # one event at a time: a second key is for the next image
+            self._redraw([event])
+            self._actions_of([event])
+            timed_out = end is not None and time.monotonic() >= end
+            if timed_out or event.type in (pygame.QUIT, pygame.KEYDOWN):
                 return self._open
 
     def play(self, image: np.ndarray) -> tuple[Action, ...]:
-        """Show the next image of a moving one at once.
+        """Show the next frame of a video at once.
 
-        An image that only grows or shrinks below, as with a heatmap, leaves the window its width;
-        one that the user has resized is left alone.
+        Where only the height of the image changes, as with a heatmap, the window keeps its width;
+        one that the user has resized keeps its size.
 
         Args:
             image: uint8 ``[H, W, 3]``, BGR; kept until the next one, so leave it unchanged.
 
         Returns:
-            What the user asked for since the last call, in order; a closed window says QUIT again.
+            The user's actions since the last call, in order; a closed window returns QUIT again.
 
         Raises:
-            OutputError: another thread made the window, or the display is gone.
+            OutputError: another thread opened the window, or the display is gone.
         """
         self._check_thread()
         if not self._open:
             return (Action.QUIT,)
-        self._connect()
-        actions = self._actions(self._pygame.event.get())
+        self._open_display()
+        actions = self._actions_of(self._pygame.event.get())
         if self._open:
-            self._fit(image, keeps_width=True)
-            self._paint()
+            self._set_image(image, keeps_width=True)
+            self._draw()
         return actions
 
     def wait(self, seconds: float | None = None) -> tuple[Action, ...]:
-        """Leave the image where it is until the user asks for something, as in a pause.
+        """Wait for an action of the user, with the image unchanged, as in a pause.
 
         Args:
             seconds: how long at most; None has no end.
 
         Returns:
-            What the user asked for, in order; nothing where the time was over before.
+            The user's actions, in order; none where the time is over before.
 
         Raises:
-            OutputError: another thread made the window, or the display is gone.
+            OutputError: another thread opened the window, or the display is gone.
         """
         self._check_thread()
         end = None if seconds is None else time.monotonic() + seconds
         if self._open:
-            self._connect()
-        if self._open and any(self._given) and self._pygame.display.get_surface() is None:
-            self._fit(self._image, keeps_width=True)
-            self._paint()
+            self._open_display()
+        if self._open and any(self._set_size) and self._pygame.display.get_surface() is None:
+            self._set_image(self._image, keeps_width=True)
+            self._draw()
         while self._open:
-            events = [self._next(end), *self._pygame.event.get()]
-            self._repaint(events)
-            actions = self._actions(events)
+            events = [self._next_event(end), *self._pygame.event.get()]
+            self._redraw(events)
+            actions = self._actions_of(events)
             if actions or (end is not None and time.monotonic() >= end):
                 return actions
         return (Action.QUIT,)
 
-    def _connect(self) -> None:
-        """Reach the display, unless it is reached: whoever else uses pygame may have left it."""
+    def _open_display(self) -> None:
+        """Open the display, unless it is open: other code that uses pygame may have closed it."""
         display = self._pygame.display
         if display.get_init():
             return
@@ -177,75 +177,75 @@ class Window:
             display.init()
             driver, desktop = display.get_driver(), display.get_desktop_sizes()[0]
         except self._pygame.error as error:
-            raise self._refusal(f"({error})") from None
-        asked = os.environ.get("SDL_VIDEODRIVER")
-        if sys.platform.startswith("linux") and not asked and driver not in ("x11", "wayland"):
-            # SDL falls back on drivers that draw where nobody looks
+            raise self._window_error(f"({error})") from None
+        requested_driver = os.environ.get("SDL_VIDEODRIVER")
+        if sys.platform.startswith("linux") and not requested_driver and driver not in ("x11", "wayland"):
+            # SDL falls back on drivers that show nothing on a screen
             display.quit()
             name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-            raise self._refusal(f"since the display '{name}' does not answer")
+            raise self._window_error(f"since the display '{name}' does not answer")
         if driver == "x11":
-            # drawing through OpenGL makes SDL open the window anew at each change of size, and may wait for the screen
+            # with OpenGL, SDL opens the window again at each change of size, and may wait for the screen
             os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-        self._room = tuple(max(64, side - MARGIN) for side in desktop)
+        self._max_size = tuple(max(64, side - MARGIN) for side in desktop)
         display.set_caption(self._title)
 
-    def _refusal(self, reason: str) -> OutputError:
+    def _window_error(self, reason: str) -> OutputError:
         return OutputError(f"no window can be shown, {reason}: {self._advice}")
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
-            raise OutputError("a window works in the thread that opened it only: show the images from there")
+            raise OutputError("a window can be used only in the thread that opened it: show the images from there")
 
-    def _fit(self, image: np.ndarray, *, keeps_width: bool) -> None:
-        """Take the next image, and give the window its size unless the user has chosen one."""
-        self._connect()
+    def _set_image(self, image: np.ndarray, *, keeps_width: bool) -> None:
+        """Set the next image, and resize the window to it unless the user has resized it."""
+        self._open_display()
         screen = self._pygame.display.get_surface()
-        (height, width), before = image.shape[:2], self._image.shape[:2]
+        (height, width), previous = image.shape[:2], self._image.shape[:2]
         self._image = np.ascontiguousarray(image)
-        if screen is not None and ((height, width) == before or screen.get_size() != self._given):
+        if screen is not None and ((height, width) == previous or screen.get_size() != self._set_size):
             return
-        if screen is not None and keeps_width and width == before[1]:
-            size = self._given[0], min(max(1, round(height * self._given[0] / width)), self._room[1])
+        if screen is not None and keeps_width and width == previous[1]:
+            size = self._set_size[0], min(max(1, round(height * self._set_size[0] / width)), self._max_size[1])
         else:
-            factor = min(1.0, self._room[0] / width, self._room[1] / height)
+            factor = min(1.0, self._max_size[0] / width, self._max_size[1] / height)
             size = max(1, round(width * factor)), max(1, round(height * factor))
         try:
             self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
         except self._pygame.error as error:
-            raise self._refusal(f"({error})") from None
-        self._given = size
-        self._pygame.key.stop_text_input()  # else an input method swallows the letters
+            raise self._window_error(f"({error})") from None
+        self._set_size = size
+        self._pygame.key.stop_text_input()  # else an input method intercepts the letters
 
-    def _paint(self) -> None:
-        """Draw the image as large as the window is, in its middle."""
+    def _draw(self) -> None:
+        """Draw the image as large as fits into the window, centred."""
         screen = self._pygame.display.get_surface()
-        (height, width), room = self._image.shape[:2], screen.get_size()
-        factor = min(room[0] / width, room[1] / height)
-        # a rounded side may miss the window's by a pixel, which would show as a hairline
+        (height, width), available = self._image.shape[:2], screen.get_size()
+        factor = min(available[0] / width, available[1] / height)
+        # a rounded side may differ from the window's by a pixel, which would be visible as a thin line
         fitted = [max(1, round(width * factor)), max(1, round(height * factor))]
-        size = tuple(r if abs(r - f) <= 1 else min(f, r) for f, r in zip(fitted, room, strict=True))
+        size = tuple(a if abs(a - f) <= 1 else min(f, a) for f, a in zip(fitted, available, strict=True))
         image = _scaled(self._image, size)
-        if size != room:
+        if size != available:
             screen.fill((0, 0, 0))
-        corner = (room[0] - size[0]) // 2, (room[1] - size[1]) // 2
+        corner = (available[0] - size[0]) // 2, (available[1] - size[1]) // 2
         screen.blit(self._pygame.image.frombuffer(image, size, "BGR"), corner)
         self._pygame.display.flip()
 
-    def _next(self, end: float | None) -> Any:
-        """Return the next event, one of no meaning after a short while."""
-        left = PULSE if end is None else min(PULSE, end - time.monotonic())
-        return self._pygame.event.wait(max(1, round(left * 1000)))  # 0 would have no end
+    def _next_event(self, end: float | None) -> Any:
+        """Return the next event, or an empty one after a short while."""
+        left = POLL_SECONDS if end is None else min(POLL_SECONDS, end - time.monotonic())
+        return self._pygame.event.wait(max(1, round(left * 1000)))  # 0 would wait without end
 
-    def _repaint(self, events: Iterable[Any]) -> None:
-        """Paint again where the window was covered or resized."""
+    def _redraw(self, events: Iterable[Any]) -> None:
+        """Draw again where the window was covered or resized."""
         pygame = self._pygame
         stale = (pygame.VIDEOEXPOSE, pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED)
         if pygame.display.get_surface() is not None and any(event.type in stale for event in events):
-            self._paint()
+            self._draw()
 
-    def _actions(self, events: Iterable[Any]) -> tuple[Action, ...]:
-        """Return what the user asks for by these events, and close the window if that is asked for."""
+    def _actions_of(self, events: Iterable[Any]) -> tuple[Action, ...]:
+        """Return the user's actions in these events; QUIT marks the window as closed."""
         pygame = self._pygame
         actions = []
         for event in events:
@@ -253,7 +253,7 @@ class Window:
             if event.type == pygame.KEYDOWN:
                 action = self._keys.get(event.key)
                 if event.key > 127:
-                    action = self._places.get(getattr(event, "scancode", -1))
+                    action = self._scancodes.get(getattr(event, "scancode", -1))
             if action is not None:
                 actions.append(action)
         self._open = self._open and Action.QUIT not in actions
@@ -261,10 +261,10 @@ class Window:
 
 
 def _scaled(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Return an image in another size, ``(width, height)``, in which no pixel of it is passed over.
+    """Return an image scaled to ``(width, height)``, with no pixel of it skipped.
 
-    It is halved as long as it can be: down to one half, linear interpolation sees every pixel and takes
-    a tenth of the time that INTER_AREA takes for a factor that is no whole number.
+    It is halved as often as possible: down to one half, linear interpolation uses every pixel and takes
+    a tenth of the time that INTER_AREA takes for a factor that is not a whole number.
     """
     while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
         half = image.shape[1] // 2, image.shape[0] // 2

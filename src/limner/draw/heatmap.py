@@ -1,7 +1,7 @@
-"""Show where a network saw its keypoints: the heat of all of them over the image.
+"""Heatmaps of all keypoints, blended over the image.
 
-`panel` is stood under the drawn image, as MMPose's ``--draw-heatmap`` does. Networks without
-heatmaps (SimCC) get theirs from `simcc_heat`.
+`panel` is placed below the drawn image, as MMPose's ``--draw-heatmap`` does. Networks without
+heatmaps (SimCC) get theirs from `wide_simcc_heatmaps`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 from ..crop import Crop, Size
 from ..errors import ArgumentError
 
-_BINS = 4  # of SimCC that one pixel of its heatmap stands for: two pixels of a usual network's input
-_KERNEL = 1.4  # deviation of the soft spot that a sharp point becomes, pixels of the heatmap
+_BINS_PER_PIXEL = 4  # SimCC bins in one pixel of the heatmap: two pixels of a usual network's input
+_KERNEL_SIGMA = 1.4  # standard deviation of the Gaussian that widens a peak, pixels of the heatmap
 
 
 def panel(image: np.ndarray, heatmaps: np.ndarray, crop: Crop, *, alpha: float = 0.5) -> np.ndarray:
-    """Return an image under the heat of all keypoints and instances.
+    """Return an image with the heatmaps of all keypoints and instances blended over it.
 
-    Each place has the heat of the keypoint that is strongest there; as in MMPose, the strongest of
-    all is red and the weakest blue.
+    Each pixel has the value of the keypoint that is strongest there; as in MMPose, the highest value of
+    all is red and the lowest blue.
 
     Args:
         image: uint8 ``[H, W, 3]``, BGR; it is not changed.
         heatmaps: float ``[N, K, h, w]`` of N instances, of any resolution.
         crop: the N regions that they cover.
-        alpha: share of the image, 0..1; the rest is heat.
+        alpha: share of the image, 0..1; the rest is the heatmap.
 
     Returns:
         uint8 ``[H, W, 3]``, BGR.
@@ -37,7 +37,7 @@ def panel(image: np.ndarray, heatmaps: np.ndarray, crop: Crop, *, alpha: float =
     is_array = isinstance(image, np.ndarray)
     if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         got = f"{image.dtype} {list(image.shape)}" if is_array else type(image).__name__
-        raise ArgumentError(f"the image under the heat is {got} where uint8 [height, width, 3] is needed")
+        raise ArgumentError(f"the image below the heatmap is {got} where uint8 [height, width, 3] is needed")
     if heatmaps.ndim != 4 or len(heatmaps) != len(crop) or 0 in heatmaps.shape[1:]:
         raise ArgumentError(f"heatmaps have shape {list(heatmaps.shape)} where [{len(crop)}, any, any, any] is needed")
     if not 0 <= alpha <= 1:
@@ -49,19 +49,19 @@ def panel(image: np.ndarray, heatmaps: np.ndarray, crop: Crop, *, alpha: float =
 
 
 def _in_image(heatmaps: np.ndarray, crop: Crop, size: Size) -> np.ndarray:
-    """Return the strongest heat at each pixel of the image, float32 ``[H, W]``, at least 0."""
+    """Return the highest heatmap value at each pixel of the image, float32 ``[H, W]``, at least 0."""
     merged = np.zeros(size[::-1], np.float32)
     h, w = heatmaps.shape[2:]
     finite = np.isfinite(crop.centers).all(axis=1) & np.isfinite(crop.scales).all(axis=1)
-    sound = np.flatnonzero(finite & (crop.scales > 0).all(axis=1))
-    crop = Crop(crop.centers[sound], crop.scales[sound], crop.size)
-    to_heat = crop.matrices() * [[w / crop.size[0]], [h / crop.size[1]]]
+    valid = np.flatnonzero(finite & (crop.scales > 0).all(axis=1))
+    crop = Crop(crop.centers[valid], crop.scales[valid], crop.size)
+    to_heatmap = crop.matrices() * [[w / crop.size[0]], [h / crop.size[1]]]
     # half the crop and the pixel of the heatmap over which it fades
     reach = crop.scales * (0.5 + 1 / np.array((w, h)))
     low = np.clip(np.floor(crop.centers - reach), 0, size).astype(int).tolist()
     high = np.clip(np.ceil(crop.centers + reach) + 1, 0, size).astype(int).tolist()
-    for i, matrix, (x1, y1), (x2, y2) in zip(sound, to_heat, low, high, strict=True):
-        if x1 >= x2 or y1 >= y2:  # beside the image
+    for i, matrix, (x1, y1), (x2, y2) in zip(valid, to_heatmap, low, high, strict=True):
+        if x1 >= x2 or y1 >= y2:  # outside the image
             continue
         strongest = np.nan_to_num(heatmaps[i].max(axis=0), posinf=0.0, neginf=0.0).astype(np.float32)
         matrix[:, 2] += matrix[:, :2] @ (x1, y1)
@@ -71,11 +71,13 @@ def _in_image(heatmaps: np.ndarray, crop: Crop, size: Size) -> np.ndarray:
     return merged
 
 
-def simcc_heat(simcc_x: np.ndarray, simcc_y: np.ndarray, *, beta: float = 10.0, merged: bool = False) -> np.ndarray:
-    """Return heatmaps to look at for the vectors of a SimCC network (Li et al. 2022, arXiv:2107.03332).
+def wide_simcc_heatmaps(
+    simcc_x: np.ndarray, simcc_y: np.ndarray, *, beta: float = 10.0, merged: bool = False
+) -> np.ndarray:
+    """Return heatmaps for display from the vectors of a SimCC network (Li et al. 2022, arXiv:2107.03332).
 
-    Each is the product of both distributions, softened to a spot that the eye finds; its peak is
-    the keypoint's score, at most 1. It has half the resolution of a network with two bins a pixel.
+    Each is the product of both distributions, smoothed so that its peak is wide enough to be seen; the
+    peak's value is the keypoint's score, at most 1. It has half the input's resolution at two bins a pixel.
 
     Args:
         simcc_x: float ``[N, K, bins]``, as the network gives them.
@@ -97,26 +99,26 @@ def simcc_heat(simcc_x: np.ndarray, simcc_y: np.ndarray, *, beta: float = 10.0, 
             "are needed"
         )
     scores = np.nan_to_num(np.minimum(simcc_x.max(axis=-1), simcc_y.max(axis=-1))).clip(0, 1).astype(np.float32)
-    across, down = (_soft(vectors, beta) for vectors in (simcc_x, simcc_y))
-    down *= scores[..., None]
-    heat = np.empty((len(scores), 1 if merged else scores.shape[1], down.shape[-1], across.shape[-1]), np.float32)
-    for place, column, row in zip(heat, down, across, strict=True):
+    columns, rows = (_smooth_distributions(vectors, beta) for vectors in (simcc_x, simcc_y))
+    rows *= scores[..., None]
+    heat = np.empty((len(scores), 1 if merged else scores.shape[1], rows.shape[-1], columns.shape[-1]), np.float32)
+    for target, column, row in zip(heat, rows, columns, strict=True):
         if merged:
-            np.max(column[:, :, None] * row[:, None, :], axis=0, keepdims=True, out=place)
+            np.max(column[:, :, None] * row[:, None, :], axis=0, keepdims=True, out=target)
         else:
-            np.multiply(column[:, :, None], row[:, None, :], out=place)
+            np.multiply(column[:, :, None], row[:, None, :], out=target)
     return heat
 
 
-def _soft(vectors: np.ndarray, beta: float) -> np.ndarray:
-    """Return the distributions ``[N, K, n]`` that vectors ``[N, K, bins]`` stand for, with peaks of 1."""
+def _smooth_distributions(vectors: np.ndarray, beta: float) -> np.ndarray:
+    """Return smoothed distributions ``[N, K, n]`` of vectors ``[N, K, bins]``, with peaks of 1."""
     bins = vectors.shape[-1]
-    n = max(1, round(bins / _BINS))
+    n = max(1, round(bins / _BINS_PER_PIXEL))
     logits = np.nan_to_num(beta * vectors.astype(np.float32))
-    likely = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    # pixel i of n is at bin i * bins / n, not half a pixel further: so `panel` and MMPose place it
-    distance = np.arange(bins)[:, None] / _BINS - np.arange(n) * (bins / _BINS / n)
-    kernel = np.exp(-0.5 * (distance / _KERNEL) ** 2)
-    soft = likely @ (kernel / kernel.sum(axis=0)).astype(np.float32)
-    peaked: np.ndarray = soft / soft.max(axis=-1, keepdims=True)
-    return peaked
+    probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    # pixel i of n is at bin i * bins / n, not half a pixel further: as `panel` and MMPose place it
+    distance = np.arange(bins)[:, None] / _BINS_PER_PIXEL - np.arange(n) * (bins / _BINS_PER_PIXEL / n)
+    kernel = np.exp(-0.5 * (distance / _KERNEL_SIGMA) ** 2)
+    smoothed = probabilities @ (kernel / kernel.sum(axis=0)).astype(np.float32)
+    normalised: np.ndarray = smoothed / smoothed.max(axis=-1, keepdims=True)
+    return normalised

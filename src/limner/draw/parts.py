@@ -1,4 +1,4 @@
-"""What of a result is drawn, and how large: each body, hand and face is a part with sizes of its own."""
+"""Which keypoints of a result are drawn, and how large: each body, hand and face is a part with its own sizes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Color = tuple[int, int, int]  # BGR
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """What drawing needs to know of a keypoint set of K points, L links and P parts; made once for each."""
+class LookupTables:
+    """Arrays that drawing needs of a keypoint set of K points, L links and P parts; made once for each."""
 
     by_part: np.ndarray  # int64 [K], the keypoints, part after part
-    starts: np.ndarray  # int64 [P], where each part begins in it
+    starts: np.ndarray  # int64 [P], where each part begins in ``by_part``
     part: np.ndarray  # int64 [K], which part a keypoint belongs to
     scale: np.ndarray  # float64 [P], a part's size / its dots' radius
     skeleton: np.ndarray  # int64 [L, 2]
@@ -58,13 +58,13 @@ class Parts:
     def __len__(self) -> int:
         return len(self.owner)
 
-    def apart(self) -> Iterator[range]:
-        """Yield runs of parts that do not touch one another, so that each run can be drawn in any order."""
+    def independent_runs(self) -> Iterator[range]:
+        """Yield runs of parts that do not overlap one another, so that each run can be drawn in any order."""
         room = (2 + np.maximum(self.thick, self.radii.max(axis=1, initial=0, where=self.drawn)))[:, None]
         shown = self.drawn[..., None]
         low = self.points.min(axis=1, initial=np.inf, where=shown) - room
         high = self.points.max(axis=1, initial=-np.inf, where=shown) + room
-        # a curve may swell beyond its points
+        # a curve may leave the bounding box of its points
         swell = 0.1 * (high - low)
         low, high = low - swell, high + swell
         below = low[:, None] <= high
@@ -79,8 +79,8 @@ class Parts:
 
 
 @lru_cache(maxsize=64)
-def table(keypoint_set: KeypointSet) -> Table:
-    """Return what drawing needs to know of a keypoint set."""
+def lookup_tables(keypoint_set: KeypointSet) -> LookupTables:
+    """Return the arrays that drawing needs of a keypoint set."""
     parts = keypoint_set.parts
     part = np.empty(len(keypoint_set), np.int64)
     for number, members in enumerate(parts):
@@ -99,7 +99,7 @@ def table(keypoint_set: KeypointSet) -> Table:
         owner += [number] * len(segments)
         rgb = next((c for end, c in _CONTOUR_COLORS.items() if contour.name.endswith(end)), (255, 255, 255))
         colors.append(bgr(rgb))
-    return Table(
+    return LookupTables(
         by_part=np.concatenate(parts),
         starts=np.cumsum([0, *lengths[:-1]]),
         part=part,
@@ -119,9 +119,9 @@ def bgr(rgb: np.ndarray | tuple[int, ...]) -> Color:
     return int(rgb[2]), int(rgb[1]), int(rgb[0])
 
 
-def fit(
+def fit_parts(
     result: Result,
-    facts: Table,
+    tables: LookupTables,
     image: tuple[int, int],
     kpt_thr: float,
     radius: float | None,
@@ -130,44 +130,45 @@ def fit(
     """Return the parts of all instances that have a point to draw, or None where there is none.
 
     Args:
-        result: N instances of the points that ``facts`` are about.
+        result: N instances of the keypoint set that ``tables`` were made of.
         image: (width, height) in pixels.
-        facts, kpt_thr, radius, thickness: see `draw`.
+        kpt_thr, radius, thickness: see `draw`.
     """
     if not len(result):
         return None
     reach = max(image)
     points = np.asarray(result.poses.keypoints, np.float32)
-    # what lies an image's length outside is no place to draw a line to; NaN compares false
+    # no line is drawn to a point more than an image's length outside; NaN compares false
     inside: np.ndarray = np.abs(points - np.divide(image, 2)) < 1.5 * reach
     near = inside[..., 0] & inside[..., 1]
     points = np.where(near[..., None], points, np.float32(0))
     threshold = min(max(float(kpt_thr), -3e38), 3e38)  # as a float32, like the scores
     drawn = near & (result.poses.scores >= threshold)
 
-    grouped, seen = points.take(facts.by_part, axis=1), drawn.take(facts.by_part, axis=1)
+    grouped, seen = points.take(tables.by_part, axis=1), drawn.take(tables.by_part, axis=1)
     grouped = np.where(seen[..., None], grouped, np.float32(np.nan))
-    sizes = (np.fmax.reduceat(grouped, facts.starts, axis=1) - np.fmin.reduceat(grouped, facts.starts, axis=1)).max(-1)
-    counts = np.add.reduceat(seen, facts.starts, axis=1, dtype=np.int64)
+    highest, lowest = (f.reduceat(grouped, tables.starts, axis=1) for f in (np.fmax, np.fmin))
+    sizes = (highest - lowest).max(-1)
+    counts = np.add.reduceat(seen, tables.starts, axis=1, dtype=np.int64)
     owner, number = counts.nonzero()
     if not len(owner):
         return None
     size = sizes[owner, number].astype(np.float64)
-    for m in np.flatnonzero(counts[owner, number] <= 3):  # too few to tell the size
+    for m in np.flatnonzero(counts[owner, number] <= 3):  # too few to measure the size
         size[m] = max(size[m], 0.25 * _box_size(result.boxes.xyxy[owner[m]], reach))
     order = np.argsort(-size, kind="stable")
     owner, number, size = owner[order], number[order], size[order]
 
-    fitting = np.minimum(np.maximum(size, 1.0) / facts.scale[number], 0.012 * reach)
+    fitting = np.minimum(np.maximum(size, 1.0) / tables.scale[number], 0.012 * reach)
     if radius is None:
         of_part = np.zeros(counts.shape)
         of_part[owner, number] = fitting
-        radii = _shrunk(of_part.take(facts.part, axis=1), points, drawn, facts).take(owner, axis=0)
+        radii = _shrunk(of_part.take(tables.part, axis=1), points, drawn, tables).take(owner, axis=0)
     else:
-        radii = np.full((len(owner), len(facts.part)), float(radius))
-    points, drawn = points.take(owner, axis=0), drawn.take(owner, axis=0) & (facts.part == number[:, None])
+        radii = np.full((len(owner), len(tables.part)), float(radius))
+    points, drawn = points.take(owner, axis=0), drawn.take(owner, axis=0) & (tables.part == number[:, None])
     if thickness is None:
-        # lines grow slower than what they outline, or they would vanish in a small face
+        # line widths grow slower than the part, or lines would be invisible on a small face
         thick = np.maximum(0.8 * fitting, 1.2 * np.sqrt(fitting))
         thin = 0.4 * thick
     else:
@@ -175,17 +176,17 @@ def fit(
     return Parts(owner, points, drawn, size, radii, thin, thick)
 
 
-def _shrunk(radii: np.ndarray, points: np.ndarray, drawn: np.ndarray, facts: Table) -> np.ndarray:
+def _shrunk(radii: np.ndarray, points: np.ndarray, drawn: np.ndarray, tables: LookupTables) -> np.ndarray:
     """Return smaller dots [N, K] where links are short, as between the eyes of a body."""
-    if not len(facts.skeleton):
+    if not len(tables.skeleton):
         return radii
-    ends, seen = points.take(facts.skeleton, axis=1), drawn.take(facts.skeleton, axis=1)
-    lengths = np.full((len(radii), len(facts.skeleton) + 1), np.inf)
-    apart = ends[:, :, 0] - ends[:, :, 1]
-    np.copyto(lengths[:, :-1], np.hypot(apart[..., 0], apart[..., 1]), where=seen[..., 0] & seen[..., 1])
-    own = lengths.take(facts.touching, axis=1)
+    ends, seen = points.take(tables.skeleton, axis=1), drawn.take(tables.skeleton, axis=1)
+    lengths = np.full((len(radii), len(tables.skeleton) + 1), np.inf)
+    between = ends[:, :, 0] - ends[:, :, 1]
+    np.copyto(lengths[:, :-1], np.hypot(between[..., 0], between[..., 1]), where=seen[..., 0] & seen[..., 1])
+    own = lengths.take(tables.touching, axis=1)
     own.sort(axis=2)
-    # the lower median: a hip seen from the side is near the other hip, yet no small thing
+    # the lower median: a hip seen from the side is near the other hip, but needs no small dot
     middle = np.maximum(np.isfinite(own).sum(axis=2) - 1, 0) // 2
     typical = np.take_along_axis(own, middle[..., None], axis=2)[..., 0]
     smaller: np.ndarray = np.minimum(np.maximum(0.18 * typical, 0.4 * radii), radii)

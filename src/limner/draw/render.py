@@ -1,4 +1,4 @@
-"""An image and its result -> what the user gets: drawn, with the heatmap below it if that is asked for."""
+"""An image and its result -> the drawn image, with the heatmaps below it if the style asks for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DrawStyle:
     show_kpt_idx: bool = False
     skeleton_style: str = "mmpose"
     black_background: bool = False
-    draw_heatmap: bool = False  # a second image below shows where the network saw its keypoints
+    draw_heatmap: bool = False  # add the heatmaps of the keypoints in a second image below
 
     @property
     def heatmaps(self) -> HeatmapMode:
@@ -35,7 +35,7 @@ class DrawStyle:
 
 
 class Estimator(Protocol):
-    """What drawing needs to know of a `limner.pipeline.PoseEstimator`."""
+    """The part of a `limner.pipeline.PoseEstimator` that drawing needs."""
 
     keypoint_set: KeypointSet
 
@@ -50,16 +50,17 @@ def render(
     """Return an image with ``result`` drawn on ``image``, and the heatmaps of its keypoints below.
 
     Args:
-        image: uint8 ``[H, W, 3]``, BGR; it is not changed, unless ``overwrite`` says that nobody needs it any more.
-        result: what was found in it, with heatmaps where ``style`` shows them.
-        pose: what found it.
+        image: uint8 ``[H, W, 3]``, BGR; it is not changed unless ``overwrite`` is set.
+        result: of that image, with heatmaps where ``style`` shows them.
+        pose: the pose estimator that returned it.
         style: how it is drawn.
+        overwrite: ``image`` is not needed any more, and may be drawn on.
 
     Returns:
         uint8 ``[H, W, 3]``, or ``[2 H, W, 3]`` with the heatmaps.
 
     Raises:
-        ArgumentError: a size out of range, an unknown style, or one that does not know the keypoint set.
+        ArgumentError: a size out of range, an unknown style, or OpenPose's style for a keypoint set without layout.
     """
     drawn = draw(
         image,

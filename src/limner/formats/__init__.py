@@ -1,4 +1,4 @@
-"""Results -> the forms that other tools read: one file a form."""
+"""Writes results in the formats that other tools read: one module for each format."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from ..types import Result
 
 
 class ResultWriter(Protocol):
-    """What takes results one after the other, such as `limner.formats.json_lines.JsonLinesWriter`."""
+    """Any object that writes results one after the other, such as `limner.formats.json_lines.JsonLinesWriter`."""
 
     def write(self, result: Result) -> None:
         """Add the result of the next frame or image."""

@@ -1,4 +1,4 @@
-"""Text files that grow, complete after each addition: what the writers of frame-by-frame results share."""
+"""Text files that are complete after each addition, for the writers of frame-by-frame results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from ..errors import ArgumentError, OutputError
-from ..files import open_folder_of, unwritable
+from ..files import create_parent_folder, write_error
 
 _File = TypeVar("_File", bound="IncrementalFile")
 
@@ -23,12 +23,12 @@ class IncrementalFile:
         self.frames = 0  # frames written
         self._tail = tail.encode("ascii")
         self._end = 0  # bytes before the tail
-        open_folder_of(self.path)
+        create_parent_folder(self.path)
         try:
-            # Unbuffered: what was written is the system's, and so outlives this process.
+            # Unbuffered: written text is with the system, so it is kept if this process is killed.
             self._file: io.FileIO = open(self.path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
         except (OSError, ValueError) as error:
-            raise unwritable(self.path, error) from None
+            raise write_error(self.path, error) from None
         try:
             self._add(head)
         except OutputError:
@@ -36,20 +36,20 @@ class IncrementalFile:
             raise
 
     def _add(self, text: str) -> None:
-        """Put ``text`` before the tail; leave the file as it was where that fails."""
+        """Insert ``text`` before the tail; leave the file as it was where that fails."""
         if self._file.closed:
-            raise ArgumentError(f"'{self.path}' is closed; make a new {type(self).__name__}")
+            raise ArgumentError(f"'{self.path}' is closed; open a new {type(self).__name__}")
         data = text.encode("ascii")
         try:
-            self._put(data + self._tail)
+            self._write(data + self._tail)
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(self._end)
-                self._put(self._tail)
-            raise unwritable(self.path, error) from None
+                self._write(self._tail)
+            raise write_error(self.path, error) from None
         self._end += len(data)
 
-    def _put(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         self._file.seek(self._end)
         view = memoryview(data)
         while view:

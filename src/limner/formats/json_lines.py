@@ -1,4 +1,4 @@
-"""JSON Lines: one line a frame or image, to follow while a run goes on."""
+"""JSON Lines: one line for each frame or image, readable while a run goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .incremental import IncrementalFile
 
 @contextmanager
 def open_json_lines(path: str) -> Iterator[ResultWriter]:
-    """Open a file for JSON Lines; "-" is standard output, where each line is seen at once.
+    """Open a file for JSON Lines; "-" is standard output, where each line is flushed at once.
 
     Raises:
         OutputError: it cannot be written.
@@ -35,14 +35,14 @@ class _StandardOutput:
 
 
 class JsonLinesWriter(IncrementalFile):
-    """Writes one JSON object a line and a frame; each line is with the system when `write` returns.
+    """Writes one line with a JSON object for each frame; it is in the file when `write` returns.
 
     A line holds ``source``, ``frame_id`` (number within the source, from 0), ``timestamp`` (seconds),
     ``size`` ([width, height] in pixels), ``keypoint_set`` and ``instances`` in MMPose's form, with
-    ``track_id`` where there are identities.
+    ``track_id`` where people are tracked.
 
     Raises:
-        OutputError: The file cannot be made or written.
+        OutputError: The file cannot be created or written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -52,14 +52,14 @@ class JsonLinesWriter(IncrementalFile):
         """Add the line of one frame.
 
         Raises:
-            OutputError: The line cannot be written; those before it stay.
+            OutputError: The line cannot be written; the lines before it stay.
         """
         self._add(json_line(result) + "\n")
         self.frames += 1
 
 
 def json_line(result: Result) -> str:
-    """Return what `JsonLinesWriter` writes of a frame."""
+    """Return the line that `JsonLinesWriter` writes for a frame."""
     line = {
         "source": result.source,
         "frame_id": result.index,

@@ -28,13 +28,13 @@ class VideoJsonWriter(IncrementalFile):
     The file is valid JSON after every frame.
 
     Args:
-        path: The file; what had its name is replaced.
+        path: The file; an existing one is replaced.
         first: Number of the first frame: 0 as MMPose's Inferencer counts, 1 as its demos do.
         meta: ``meta_info`` of the keypoint set, as the demos write it around the list under
             ``instance_info``; None writes the bare list, as the Inferencer does.
 
     Raises:
-        OutputError: The file cannot be made or written.
+        OutputError: The file cannot be created or written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, first: int = 0, meta: Mapping[str, Any] | None = None) -> None:
@@ -42,23 +42,23 @@ class VideoJsonWriter(IncrementalFile):
         self._level = 1 if meta is None else 2  # of indentation of an entry
         head, tail = "[", "]"
         if meta is not None:
-            # its numbers stay as they are: they are facts of the data set, not measurements
-            about = json.dumps(dict(meta), indent="\t", default=np.ndarray.tolist).replace("\n", "\n\t")
-            head, tail = f'{{\n\t"meta_info": {about},\n\t"instance_info": [', "]\n}"
+            # its numbers are not shortened: they are constants of the data set, not measurements
+            meta_json = json.dumps(dict(meta), indent="\t", default=np.ndarray.tolist).replace("\n", "\n\t")
+            head, tail = f'{{\n\t"meta_info": {meta_json},\n\t"instance_info": [', "]\n}"
         super().__init__(path, head, tail)
 
-    def write(self, found: Result | Instances) -> None:
+    def write(self, result: Result | Instances) -> None:
         """Add the instances of the next frame.
 
         Raises:
-            OutputError: They cannot be written; the frames before stay, as valid JSON.
+            OutputError: They cannot be written; the frames before them stay, as valid JSON.
         """
-        instances = found.instances() if isinstance(found, Result) else found
+        instances = result.instances() if isinstance(result, Result) else result
         entry = {"frame_id": self._first + self.frames, "instances": instances}
         line = "\n" + "\t" * self._level
         text = json.dumps(plain_json(entry), indent="\t", allow_nan=False).replace("\n", line)
         if not self.frames:
-            # From now on the list closes on a line of its own.
+            # From now on the closing bracket is on a line of its own.
             self._tail = b"\n" + b"\t" * (self._level - 1) + self._tail
         try:
             self._add(("," if self.frames else "") + line + text)

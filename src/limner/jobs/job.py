@@ -1,4 +1,4 @@
-"""One run over images and videos: read, estimate, draw, write, show. What fails is reported and the rest goes on."""
+"""One run over images and videos: read, estimate, draw, write, show. An input that fails is reported and left out."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from .progress import ProgressBars
 
 @dataclass(frozen=True)
 class Job:
-    """What the user asked for."""
+    """The inputs, the model, and what to do with the results."""
 
     inputs: tuple[object, ...]
-    open: Callable[[], Pipeline]  # called once there is something to do
+    open: Callable[[], Pipeline]  # called once there are inputs
     style: DrawStyle
     out: Path | None = None  # folder of the drawn images and videos
     json_writer: JsonWriter | None = None
     show: bool = False
-    wait: float = 0.0  # seconds that an image is shown; 0 waits for a key
-    advice: str = "leave --show out and give a folder for the images"  # where no window can be opened
+    wait: float = 0.0  # seconds for which an image is shown; 0 waits for a key
+    advice: str = "leave --show out and give a folder for the images"  # for the user, where no window can be opened
     progress: bool = False  # show a progress bar for a single image too
     result_writers: tuple[ResultWriter, ...] = ()  # each takes the results of all inputs
     video_options: VideoOptions = field(default_factory=VideoOptions)
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass
 class JobCounts:
-    """What a job has done so far."""
+    """What has been processed so far."""
 
     images: int = 0
     videos: int = 0
@@ -56,16 +56,16 @@ class JobCounts:
 
 @dataclass
 class LoadedInput:
-    """One input on its way; a video or camera is opened only when its turn comes."""
+    """One input in progress; a video or camera is opened only when it is next."""
 
     item: Input
     frame: Frame | None = None  # of an image that could be read
     error: LimnerError | None = None  # why it could not
-    result: Result | None = None  # where it went through the networks together with others
+    result: Result | None = None  # of an image that was estimated in a batch
 
 
 def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
-    """Do the job; return how many inputs failed.
+    """Run the job; return how many inputs failed.
 
     Args:
         job: what to do.
@@ -73,8 +73,8 @@ def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
         warn: called with a sentence about what failed.
 
     Raises:
-        LimnerError: nothing can be done at all: an unknown model, an output folder that cannot be written.
-        KeyboardInterrupt: the user wants no more; what was written is complete.
+        LimnerError: nothing can be processed: an unknown model, an output folder that cannot be written.
+        KeyboardInterrupt: the user stopped the run; the files written so far are complete.
     """
     items, errors, notices = sources.expand(list(job.inputs))
     for notice in notices:
@@ -103,12 +103,12 @@ def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
             if renamed:
                 info(f"{item.source}: '{item.stem}' is taken by an earlier input, so its files are named '{stem}'")
             try:
-                goes_on = runner.run_video(item, stem) if item.is_video else runner.run_image(loaded, stem)
+                continues = runner.run_video(item, stem) if item.is_video else runner.run_image(loaded, stem)
             except LimnerError as error:
                 warn(str(error))
                 runner.counts.failed += 1
                 continue
-            if not goes_on:
+            if not continues:
                 break
     runner.counts.failed += len(errors)
     _report(job, runner.counts, image_writer, info)
@@ -118,7 +118,7 @@ def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
 
 
 def read_batches(items: Iterable[Input], size: int) -> Iterator[list[LoadedInput]]:
-    """Read images, and yield them in order, up to ``size`` together or fewer where they are large."""
+    """Read images and yield them in order, in batches of up to ``size``, or fewer where they are large."""
     batch: list[LoadedInput] = []
     pixels = 0
     for item in items:
@@ -128,12 +128,12 @@ def read_batches(items: Iterable[Input], size: int) -> Iterator[list[LoadedInput
                 loaded.frame = sources.read(item)
             except LimnerError as error:
                 loaded.error = error
-        own = 0 if loaded.frame is None else loaded.frame.image.size // 3
-        if batch and (item.is_video or pixels + own > BATCH_PIXELS):
+        added = 0 if loaded.frame is None else loaded.frame.image.size // 3
+        if batch and (item.is_video or pixels + added > BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
         batch.append(loaded)
-        pixels += own
+        pixels += added
         if item.is_video or len(batch) >= size:
             yield batch
             batch, pixels = [], 0
@@ -156,13 +156,13 @@ class _Runner:
 
     @property
     def draws(self) -> bool:
-        """Whether anybody needs the drawn images."""
+        """Whether the drawn images are needed."""
         return self.image_writer is not None or self.window is not None
 
     def load(self, items: list[Input], threads: StageThreads) -> Iterator[LoadedInput]:
-        """Yield each input, an image with its result: read ahead in a thread, estimated in batches."""
-        wanted = self.job.video_options.tracking.batch or AUTO_BATCH
-        size = 1 if self.window is not None else wanted  # nobody waits for images that are not shown yet
+        """Yield each input, images with their results: read ahead in a thread, estimated in batches."""
+        batch_size = self.job.video_options.tracking.batch or AUTO_BATCH
+        size = 1 if self.window is not None else batch_size  # in a window each image is shown at once
         batches: Iterable[list[LoadedInput]] = read_batches(items, size)
         if len(items) > 1 and not any(item.address for item in items):  # Ctrl-C would wait for a silent server
             batches = threads.prefetch(batches, 1)
@@ -171,7 +171,7 @@ class _Runner:
             frames = [loaded.frame for loaded in batch if loaded.frame is not None]
             results: Iterator[Result] | None = None
             if len(frames) > 1:
-                with suppress(LimnerError):  # which image is at fault turns out one by one
+                with suppress(LimnerError):  # the images are then tried one by one, to find the one that fails
                     results = iter(self.pipeline.many(frames, heatmaps=heatmaps))
             for loaded in batch:
                 if loaded.frame is not None and results is not None:
@@ -179,7 +179,7 @@ class _Runner:
                 yield loaded
 
     def run_image(self, loaded: LoadedInput, stem: str) -> bool:
-        """Write and show one image; return whether more are wanted."""
+        """Write and show one image; return whether to continue."""
         job, image_writer, item = self.job, self.image_writer, loaded.item
         if image_writer is not None:
             refuse_overwrite(item.path, image_writer.path(stem, item.suffix))
@@ -203,10 +203,10 @@ class _Runner:
         return False
 
     def run_video(self, item: Input, stem: str) -> bool:
-        """Process one video or camera; return whether more are wanted."""
-        from .video import run_video  # loads PyAV, which images do without
+        """Process one video or camera; return whether to continue."""
+        from .video import run_video  # loads PyAV, which images do not need
 
-        done = run_video(
+        counts = run_video(
             self.job,
             item,
             stem,
@@ -217,25 +217,25 @@ class _Runner:
             info=self.info,
         )
         self.counts.videos += 1
-        self.counts.frames += done.frames
-        self.counts.instances += done.instances
-        self.counts.interrupted = done.interrupted
-        return not done.stopped
+        self.counts.frames += counts.frames
+        self.counts.instances += counts.instances
+        self.counts.interrupted = counts.interrupted
+        return not counts.stopped
 
 
 def _report(job: Job, counts: JobCounts, image_writer: ImageWriter | None, info: MessageCallback) -> None:
     if not counts.images and not counts.videos:
         return
     folders = " and ".join(dict.fromkeys(f"'{w.folder}'" for w in (image_writer, job.json_writer) if w is not None))
-    parts = [_count(counts.images, "image")] if counts.images else []
+    parts = [_counted(counts.images, "image")] if counts.images else []
     if counts.videos:
-        parts.append(f"{_count(counts.frames, 'frame')} of {_count(counts.videos, 'video')}")
+        parts.append(f"{_counted(counts.frames, 'frame')} of {_counted(counts.videos, 'video')}")
     where = f", written to {folders}" if folders else ""
-    info(f"{_count(counts.instances, 'instance')} in {' and '.join(parts)}{where}")
+    info(f"{_counted(counts.instances, 'instance')} in {' and '.join(parts)}{where}")
 
 
 def _open_window(job: Job, warn: MessageCallback) -> Window | None:
-    """Open a window; where that fails and the images are written anyway, warn and go on without."""
+    """Open a window; where that fails but files are written, warn and return None."""
     if not job.show:
         return None
     try:
@@ -248,16 +248,16 @@ def _open_window(job: Job, warn: MessageCallback) -> Window | None:
 
 
 def check_style(pipeline: Pipeline, style: DrawStyle) -> None:
-    """Find out before any work whether results can be drawn like that.
+    """Check before any processing that results can be drawn in that style.
 
     Raises:
-        ArgumentError: they cannot.
+        ArgumentError: they cannot be.
     """
     k = len(pipeline.keypoint_set)
     poses = Poses(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32))
-    nobody = Result(Boxes.empty(), poses, pipeline.keypoint_set.name, (8, 8))
-    render(np.zeros((8, 8, 3), np.uint8), nobody, pipeline.pose, style)
+    empty_result = Result(Boxes.empty(), poses, pipeline.keypoint_set.name, (8, 8))
+    render(np.zeros((8, 8, 3), np.uint8), empty_result, pipeline.pose, style)
 
 
-def _count(number: int, noun: str) -> str:
+def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""How far a run or a download is, on stderr."""
+"""Progress of a run or a download, on stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ProgressBars:
     """One bar for the inputs where there are several, one for the frames of a video.
 
     Args:
-        shown: False shows nothing.
+        shown: False shows no bar.
     """
 
     def __init__(self, shown: bool) -> None:
@@ -50,7 +50,7 @@ class ProgressBars:
 
     @contextmanager
     def frames(self, name: str, count: int | None) -> Iterator[Callable[[], None]]:
-        """Show a bar for the frames of a video; yield what is to be called after each."""
+        """Show a bar for the frames of a video; yield a function to call after each frame."""
         if self._progress is None or not self._progress.console.is_terminal:
             yield lambda: None
             return
@@ -62,7 +62,7 @@ class ProgressBars:
 
 
 def show_download_progress(name: str, done: int, total: int | None) -> None:
-    """Print how far a download is: on one line of a terminal, at its beginning and end elsewhere."""
+    """Print the progress of a download: on one line of a terminal, only at its start and end elsewhere."""
     size = f"{done / 1e6:.0f}" + (f" of {total / 1e6:.0f}" if total else "") + " MB"
     finished = total is not None and done >= total
     if sys.stderr.isatty():

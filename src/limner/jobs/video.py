@@ -1,4 +1,4 @@
-"""One video or camera of a job: opened, processed, drawn, written and shown, to its end or the user's."""
+"""One video or camera of a job: opened, processed, drawn, written and shown, to its end or until the user stops it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VideoCounts:
-    """What was done with a video."""
+    """What was processed of a video."""
 
     frames: int
     instances: int
-    stopped: bool  # by the user: nothing more is wanted
+    stopped: bool  # by the user, with all inputs after it
     interrupted: bool  # by a signal
 
 
@@ -52,13 +52,13 @@ def run_video(
     """Process one video or camera of a job.
 
     Args:
-        item, stem: the video, and the stem of its files.
+        item, stem: the video, and the stem of its output files.
         image_writer, window: where the drawn video goes, and where it is shown.
         info: called with a sentence about what was done or is missing.
 
     Raises:
-        InputError: it cannot be opened, or was lost; what came before is written.
-        OutputError: a file cannot be written; what came before is in it.
+        InputError: it cannot be opened, or the connection is lost; the frames before are written.
+        OutputError: a file cannot be written; the frames before are in it.
     """
     options, current = job.video_options, CurrentStyle(job.style)
     draws, overwrites = image_writer is not None or window is not None, window is None
@@ -121,15 +121,15 @@ def open_video_pipeline(
 
 
 class VideoOutputs:
-    """The files of one video; each is complete up to its last frame when it is closed.
+    """The output files of one video; each is complete up to its last frame when it is closed.
 
     Args:
-        item, stem: the input, and the stem of its files.
-        video: tells its frame rate.
+        item, stem: the input, and the stem of its output files.
+        video: the open video, for its frame rate.
         image_writer: where the drawn video goes.
         json_writer: where MMPose's JSON goes.
-        result_writers: others, which stay open.
-        keep_audio: the drawn video has the sound of the input.
+        result_writers: others, which are not closed here.
+        keep_audio: the drawn video gets the audio of the input.
         info: called with a sentence where something is missing in a file.
     """
 
@@ -146,28 +146,28 @@ class VideoOutputs:
         info: MessageCallback,
     ) -> None:
         self._stack = ExitStack()
-        self._drawn: Any = None
-        self._results: list[ResultWriter] = list(result_writers)
+        self._video_writer: Any = None
+        self._result_writers: list[ResultWriter] = list(result_writers)
         with self._stack:
             if json_writer is not None:
-                self._results.append(self._stack.enter_context(json_writer.video(stem)))
+                self._result_writers.append(self._stack.enter_context(json_writer.video(stem)))
             if image_writer is not None:
                 refuse_overwrite(item.path, image_writer.video_path(stem, item.suffix))
-                sound = item.location if keep_audio and not video.live else None
-                drawn = image_writer.video(stem, item.suffix, video.fps, audio_from=sound, info=info)
-                self._drawn = self._stack.enter_context(drawn)
+                audio_from = item.location if keep_audio and not video.live else None
+                video_writer = image_writer.video(stem, item.suffix, video.fps, audio_from=audio_from, info=info)
+                self._video_writer = self._stack.enter_context(video_writer)
             self._stack = self._stack.pop_all()
 
     def write(self, frame_result: FrameResult) -> None:
-        """Add one frame to each file; numbers first, so that they are there where the video fails.
+        """Add one frame to each file; results first, so that they are written even if the video cannot be.
 
         Raises:
-            OutputError: a file cannot take it.
+            OutputError: a file cannot be written.
         """
-        for writer in self._results:
+        for writer in self._result_writers:
             writer.write(frame_result.result)
-        if self._drawn is not None and frame_result.drawn is not None:
-            self._drawn.write(frame_result.drawn, frame_result.frame.timestamp)
+        if self._video_writer is not None and frame_result.drawn is not None:
+            self._video_writer.write(frame_result.drawn, frame_result.frame.timestamp)
 
     def __enter__(self) -> VideoOutputs:
         return self
@@ -185,21 +185,21 @@ def play(
     max_frames: int | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> VideoCounts:
-    """Run a video to its end, or to the user's: Ctrl-C and SIGTERM let what is on its way arrive, and end it.
+    """Run a video to its end, or until the user stops it: on Ctrl-C and SIGTERM frames in progress are finished.
 
     Args:
-        video, outputs: open.
+        video, outputs: the open video and its output files.
         meter: counts the frames.
-        player: where it is shown.
-        max_frames: end after so many frames.
+        player: shows the frames; None shows nothing.
+        max_frames: stop after so many frames.
         tick: called after each frame.
 
     Raises:
-        InputError: the source was lost; what came before is written.
-        OutputError: a file cannot be written; what came before is in it.
+        InputError: the connection to the source is lost; the frames before are written.
+        OutputError: a file cannot be written; the frames before are in it.
     """
     frames = instances = 0
-    quits = False
+    user_quits = False
     with _end_on_signal(video) as signals:
         for frame_result in video.frame_results():
             outputs.write(frame_result)
@@ -207,34 +207,34 @@ def play(
             instances += len(frame_result.result)
             meter.dropped = video.dropped
             if player is None:
-                meter.shown(video.age(frame_result.frame))
+                meter.add_frame(video.age(frame_result.frame))
             else:
-                quits = not player.show(frame_result)
+                user_quits = not player.show(frame_result)
             tick()
-            if quits or (max_frames is not None and frames >= max_frames):
+            if user_quits or (max_frames is not None and frames >= max_frames):
                 break
-    # a camera has no end of its own, so Ctrl-C is its end; a file is cut off by it
-    return VideoCounts(frames, instances, quits or bool(signals), bool(signals) and not video.live)
+    # Ctrl-C is the normal end of a camera, and interrupts a file
+    return VideoCounts(frames, instances, user_quits or bool(signals), bool(signals) and not video.live)
 
 
 @contextmanager
 def _end_on_signal(video: VideoPipeline) -> Iterator[list[int]]:
-    """End the video at the first SIGINT or SIGTERM, and everything at the second; yield the signals that came."""
-    came: list[int] = []
-    before: dict[signal.Signals, Any] = {}
+    """End the video at the first SIGINT or SIGTERM, and the program at the second; yield the received signals."""
+    received: list[int] = []
+    previous_handlers: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
+        received.append(number)
+        if len(received) > 1:
             raise KeyboardInterrupt
         video.end()
 
     if threading.current_thread() is threading.main_thread():
         for kind in (signal.SIGINT, signal.SIGTERM):
             with suppress(OSError, ValueError):
-                before[kind] = signal.signal(kind, handle)
+                previous_handlers[kind] = signal.signal(kind, handle)
     try:
-        yield came
+        yield received
     finally:
-        for kind, handler in before.items():
+        for kind, handler in previous_handlers.items():
             signal.signal(kind, handler)

@@ -1,4 +1,4 @@
-"""Keypoint sets: what the K points of a model are called, how they connect, and their colours.
+"""Keypoint sets: names, skeleton, colours and flip pairs of a model's K keypoints.
 
 Each set is one JSON file beside this module. Names, order, links, colours, sigmas and mirror pairs
 are those of the data set of the same name in MMPose 1.x; the contours of faces are ours. All
@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import ArgumentError, suggest
 
 # MMPose's data set name, or the name of its file in configs/_base_/datasets -> our set.
-# Data sets that share one layout share one set: 300VW and 300W-LP are marked up like 300-W.
+# Data sets that share one layout share one set: 300VW and 300W-LP are annotated like 300-W.
 _MMPOSE_NAMES = {
     "coco": "coco-17",
     "humanart": "coco-17",
@@ -68,7 +68,7 @@ class KeypointSet:
     sigmas: np.ndarray  # float32 [K] of the OKS metric, or [0] where the data set gives none
     flip_indices: np.ndarray  # int64 [K], the keypoint that each one becomes in a mirrored image
     contours: tuple[Contour, ...] = ()
-    licence: str = ""  # of the data set whose points these are
+    licence: str = ""  # of the data set that defines the keypoints
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -124,9 +124,9 @@ def load(name: str) -> KeypointSet:
 
 @cache
 def _read(name: str) -> KeypointSet:
-    facts = json.loads((resources.files(__name__) / f"{name}.json").read_text("utf-8"))
-    facts["contours"] = tuple(Contour(c["name"], c["closed"], tuple(c["indices"])) for c in facts["contours"])
-    return _build(**facts)
+    data = json.loads((resources.files(__name__) / f"{name}.json").read_text("utf-8"))
+    data["contours"] = tuple(Contour(c["name"], c["closed"], tuple(c["indices"])) for c in data["contours"])
+    return _build(**data)
 
 
 def _build(
@@ -157,7 +157,7 @@ def _build(
 
 
 def _read_only(values: Any, dtype: type[np.generic], *columns: int) -> np.ndarray:
-    """Return ``values`` as an array that nobody can change: a set is shared by all who load it."""
+    """Return ``values`` as a read-only array: a set is shared by all who load it."""
     array = np.array(values, dtype).reshape(-1, *columns)
     array.flags.writeable = False
     return array
@@ -166,7 +166,7 @@ def _read_only(values: Any, dtype: type[np.generic], *columns: int) -> np.ndarra
 def by_mmpose_name(name: str) -> KeypointSet:
     """Return the set of an MMPose data set: ``300w``, ``configs/_base_/datasets/300w.py``, ...
 
-    A name of MMPose whose layout is none of ours is an ArgumentError.
+    A data set of MMPose whose layout limner does not have is an ArgumentError.
     """
     key = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".py").lower()
     if key not in _MMPOSE_NAMES:
@@ -180,8 +180,8 @@ def by_mmpose_name(name: str) -> KeypointSet:
 def from_dataset_meta(meta: Mapping[str, Any]) -> KeypointSet:
     """Return the set that a checkpoint's ``dataset_meta`` or a config's ``dataset_info`` describes.
 
-    The facts are those given. Where they describe the points of a set of ours, the result has its
-    name and contours too; any other layout is named after its data set, such as "mpii-16".
+    Where it describes the keypoints of a set of limner, the result has its name and contours too; any other
+    layout is named after its data set, such as "mpii-16".
 
     Args:
         meta: MMPose's parsed form (``keypoint_id2name``, ``skeleton_links``, ...) or the form of
@@ -235,12 +235,12 @@ def _from_info(info: Mapping[str, Any]) -> KeypointSet:
 
 
 def _known_layout(data_set: str, given: KeypointSet) -> KeypointSet | None:
-    """Return the set of ours that has the given points, or None."""
+    """Return the set of limner that has the given keypoints, or None."""
     named = _MMPOSE_NAMES.get(data_set)
     if named and _read(named).names == given.names:
         return _read(named)
-    # under another name, points are the same only if they also mirror and connect alike:
-    # many faces call theirs kpt-0, kpt-1, ...
+    # under another data set's name the keypoints must have the same flip pairs and skeleton too:
+    # many face data sets name theirs kpt-0, kpt-1, ...
     for known in map(_read, _NAMES):
         same = known.names == given.names and np.array_equal(known.flip_indices, given.flip_indices)
         if same and np.array_equal(known.skeleton, given.skeleton):

@@ -1,7 +1,7 @@
-"""OpenPose's way to show keypoints: its own order, a neck, and a colour for every limb.
+"""OpenPose's layouts of keypoints: its own order, a neck, and a colour for every limb.
 
-Each layout is one JSON file beside this module: the points, which points of a data set they are
-made of, and which links are limbs. Order, links and colours of 18 and 134 points are those of
+Each layout is one JSON file beside this module: the keypoints, which keypoints of a data set they are
+computed from, and which links are limbs. Order, links and colours of 18 and 134 points are those of
 MMPose 1.x; 21 are the hand of the latter; 26 are OpenPose's BODY_25 and the top of the head.
 """
 
@@ -28,7 +28,7 @@ _LAYOUTS = {
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """K points as OpenPose shows them; a black one is not shown."""
+    """K keypoints as OpenPose draws them; a black one is not drawn."""
 
     keypoint_set: KeypointSet
     origins: tuple[tuple[int, ...], ...]  # K tuples: a point is the mean of these points of the data set
@@ -36,8 +36,8 @@ class Layout:
     joints: int  # the first points are joints, the others details: face, hands
 
     @property
-    def lone(self) -> np.ndarray:
-        """Return the numbers of the points without any link, such as those of a face."""
+    def unlinked(self) -> np.ndarray:
+        """Return the indices of the points without any link, such as those of a face."""
         return np.setdiff1d(np.arange(len(self.keypoint_set)), self.keypoint_set.skeleton)
 
     def convert(self, points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ class Layout:
 
         Returns:
             Float ``[N, K, 2]`` and ``[N, K]``. A computed point, such as the neck, has the lesser
-            score of those it lies between; a point that is not shown has minus infinity.
+            score of those it lies between; a point that is not drawn has minus infinity.
         """
         first, last = np.array([(origin[0], origin[-1]) for origin in self.origins]).T
         new_points = (points[:, first] + points[:, last]) / 2
@@ -55,7 +55,7 @@ class Layout:
 
 
 def known() -> list[str]:
-    """Return the names of the keypoint sets that can be shown in OpenPose's way."""
+    """Return the names of the keypoint sets that have an OpenPose layout."""
     return list(_LAYOUTS)
 
 
@@ -63,15 +63,15 @@ def layout(name: str) -> Layout:
     """Return the layout for the keypoint set ``name``; ArgumentError where OpenPose has none."""
     if name not in _LAYOUTS:
         raise ArgumentError(
-            f"the style 'openpose' does not know keypoint set '{name}': it knows {', '.join(_LAYOUTS)}; "
-            "draw this one with the style 'mmpose'"
+            f"keypoint set '{name}' cannot be drawn in the style 'openpose', only {', '.join(_LAYOUTS)}; "
+            "draw it in the style 'mmpose'"
         )
     return _read(_LAYOUTS[name])
 
 
 @cache
 def _read(name: str) -> Layout:
-    facts = json.loads((resources.files(__package__) / f"{name}.json").read_text("utf-8"))
-    origins = tuple(tuple(origin) for origin in facts.pop("origins"))
-    limbs, joints = facts.pop("limbs"), facts.pop("joints")
-    return Layout(_build(sigmas=None, **facts), origins, limbs, joints)
+    data = json.loads((resources.files(__package__) / f"{name}.json").read_text("utf-8"))
+    origins = tuple(tuple(origin) for origin in data.pop("origins"))
+    limbs, joints = data.pop("limbs"), data.pop("joints")
+    return Layout(_build(sigmas=None, **data), origins, limbs, joints)

@@ -1,1 +1,1 @@
-"""Everything that exists because MMPose has it: its demos, its Inferencer, its functions and what they return."""
+"""Compatibility with MMPose: its demos, its Inferencer, its functions and the objects that they return."""

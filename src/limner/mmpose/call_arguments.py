@@ -13,7 +13,7 @@ from ..errors import ArgumentError
 from ..types import Boxes
 from ..video.options import TrackingOptions
 
-# call arguments of MMPose that concern 3D models alone, with their defaults
+# call arguments of MMPose for 3D models only, with their defaults
 FOR_3D = {
     "use_oks_tracking": False,
     "tracking_thr": 0.3,
@@ -44,7 +44,7 @@ class CallArguments:
     black_background: bool = False
     bboxes: Any = None
     bbox_thr: float | None = None  # None: 0.3, or a bundled model's own
-    nms_thr: float | None = None  # likewise
+    nms_thr: float | None = None  # None: 0.3, or a bundled model's own
     pose_based_nms: bool = False
     merge_results: bool = True
     return_datasample: bool | None = None  # an older name of return_datasamples
@@ -72,20 +72,20 @@ class CallArguments:
 
     @property
     def images_folder(self) -> str | Path:
-        """Where the drawn images go; "" for nowhere."""
+        """Folder for the drawn images; "" for none."""
         return self.vis_out_dir or (Path(self.out_dir) / "visualizations" if self.out_dir is not None else "")
 
     @property
     def json_folder(self) -> str | Path:
-        """Where the JSON files go; "" for nowhere."""
+        """Folder for the JSON files; "" for none."""
         return self.pred_out_dir or (Path(self.out_dir) / "predictions" if self.out_dir is not None else "")
 
 
 def parse_bboxes(boxes: Any) -> Boxes:
-    """Return boxes that a user gives, ``[N, 4]``, ``[N, 5]`` with scores, or one of them alone.
+    """Return boxes that a user gives: ``[N, 4]``, ``[N, 5]`` with scores, or a single box.
 
     Raises:
-        ArgumentError: they have another shape, or are no numbers.
+        ArgumentError: they have another shape, or are not finite numbers.
     """
     try:
         array = np.asarray(boxes, np.float32)
@@ -93,8 +93,9 @@ def parse_bboxes(boxes: Any) -> Boxes:
         raise ArgumentError("bboxes are not an array of numbers: give [[x1, y1, x2, y2], ...]") from None
     array = array.reshape(-1, 4) if not array.size else array[None] if array.ndim == 1 else array
     if array.ndim != 2 or array.shape[1] not in (4, 5) or not np.isfinite(array).all():
-        what = "has numbers that are not finite" if array.ndim == 2 and array.shape[1] in (4, 5) else "is not that"
-        raise ArgumentError(f"bboxes need the shape [N, 4]: an array of shape {list(array.shape)} {what}")
+        if array.ndim == 2 and array.shape[1] in (4, 5):
+            raise ArgumentError("bboxes hold NaN or infinity where finite numbers are needed")
+        raise ArgumentError(f"bboxes have shape {list(array.shape)} where [N, 4] is needed, or [N, 5] with scores")
     scores = array[:, 4] if array.shape[1] == 5 else np.ones(len(array), np.float32)
     return Boxes(array[:, :4], scores, np.zeros(len(array), np.int64))
 
@@ -103,16 +104,18 @@ def bboxes_of_images(given: Any, count: int) -> list[Boxes] | None:
     """Return the boxes of each image, None where none are given.
 
     Raises:
-        ArgumentError: they are boxes of another number of images, or no boxes.
+        ArgumentError: they are not boxes, or boxes for another number of images.
     """
     if given is None or (isinstance(given, (list, tuple)) and not given):
         return None
     try:
-        nested = np.asarray(given, np.float32).ndim
+        dimensions = np.asarray(given, np.float32).ndim
     except (TypeError, ValueError):
-        nested = 3  # images with different numbers of boxes
-    if (count == 1 and nested < 3) or not isinstance(given, (list, tuple, np.ndarray)):
+        dimensions = 3  # images with different numbers of boxes
+    if (count == 1 and dimensions < 3) or not isinstance(given, (list, tuple, np.ndarray)):
         return [parse_bboxes(given)] * count
     if len(given) != count:
-        raise ArgumentError(f"bboxes are given for {len(given)} images, and there are {count}: give a list for each")
+        raise ArgumentError(
+            f"bboxes hold lists for {len(given)} images where there are {count}: give one list for each image"
+        )
     return [parse_bboxes(boxes) for boxes in given]

@@ -1,6 +1,6 @@
-"""What MMPose's functions return, as plain objects: scripts find the attributes that they touch.
+"""The objects that MMPose's functions return, with the attributes that scripts use.
 
-The arrays are numpy on the CPU from the start, so ``.cpu()`` and ``.numpy()`` change nothing.
+The arrays are numpy on the CPU from the start, so ``.cpu()`` and ``.numpy()`` do nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class InstanceData:
 
 @dataclass
 class PoseDataSample:
-    """What was found in one image, or in one box of it."""
+    """The results of one image, or of one box of it."""
 
     pred_instances: InstanceData
     metainfo: dict[str, Any] = field(default_factory=dict)
@@ -83,8 +83,8 @@ class PoseDataSample:
         return self.get(str(name)) is not None
 
     def get(self, name: str, default: Any = None) -> Any:
-        found = getattr(self, name, None)
-        return default if found is None else found
+        value = getattr(self, name, None)
+        return default if value is None else value
 
     def to(self, *_: object, **__: object) -> PoseDataSample:
         return self
@@ -104,7 +104,7 @@ def pose_instances(boxes: Boxes, poses: Poses) -> InstanceData:
 
 
 def merge_data_samples(samples: Sequence[PoseDataSample]) -> PoseDataSample:
-    """Return one sample with the instances of several of one image; of none, one that has no instance.
+    """Return one sample with the instances of several samples of one image; an empty one without samples.
 
     Raises:
         ArgumentError: something among them is not a sample.
@@ -122,26 +122,26 @@ def split_instances(instances: InstanceData | None) -> list[dict[str, Any]]:
     """Return instances as the plain dicts that MMPose writes into JSON files."""
     if instances is None:
         return []
-    found = []
+    instance_dicts = []
     for i in range(len(instances)):
-        one = {"keypoints": instances.keypoints[i].tolist(), "keypoint_scores": instances.keypoint_scores[i].tolist()}
+        entry = {"keypoints": instances.keypoints[i].tolist(), "keypoint_scores": instances.keypoint_scores[i].tolist()}
         if "bboxes" in instances:
-            one["bbox"] = [instances.bboxes[i].tolist()]
+            entry["bbox"] = [instances.bboxes[i].tolist()]
             if "bbox_scores" in instances:
-                one["bbox_score"] = float(instances.bbox_scores[i])
-        found.append(one)
-    return found
+                entry["bbox_score"] = float(instances.bbox_scores[i])
+        instance_dicts.append(entry)
+    return instance_dicts
 
 
 # -- dataset_meta
 
 
 def dataset_meta(given: Mapping[str, Any], keypoint_set: KeypointSet, name: str | None) -> dict[str, Any]:
-    """Return a model's ``dataset_meta`` in MMPose's form: the checkpoint's, else one made of its keypoint set.
+    """Return a model's ``dataset_meta`` in MMPose's form: the checkpoint's, else one derived from its keypoint set.
 
     Args:
-        given: what the checkpoint holds.
-        name: MMPose's name of the data set, or the path of its file; None takes that of the keypoint set.
+        given: the ``dataset_meta`` of the checkpoint.
+        name: MMPose's name of the data set, or the path of its file; None takes the name of the keypoint set.
     """
     if "keypoint_id2name" in given:
         return dict(given)
@@ -151,9 +151,9 @@ def dataset_meta(given: Mapping[str, Any], keypoint_set: KeypointSet, name: str 
         "dataset_name": PurePosixPath(name).stem if name else keypoint_set.name,
         "num_keypoints": len(names),
         "keypoint_id2name": dict(enumerate(names)),
-        "keypoint_name2id": {point: i for i, point in enumerate(names)},
-        "upper_body_ids": [i for i, point in enumerate(names) if _UPPER.fullmatch(point)],
-        "lower_body_ids": [i for i, point in enumerate(names) if _LOWER.fullmatch(point)],
+        "keypoint_name2id": {keypoint: i for i, keypoint in enumerate(names)},
+        "upper_body_ids": [i for i, keypoint in enumerate(names) if _UPPER.fullmatch(keypoint)],
+        "lower_body_ids": [i for i, keypoint in enumerate(names) if _LOWER.fullmatch(keypoint)],
         "flip_indices": flips,
         "flip_pairs": [[other, i] for i, other in enumerate(flips) if other != i],
         "keypoint_colors": keypoint_set.keypoint_colors,

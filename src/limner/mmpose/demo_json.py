@@ -1,4 +1,4 @@
-"""The JSON of MMPose's demos: what the keypoints are, then the instances."""
+"""The JSON of MMPose's demos: a description of the keypoints, then the instances."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import plain_json, write_whole
+from ..files import plain_json, write_atomically
 from ..formats.mmpose_json import VideoJsonWriter
 from ..types import Result
 from ..writers import JsonWriter
@@ -18,10 +18,10 @@ from ..writers import JsonWriter
 class DemoJsonWriter(JsonWriter):
     """Writes ``results_STEM.json`` in the form of MMPose's demos: ``{meta_info, instance_info}``."""
 
-    dataset_meta: Mapping[str, Any] = {}  # set when the model is open
+    dataset_meta: Mapping[str, Any] = {}  # set once the model is open
 
     def path(self, stem: str) -> Path:
-        """Return where `write` puts the result with this stem."""
+        """Return the path to which `write` writes the result with this stem."""
         return super().path(f"results_{stem}")
 
     def write(self, stem: str, result: Result) -> Path:
@@ -32,11 +32,11 @@ class DemoJsonWriter(JsonWriter):
         """
         content = {"meta_info": _plain(self.dataset_meta), "instance_info": plain_json(result.instances())}
         path = self.path(stem)
-        write_whole(path, json.dumps(content, indent="\t", allow_nan=False).encode("ascii"))
+        write_atomically(path, json.dumps(content, indent="\t", allow_nan=False).encode("ascii"))
         return path
 
     def video(self, stem: str) -> VideoJsonWriter:
-        """Return an open ``results_STEM.json`` that takes the results of a video, frames counted from 1.
+        """Return the writer of ``results_STEM.json`` for the results of a video, frames counted from 1.
 
         Raises:
             OutputError: it cannot be written.
@@ -45,7 +45,7 @@ class DemoJsonWriter(JsonWriter):
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: arrays as lists, other objects as their text."""
+    """Return a value that JSON can represent: arrays as lists, other objects as text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

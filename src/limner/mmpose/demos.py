@@ -1,7 +1,7 @@
-"""MMPose's three demo commands: the same arguments, the same files, over limner's pipeline.
+"""MMPose's three demo commands: the same arguments and output files, with limner's pipeline.
 
 Each function takes the arguments of its command line and returns its exit status. `demo/*.py` and the
-sub-commands of `limner` are these functions. What needs numpy is imported inside them, so that --help is instant.
+sub-commands of `limner` call them. Slow imports are inside them, so that --help is instant.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
 
 
 def main(demo: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run a demo with the arguments of the command line; an error becomes one sentence on stderr and status 1."""
+    """Run a demo with the arguments of the command line; an error becomes one message on stderr and status 1."""
     try:
         status = demo(sys.argv[1:])
     except LimnerError as error:
         warn(str(error))
         status = 1
     except KeyboardInterrupt:
-        warn("stopped; what was written so far is complete")
+        warn("stopped; the files written so far are complete")
         status = 130
     raise SystemExit(status)
 
 
-def warn(sentence: str) -> None:
-    """Print on stderr what went wrong."""
-    print(f"limner: {sentence}", file=sys.stderr)
+def warn(message: str) -> None:
+    """Print a warning or error to stderr."""
+    print(f"limner: {message}", file=sys.stderr)
 
 
 # -- the three demos
 
 
 def topdown(arguments: Sequence[str], prog: str | None = None) -> int:
-    """Find boxes with one model and keypoints in them with another, each given by its config and checkpoint.
+    """Find boxes with a detector and keypoints in them with a pose model, each given by its config and checkpoint.
 
     Raises:
-        LimnerError: nothing can be done at all.
+        LimnerError: nothing can be processed.
     """
     args = parse_arguments(topdown_parser(prog), arguments)
     if not args.input:
-        raise ArgumentError("no --input is given: name an image, a video, a folder, a pattern, an address or webcam")
+        raise ArgumentError("no --input is given: give an image, a video, a folder, a pattern, a URL or webcam")
     if not args.show and not args.output_root:
-        raise ArgumentError("neither --show nor --output-root is given, so nothing would come of it: give one")
+        raise ArgumentError("there would be no output: give --show, --output-root or both")
     if args.save_predictions and not args.output_root:
-        raise ArgumentError("--save-predictions needs --output-root, the folder that the predictions go to")
+        raise ArgumentError("--save-predictions needs --output-root, the folder for the predictions")
     from ..jobs.job import Job, run
     from ..jobs.progress import show_download_progress
     from . import models
@@ -101,10 +101,10 @@ def topdown(arguments: Sequence[str], prog: str | None = None) -> int:
 
 
 def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
-    """Find keypoints with a model that is named by its alias.
+    """Find keypoints with a model given by its alias.
 
     Raises:
-        LimnerError: nothing can be done at all.
+        LimnerError: nothing can be processed.
     """
     args = parse_arguments(inferencer_parser(prog), arguments)
     for flag in FOR_3D:
@@ -113,22 +113,20 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
     if args.show_alias:
         return _show_aliases()
     if args.inputs is None:
-        raise ArgumentError("no input is given: name an image, a video, a folder, a pattern, an address or webcam")
+        raise ArgumentError("no input is given: give an image, a video, a folder, a pattern, a URL or webcam")
     if args.pose2d is None:
-        raise ArgumentError("no --pose2d is given: name a model, such as --pose2d human; --show-alias lists them")
+        raise ArgumentError("no --pose2d is given: give a model, such as --pose2d human; --show-alias lists them")
     if args.scope != "mmpose":
-        raise ArgumentError(f"--scope is '{args.scope}', and limner knows the models of 'mmpose' only")
+        raise ArgumentError(f"--scope is '{args.scope}' where only mmpose is supported: leave it out")
     show = args.show or (args.inputs.startswith("webcam") and not args.headless)
     if not (show or args.vis_out_dir or args.pred_out_dir):
-        raise ArgumentError(
-            "none of --show, --vis-out-dir and --pred-out-dir is given, so nothing would come of it: give one"
-        )
+        raise ArgumentError("there would be no output: give --show, --vis-out-dir or --pred-out-dir")
     from ..jobs.job import Job, run
     from ..jobs.progress import show_download_progress
     from ..writers import JsonWriter
     from . import models
 
-    wanted_models = models.ModelArguments(
+    model_arguments = models.ModelArguments(
         args.pose2d,
         args.pose2d_weights,
         args.det_model,
@@ -141,7 +139,7 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
     )
 
     def open_models() -> Pipeline:
-        opened = models.open_models(wanted_models, show_download_progress).pipeline
+        opened = models.open_models(model_arguments, show_download_progress).pipeline
         return _print_devices(
             models.with_thresholds(opened, bbox_thr=args.bbox_thr, nms_thr=args.nms_thr, pose_nms=args.pose_based_nms)
         )
@@ -162,14 +160,14 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
 
 
 def image(arguments: Sequence[str], prog: str | None = None) -> int:
-    """Find the keypoints of the one object that a whole image shows.
+    """Find the keypoints of one object that fills the image.
 
     Raises:
-        LimnerError: nothing can be done at all.
+        LimnerError: nothing can be processed.
     """
     args = parse_arguments(image_parser(prog), arguments)
     if not args.show and args.out_file is None:
-        raise ArgumentError("neither --show nor --out-file is given, so nothing would come of it: give one")
+        raise ArgumentError("there would be no output: give --show, --out-file or both")
     from .. import sources
     from ..display.window import Window
     from ..draw import render
@@ -180,10 +178,10 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
     target = Path(args.out_file).expanduser() if args.out_file is not None else None
     writer = ImageWriter(target.parent) if target is not None else None
     frame = sources.read_one(args.img)
-    named = (target.stem, target.suffix or Path(args.img).suffix) if target is not None else ("", "")
+    stem, suffix = (target.stem, target.suffix or Path(args.img).suffix) if target is not None else ("", "")
     if writer is not None:
-        refuse_overwrite(Path(args.img).expanduser(), writer.path(*named))
-    wanted = models.ModelArguments(
+        refuse_overwrite(Path(args.img).expanduser(), writer.path(stem, suffix))
+    model_arguments = models.ModelArguments(
         args.config,
         args.checkpoint,
         device=args.device,
@@ -191,23 +189,25 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
         flip=not args.no_flip,
         cfg_options=_options(args),
     )
-    window = Window("limner", "leave --show out and give --out-file, the file to draw into") if args.show else None
-    pipeline = _print_devices(models.open_whole_image(wanted, show_download_progress).pipeline)
+    window = (
+        Window("limner", "leave --show out and give --out-file, the file for the drawn image") if args.show else None
+    )
+    pipeline = _print_devices(models.open_whole_image(model_arguments, show_download_progress).pipeline)
     style = _style(args, draw_bbox=True)
     drawn = render(frame.image, pipeline.one(frame, heatmaps=style.heatmaps), pipeline.pose, style)
     if writer is not None:
-        print(f"the drawn image is written to '{writer.write(named[0], drawn, named[1])}'")
+        print(f"the drawn image is written to '{writer.write(stem, drawn, suffix)}'")
     if window is not None:
         with window:
             window.show(drawn)
     return 0
 
 
-# -- what they share
+# -- shared by the demos
 
 
 def _print_devices(pipeline: Pipeline) -> Pipeline:
-    """Print what the networks run on."""
+    """Print the devices of the networks."""
     print(f"running on {' and '.join(pipeline.devices)}")
     return pipeline
 

@@ -25,7 +25,7 @@ Config = str | Path | Mapping[str, Any]
 
 @dataclass(eq=False)
 class PoseModel:
-    """A pose estimator with the attributes that scripts for MMPose touch."""
+    """A pose estimator with the attributes that scripts for MMPose use."""
 
     estimator: PoseEstimator
     cfg: dict[str, Any]
@@ -37,7 +37,7 @@ class PoseModel:
 
 @dataclass(eq=False)
 class DetectorModel:
-    """A detector with the attributes that scripts for MMDetection touch."""
+    """A detector with the attributes that scripts for MMDetection use."""
 
     detector: Detector
     cfg: dict[str, Any]
@@ -60,10 +60,10 @@ def init_model(
 
     Args:
         config: a path, one of MMPose's own below ``configs/``, or a loaded config.
-        checkpoint: a path or an address; None leaves the weights at random, and says so.
+        checkpoint: a path or URL; None leaves the weights random, with a warning.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         cfg_options: changes of the config, nested or by dotted keys.
-        backend: what runs it: "torch", as in MMPose, or faster "auto", "onnxruntime", "openvino", "tensorrt".
+        backend: the engine: "torch", as in MMPose, or faster "auto", "onnxruntime", "openvino", "tensorrt".
 
     Raises:
         ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
@@ -114,7 +114,7 @@ def inference_topdown(
     Args:
         model: what `init_model` returned.
         img: a path, or uint8 ``[H, W, 3]`` in BGR order.
-        bboxes: ``[N, 4]``; None takes the whole image, and no box gives no result.
+        bboxes: ``[N, 4]``; None takes the whole image, an empty list gives no result.
         bbox_format: "xyxy" or "xywh".
 
     Returns:
@@ -140,12 +140,12 @@ def inference_topdown(
     heatmaps: HeatmapMode = "all" if model.estimator.spec.output_heatmaps else ""
     poses = model.estimator(frame.image, boxes.xyxy, heatmaps=heatmaps)
     height, width = frame.image.shape[:2]
-    about = {"img_path": frame.source, "ori_shape": (height, width), "img_shape": (height, width)}
+    metainfo = {"img_path": frame.source, "ori_shape": (height, width), "img_shape": (height, width)}
     samples = []
     for i in range(len(boxes)):
-        one = slice(i, i + 1)
+        row = slice(i, i + 1)
         fields = None if poses.heatmaps is None else InstanceData(heatmaps=poses.heatmaps[i])
-        samples.append(PoseDataSample(pose_instances(boxes[one], poses[one]), dict(about), fields))
+        samples.append(PoseDataSample(pose_instances(boxes[row], poses[row]), dict(metainfo), fields))
     return samples
 
 
@@ -153,7 +153,7 @@ def inference_topdown(
 def inference_detector(
     model: DetectorModel, imgs: ImageLike | Sequence[ImageLike]
 ) -> PoseDataSample | list[PoseDataSample]:
-    """Return the boxes in an image, as ``mmdet.apis.inference_detector`` does, at the config's own threshold.
+    """Return the boxes in an image, as ``mmdet.apis.inference_detector`` does, with the config's own threshold.
 
     Args:
         model: what `init_detector` returned.
@@ -182,18 +182,18 @@ def _detected(model: DetectorModel, img: ImageLike) -> PoseDataSample:
 
 
 def nms(dets: np.ndarray, thr: float) -> list[int]:
-    """Return which of ``[N, 5]`` boxes with scores stay, best first, as ``mmpose.evaluation.functional.nms`` does."""
+    """Return the indices of ``[N, 5]`` boxes that NMS keeps, best first, as ``mmpose.evaluation.functional.nms``."""
     dets = np.asarray(dets, np.float32).reshape(-1, 5)
     kept: list[int] = decode.bbox_nms(dets[:, :4], dets[:, 4], thr).tolist()
     return kept
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Do nothing, as there is no registry: scripts for MMPose call ``mmpose.utils.register_all_modules``."""
+    """Do nothing, as limner has no registry; scripts for MMPose call ``mmpose.utils.register_all_modules``."""
 
 
 def adapt_mmdet_pipeline(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Return a detector's config as it is: limner's detectors take paths and arrays alike."""
+    """Return a detector's config unchanged: limner's detectors accept paths and arrays."""
     return cfg
 
 
@@ -214,21 +214,21 @@ def visualize(
     Args:
         img: a path, or uint8 ``[H, W, 3]`` in BGR order.
         keypoints: ``[N, K, 2]`` in pixels, or ``[K, 2]`` of one instance.
-        keypoint_score: ``[N, K]`` or ``[K]``; None draws every point.
-        metainfo: the data set that says how the points connect: ``configs/_base_/datasets/coco.py``, a name
-            such as ``coco``, or a ``dataset_meta``; None draws the points alone.
+        keypoint_score: ``[N, K]`` or ``[K]``; None draws every keypoint.
+        metainfo: the data set that defines the skeleton: ``configs/_base_/datasets/coco.py``, a name
+            such as ``coco``, or a ``dataset_meta``; None draws the keypoints only.
         visualizer: only None, as limner draws without one.
-        show_kpt_idx: write the number of each keypoint.
+        show_kpt_idx: draw the index of each keypoint.
         skeleton_style: "mmpose" or "openpose".
-        show: open a window until a key is pressed.
-        kpt_thr: points that score less are not drawn.
+        show: show the image in a window until a key is pressed.
+        kpt_thr: keypoints with a lower score are not drawn.
 
     Raises:
-        ArgumentError: arrays that do not fit each other, or an unknown data set.
+        ArgumentError: arrays whose shapes do not match, or an unknown data set.
         OutputError: there is no display for the window.
     """
     if visualizer is not None:
-        raise ArgumentError("visualize takes no visualizer: limner draws without one; leave it out")
+        raise ArgumentError("visualize needs no visualizer, as limner draws without one: leave it out")
     frame = sources.read_one(img)
     points = np.asarray(keypoints, np.float32)
     points = points[None] if points.ndim == 2 else points

@@ -1,4 +1,4 @@
-"""`MMPoseInferencer`: MMPose's arguments over limner's pipeline."""
+"""`MMPoseInferencer`: MMPose's Inferencer, with limner's pipeline."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class MMPoseInferencer:
 
     Args:
         pose2d: an alias such as "human", a config's name, or its path.
-        pose2d_weights: a path or an address; None takes the published ones of an alias or a config's name.
+        pose2d_weights: a path or URL; None takes the published ones of an alias or a config's name.
         pose3d, pose3d_weights: only None, as limner finds 2D keypoints.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         scope: only "mmpose".
         det_model: "human", "face", "hand", "animal", a detector's name, a config's path, or "whole_image"; None
             takes the default detector of the pose model.
-        det_weights: a path or an address; None takes the published ones.
-        det_cat_ids: class of the detector, or several; None takes the first, or those of the default detector.
+        det_weights: a path or URL; None takes the published ones.
+        det_cat_ids: class of the detector to keep, or several; None takes the first, or those for the pose model.
         show_progress: show a bar while several images are processed.
         cfg_options: changes of the pose model's config, nested or by dotted keys.
-        backend: what runs the networks; None takes torch, as MMPose does, and "auto" the fastest.
+        backend: the engine; None takes torch, as MMPose does, and "auto" the fastest.
 
     Raises:
-        ArgumentError: an unknown or impossible argument; the message names the nearest.
+        ArgumentError: an unknown or impossible argument; the message suggests the most similar one.
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError: see their texts.
     """
 
@@ -79,11 +79,11 @@ class MMPoseInferencer:
             if value is not None:
                 raise ArgumentError(f"{name} {NO_3D}")
         if pose2d is None:
-            raise ArgumentError('no pose2d is given: name a model, such as MMPoseInferencer("human")')
+            raise ArgumentError('no pose2d is given: give a model, such as MMPoseInferencer("human")')
         if scope not in (None, "mmpose"):
-            raise ArgumentError(f"scope is '{scope}', and limner knows the models of 'mmpose' only")
+            raise ArgumentError(f"scope is '{scope}' where only 'mmpose' is supported: leave it out")
         classes = None if det_cat_ids is None else tuple(np.atleast_1d(np.asarray(det_cat_ids, np.int64)).tolist())
-        chosen = ModelArguments(
+        model_arguments = ModelArguments(
             str(pose2d),
             _text(pose2d_weights),
             _text(det_model),
@@ -93,7 +93,7 @@ class MMPoseInferencer:
             backend,
             cfg_options=cfg_options,
         )
-        models = open_models(chosen, show_download_progress)
+        models = open_models(model_arguments, show_download_progress)
         self.pipeline, self.dataset_meta = models.pipeline, models.dataset_meta
         self.show_progress = show_progress
         _log.info("running on %s", " and ".join(self.pipeline.devices))
@@ -106,24 +106,24 @@ class MMPoseInferencer:
         out_dir: str | Path | None = None,
         **arguments: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Find keypoints in images, videos and cameras, a batch with each step of the generator.
+        """Find keypoints in images, videos and cameras; each step of the generator yields a batch.
 
         Args:
-            inputs: a path, a folder, a pattern, an address, "webcam", an array (uint8 ``[H, W, 3]`` BGR), or a
+            inputs: a path, a folder, a pattern, a URL, "webcam", an array (uint8 ``[H, W, 3]`` BGR), or a
                 list of them.
-            return_datasamples: give samples (``.pred_instances.keypoints``) in place of plain dicts.
-            batch_size: images whose crops go through the network together; of a video, frames in a step.
-            out_dir: writes into ``visualizations`` and ``predictions`` below it.
+            return_datasamples: return samples (``.pred_instances.keypoints``) in place of plain dicts.
+            batch_size: images whose crops go through the network together; for a video, frames of a step.
+            out_dir: folder in which ``visualizations`` and ``predictions`` are written.
             arguments: the fields of `CallArguments`, with MMPose's names and defaults: ``return_vis``, ``vis_out_dir``,
                 ``pred_out_dir``, ``bboxes``, ``bbox_thr``, ``kpt_thr``, ``draw_heatmap``, ...
 
         Returns:
             A generator of ``{"visualization": [image, ...], "predictions": [[instance, ...], ...]}``, one entry
-            of each list an image; the drawn images, uint8 ``[H, W, 3]`` in RGB order, with ``return_vis`` only.
+            of each list for each image; the drawn images, uint8 ``[H, W, 3]`` in RGB order, with ``return_vis`` only.
 
         Raises:
-            ArgumentError: an unknown or impossible argument; the message names the nearest.
-            InputError: an input that is not there, or is no image.
+            ArgumentError: an unknown or impossible argument; the message suggests the most similar one.
+            InputError: an input that does not exist, or cannot be read.
         """
         for name, default in FOR_3D.items():
             if arguments.pop(name, default) != default:
@@ -131,7 +131,7 @@ class MMPoseInferencer:
         check_arguments("the call", arguments, CALL_NAMES)
         call = CallArguments(return_datasamples, batch_size, out_dir, **arguments)
         if not call.merge_results:
-            raise ArgumentError("merge_results is always true: the instances of an image are one sample")
+            raise ArgumentError("merge_results is False, which is not supported: leave it out")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"batch_size is {batch_size!r} where a whole number from 1 on is needed")
         pipeline = with_thresholds(
@@ -142,31 +142,36 @@ class MMPoseInferencer:
         items, errors, notices = sources.expand(inputs)
         if errors and (not items or not _is_folder(inputs)):
             raise errors[0]
-        for remark in (*notices, *errors):
-            _log.warning("%s", remark)
+        for message in (*notices, *errors):
+            _log.warning("%s", message)
         boxes = bboxes_of_images(call.bboxes, len(items))
         return _generate(pipeline, call, items, boxes, _is_folder(inputs), self.show_progress)
 
 
 @dataclass(frozen=True, eq=False)
-class _Entry:
+class _BatchEntry:
     """One image of a batch."""
 
     frame: Frame
-    stem: str  # of its files
-    named: tuple[str, str]  # stem and ending of the drawn image
-    boxes: Boxes | None  # that the user gives
+    stem: str  # of its output files
+    output_name: tuple[str, str]  # stem and suffix of the drawn image
+    boxes: Boxes | None  # given by the user
 
 
 def _generate(
-    pipeline: Pipeline, call: CallArguments, items: list[Input], boxes: list[Boxes] | None, skips: bool, shows_bar: bool
+    pipeline: Pipeline,
+    call: CallArguments,
+    items: list[Input],
+    boxes: list[Boxes] | None,
+    skips_errors: bool,
+    shows_bar: bool,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the results of each batch, and write and show what is asked for."""
+    """Yield the results of each batch; write and show them as requested."""
     stems = UniqueStems(item.stem for item in items)
     with ExitStack() as stack:
         outputs = CallOutputs(call, len(items), stack)
         first_is_video = bool(items) and items[0].is_video
-        batch: list[_Entry] = []
+        batch: list[_BatchEntry] = []
         bars = stack.enter_context(ProgressBars(shows_bar))
         for number, item in enumerate(bars.inputs(items, len(items), first_is_video=first_is_video)):
             stem, _ = stems.name(item.stem)
@@ -174,17 +179,17 @@ def _generate(
                 try:
                     yield from _video(pipeline, call, item, stem, outputs, bars)
                 except InputError as error:
-                    if not skips:
+                    if not skips_errors:
                         raise
                     _log.error("%s", error)
                 if outputs.closed:
                     return
                 continue
-            own = None if boxes is None else boxes[number]
+            given_boxes = None if boxes is None else boxes[number]
             try:
-                batch.append(_Entry(sources.read(item), stem, outputs.name(item, stem), own))
+                batch.append(_BatchEntry(sources.read(item), stem, outputs.name(item, stem), given_boxes))
             except InputError as error:
-                if not skips:
+                if not skips_errors:
                     raise
                 _log.error("%s", error)
             last = number + 1 == len(items) or items[number + 1].is_video
@@ -198,8 +203,8 @@ def _generate(
 def _video(
     pipeline: Pipeline, call: CallArguments, item: Input, stem: str, outputs: CallOutputs, bars: ProgressBars
 ) -> Iterator[dict[str, Any]]:
-    """Yield what is found in the frames of a video or camera, and write and show what is asked for."""
-    from ..jobs.video import open_video_pipeline  # loads PyAV, which images do without
+    """Yield the results of the frames of a video or camera; write and show them as requested."""
+    from ..jobs.video import open_video_pipeline  # loads PyAV, which images do not need
     from ..video.pipeline import CurrentStyle
 
     if call.bboxes is not None and len(call.bboxes):
@@ -227,7 +232,7 @@ def _video(
 
 
 def _step_of_frames(call: CallArguments, frame_results: list[FrameResult]) -> dict[str, Any]:
-    """Return what the generator yields of some frames."""
+    """Return what the generator yields for some frames."""
     step: dict[str, Any] = {"visualization": [], "predictions": []}
     for frame_result in frame_results:
         if call.return_vis and frame_result.drawn is not None:
@@ -237,16 +242,16 @@ def _step_of_frames(call: CallArguments, frame_results: list[FrameResult]) -> di
 
 
 def _step_of_images(
-    pipeline: Pipeline, call: CallArguments, batch: list[_Entry], outputs: CallOutputs
+    pipeline: Pipeline, call: CallArguments, batch: list[_BatchEntry], outputs: CallOutputs
 ) -> dict[str, Any]:
-    """Find, draw, write and show a batch; return what the generator yields."""
-    given = [entry.boxes for entry in batch if entry.boxes is not None]
+    """Estimate, draw, write and show a batch; return what the generator yields for it."""
+    boxes = [entry.boxes for entry in batch if entry.boxes is not None]
     frames = [entry.frame for entry in batch]
-    results = pipeline.many(frames, given or None, heatmaps=call.style.heatmaps if call.draws else "")
+    results = pipeline.many(frames, boxes or None, heatmaps=call.style.heatmaps if call.draws else "")
     step: dict[str, Any] = {"visualization": [], "predictions": []}
     for entry, result in zip(batch, results, strict=True):
         drawn = render(entry.frame.image, result, pipeline.pose, call.style) if call.draws else None
-        outputs.write(entry.named, entry.stem, result, drawn)
+        outputs.write(entry.output_name, entry.stem, result, drawn)
         if call.return_vis and drawn is not None:
             step["visualization"].append(np.ascontiguousarray(drawn[..., ::-1]))
         step["predictions"].append(_sample(result) if call.samples else result.instances())
@@ -262,7 +267,7 @@ def _sample(result: Result) -> PoseDataSample:
 
 
 def _is_folder(inputs: Any) -> bool:
-    """Whether a single word names several images, of which a damaged one shall not stop the others."""
+    """Return whether a single text names several images, of which a damaged one does not stop the others."""
     if not isinstance(inputs, (str, os.PathLike)) or os.path.isfile(inputs):
         return False
     return os.path.isdir(inputs) or ("://" not in str(inputs) and any(c in str(inputs) for c in "*?["))

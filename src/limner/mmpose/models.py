@@ -1,4 +1,4 @@
-"""Which models a user means by MMPose's arguments: an alias, a config's name or path, weights by path or address."""
+"""Opens models by MMPose's arguments: an alias, a config's name or path, weights by path or URL."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _log = logging.getLogger(__name__)
 # Another engine rounds differently: boxes move by 1e-5 pixels, and crops by a level in some places.
 MMPOSE_BACKEND = "torch"
 WHOLE_IMAGE = ("whole_image", "whole-image")
-# what `det_model` may call by the kind of object -> the alias whose default detector that is
+# kinds of objects that `det_model` accepts -> the alias whose default detector is used
 OBJECTS = {name: name for name in ("human", "body", "wholebody", "face", "hand", "animal")}
-# part of a keypoint set's name -> the kind of object, for models that the zoo does not know; the first that fits counts
+# part of a keypoint set's name -> the kind of object, for models that the zoo does not know; the first match counts
 _KINDS = {
     **dict.fromkeys(("face", "lapa", "wflw", "300w", "cofw", "aflw"), "face"),
     **dict.fromkeys(("hand", "rhd"), "hand"),
@@ -32,7 +32,7 @@ _KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class OpenedModels:
-    """A pipeline, and what its pose model says of its keypoints in MMPose's form."""
+    """A pipeline, and the description of its keypoints in MMPose's form."""
 
     pipeline: Pipeline
     dataset_meta: dict[str, Any]
@@ -48,29 +48,29 @@ class ModelArguments:
     det_weights: str | None = None
     det_cat_ids: tuple[int, ...] | None = None
     device: str | None = None
-    backend: str | None = None  # None: MMPose's own, torch, for the same numbers; a bundled model's where one ships
+    backend: str | None = None  # None: torch, for the same numbers as MMPose; for a bundled model "auto"
     flip: bool = True
     cfg_options: Mapping[str, object] | None = None  # of the pose model, by dotted keys or nested
 
 
-def open_models(wanted: ModelArguments, progress: zoo.Progress | None = None) -> OpenedModels:
+def open_models(arguments: ModelArguments, progress: zoo.Progress | None = None) -> OpenedModels:
     """Open the chosen models, with the thresholds that MMPose's Inferencer has by default.
 
     Raises:
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
         ArgumentError: a config without weights, or arguments that contradict each other.
     """
-    known = _known(wanted.pose2d)
+    known = _zoo_model(arguments.pose2d)
     if known is not None and known.kind != "pose":
-        raise ModelError(f"'{wanted.pose2d}' is a detector: give it as det_model, and a pose model as pose2d")
-    if known is not None and known.bundled and wanted.pose2d_weights is None:
-        return _open_bundled(wanted, known, progress)
-    engine = _engine(wanted)
-    cfg = loading.load_config(known.config if known else wanted.pose2d, wanted.cfg_options)
-    weights = _weights("pose2d_weights", wanted.pose2d, wanted.pose2d_weights, known, progress)
-    pose = loading.open_pose_estimator(cfg, weights, engine=engine, flip=wanted.flip)
+        raise ModelError(f"'{arguments.pose2d}' is a detector: give it as det_model, and a pose model as pose2d")
+    if known is not None and known.bundled and arguments.pose2d_weights is None:
+        return _open_bundled(arguments, known, progress)
+    engine = _engine(arguments)
+    cfg = loading.load_config(known.config if known else arguments.pose2d, arguments.cfg_options)
+    weights = _weights("pose2d_weights", arguments.pose2d, arguments.pose2d_weights, known, progress)
+    pose = loading.open_pose_estimator(cfg, weights, engine=engine, flip=arguments.flip)
     meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
-    return OpenedModels(Pipeline(_detector(wanted, known, pose, engine, progress), pose), meta)
+    return OpenedModels(Pipeline(_detector(arguments, known, pose, engine, progress), pose), meta)
 
 
 def open_detector_and_pose(
@@ -82,7 +82,7 @@ def open_detector_and_pose(
     nms_thr: float,
     progress: zoo.Progress | None = None,
 ) -> OpenedModels:
-    """Open a detector and a pose model by their configs and checkpoints, as MMPose's top-down demo names them.
+    """Open a detector and a pose model by their configs and checkpoints, as MMPose's top-down demo does.
 
     Raises:
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
@@ -96,19 +96,19 @@ def open_detector_and_pose(
         nms_thr=nms_thr,
         labels=pose.det_cat_ids,
     )
-    found = open_whole_image(pose, progress)
-    return OpenedModels(Pipeline(_checked(detector), found.pipeline.pose), found.dataset_meta)
+    opened = open_whole_image(pose, progress)
+    return OpenedModels(Pipeline(_with_checked_classes(detector), opened.pipeline.pose), opened.dataset_meta)
 
 
-def open_whole_image(wanted: ModelArguments, progress: zoo.Progress | None = None) -> OpenedModels:
-    """Open a pose model by its config and checkpoint; each whole image is one of its objects.
+def open_whole_image(arguments: ModelArguments, progress: zoo.Progress | None = None) -> OpenedModels:
+    """Open a pose model by its config and checkpoint; each whole image is taken for one object.
 
     Raises:
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
-    cfg = loading.load_config(wanted.pose2d, wanted.cfg_options)
-    weights = _weights("checkpoint", wanted.pose2d, wanted.pose2d_weights, None, progress)
-    pose = loading.open_pose_estimator(cfg, weights, engine=_engine(wanted), flip=wanted.flip)
+    cfg = loading.load_config(arguments.pose2d, arguments.cfg_options)
+    weights = _weights("checkpoint", arguments.pose2d, arguments.pose2d_weights, None, progress)
+    pose = loading.open_pose_estimator(cfg, weights, engine=_engine(arguments), flip=arguments.flip)
     meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
     return OpenedModels(Pipeline(WholeImage(), pose), meta)
 
@@ -123,7 +123,7 @@ def with_thresholds(
     """
     for name, value in (("bbox_thr", bbox_thr), ("nms_thr", nms_thr)):
         if value is not None and not 0 <= value <= 1:
-            raise ArgumentError(f"{name} must lie in 0..1, not {value}")
+            raise ArgumentError(f"{name} is {value} where a number from 0 to 1 is needed")
     detector = pipeline.detector
     if isinstance(detector, Detector):
         detector = Detector(
@@ -136,24 +136,24 @@ def with_thresholds(
     return Pipeline(detector, pipeline.pose, pose_nms=pose_nms)
 
 
-def _open_bundled(wanted: ModelArguments, known: zoo.ModelInfo, progress: zoo.Progress | None) -> OpenedModels:
-    if wanted.cfg_options:
-        raise ArgumentError(f"'{known.name}' ships as it is, and its config cannot be changed: leave cfg_options out")
-    stages = loading.load(known.name, device=wanted.device, backend=wanted.backend or "auto")
-    if wanted.det_model is not None:
-        engine = loading.CPU if wanted.det_model in WHOLE_IMAGE else _engine(wanted)
-        stages = Pipeline(_detector(wanted, known, stages.pose, engine, progress), stages.pose)
-    elif wanted.det_weights or wanted.det_cat_ids:
-        raise ArgumentError(f"'{known.name}' ships with its detector: name a det_model to take another one")
-    return OpenedModels(stages, dataset_meta({}, stages.keypoint_set, None))
+def _open_bundled(arguments: ModelArguments, known: zoo.ModelInfo, progress: zoo.Progress | None) -> OpenedModels:
+    if arguments.cfg_options:
+        raise ArgumentError(f"'{known.name}' is bundled, and its config cannot be changed: leave cfg_options out")
+    pipeline = loading.load(known.name, device=arguments.device, backend=arguments.backend or "auto")
+    if arguments.det_model is not None:
+        engine = loading.CPU if arguments.det_model in WHOLE_IMAGE else _engine(arguments)
+        pipeline = Pipeline(_detector(arguments, known, pipeline.pose, engine, progress), pipeline.pose)
+    elif arguments.det_weights or arguments.det_cat_ids:
+        raise ArgumentError(f"'{known.name}' is bundled with its detector: give a det_model to use another one")
+    return OpenedModels(pipeline, dataset_meta({}, pipeline.keypoint_set, None))
 
 
-def _engine(wanted: ModelArguments) -> loading.Engine:
-    return loading.choose_engine(wanted.device, wanted.backend or MMPOSE_BACKEND)
+def _engine(arguments: ModelArguments) -> loading.Engine:
+    return loading.choose_engine(arguments.device, arguments.backend or MMPOSE_BACKEND)
 
 
-def _known(name: str) -> zoo.ModelInfo | None:
-    """Return the model of that name, None for the path of a config that the zoo does not know.
+def _zoo_model(name: str) -> zoo.ModelInfo | None:
+    """Return the model of that name in the zoo, None for the path of a config that is not in it.
 
     Raises:
         ModelError: it is neither.
@@ -172,9 +172,7 @@ def _weights(
     if given is not None:
         return zoo.ensure(given, progress=progress)
     if known is None:
-        raise ArgumentError(
-            f"no published weights belong to the config '{name}': give {argument}, a path or an address"
-        )
+        raise ArgumentError(f"there are no published weights for the config '{name}': give {argument}, a path or URL")
     return zoo.ensure(known, progress=progress)
 
 
@@ -185,36 +183,36 @@ def _detector(
     engine: loading.Engine,
     progress: zoo.Progress | None,
 ) -> Detector | WholeImage:
-    """Open the detector that is asked for, or the default one of the pose model."""
-    wanted = arguments.det_model
-    if wanted in WHOLE_IMAGE:
+    """Open the requested detector, or the default one of the pose model."""
+    det_model = arguments.det_model
+    if det_model in WHOLE_IMAGE:
         return WholeImage()
     classes: tuple[int, ...] = (0,)
-    found: zoo.ModelInfo | None
-    if wanted is None or wanted in OBJECTS:
-        # what ships with a bundled model runs in another engine, and only with the pose model that ships with it
-        default = known if known is not None and not known.bundled else _alike(pose.keypoint_set.name)
-        model = zoo.get(OBJECTS[wanted]) if wanted else default
+    info: zoo.ModelInfo | None
+    if det_model is None or det_model in OBJECTS:
+        # a bundled detector runs in another engine, and only with the pose model of its bundle
+        default = known if known is not None and not known.bundled else _model_of_same_kind(pose.keypoint_set.name)
+        model = zoo.get(OBJECTS[det_model]) if det_model else default
         if model is None:
             _log.warning(
-                "it is not known what '%s' points show, so each whole image is taken for one object: "
-                "name a detector with det_model to find several",
+                "no default detector is known for the keypoint set '%s', so each whole image is taken for one object: "
+                "give a detector as det_model to find several",
                 pose.keypoint_set.name,
             )
             return WholeImage()
-        found = zoo.detector_for(model)
-        config, classes = found.config, model.detector_classes
+        info = zoo.detector_for(model)
+        config, classes = info.config, model.detector_classes
     else:
-        found = _known(wanted)
-        config = found.config if found else wanted
-        if found is not None and found.kind == "pose":
-            raise ModelError(f"'{wanted}' is a pose model: give it as pose2d, and a detector as det_model")
-        if found is not None and known is not None and known.detector == found.name:
+        info = _zoo_model(det_model)
+        config = info.config if info else det_model
+        if info is not None and info.kind == "pose":
+            raise ModelError(f"'{det_model}' is a pose model: give it as pose2d, and a detector as det_model")
+        if info is not None and known is not None and known.detector == info.name:
             classes = known.detector_classes
-    return _checked(
+    return _with_checked_classes(
         loading.open_detector(
             config,
-            _weights("det_weights", str(wanted), arguments.det_weights, found, progress),
+            _weights("det_weights", str(det_model), arguments.det_weights, info, progress),
             engine=engine,
             bbox_thr=loading.BBOX_THR,
             nms_thr=loading.NMS_THR,
@@ -223,17 +221,17 @@ def _detector(
     )
 
 
-def _checked(detector: Detector) -> Detector:
-    """Refuse classes that a detector does not have, as far as its config tells them."""
+def _with_checked_classes(detector: Detector) -> Detector:
+    """Return the detector; raise ArgumentError for classes that it does not have, if its config lists them."""
     classes = detector.spec.classes
     missing = [i for i in detector.labels or () if classes and not 0 <= i < len(classes)]
     if classes and missing:
-        known = ", ".join(f"{i} {name}" for i, name in enumerate(classes[:20]))
-        raise ArgumentError(f"the detector has no class {missing[0]}: it knows {known}")
+        listed = ", ".join(f"{i} {name}" for i, name in enumerate(classes[:20]))
+        raise ArgumentError(f"the detector has no class {missing[0]}; its classes are {listed}")
     return detector
 
 
-def _alike(keypoint_set: str) -> zoo.ModelInfo | None:
-    """Return a model of the same kind of object, by the name of a keypoint set."""
+def _model_of_same_kind(keypoint_set: str) -> zoo.ModelInfo | None:
+    """Return a model for the same kind of object as a keypoint set, by its name."""
     kind = next((kind for part, kind in _KINDS.items() if part in keypoint_set), None)
     return zoo.get(kind) if kind else None

@@ -1,4 +1,4 @@
-"""Where the results of a call of `MMPoseInferencer` go."""
+"""The output files and the window of a call of `MMPoseInferencer`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 class CallOutputs:
-    """Where the results of a call go; all of it is opened before any work."""
+    """The outputs of a call, all opened before any processing."""
 
     def __init__(self, call: CallArguments, count: int, stack: ExitStack) -> None:
         self.closed = False  # the user has closed the window
         self._wait = call.wait_time
-        self._single: Path | None = None  # the one image's own file name
+        self._single: Path | None = None  # vis_out_dir where it is a file, for a single image
         self._images: ImageWriter | None = None
         self._json: JsonWriter | None = None
         if call.images_folder:
@@ -39,7 +39,7 @@ class CallOutputs:
             if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
                 if count != 1:
                     raise ArgumentError(
-                        f"vis_out_dir is the file '{folder}', and there are {count} images: give a folder"
+                        f"vis_out_dir is the file '{folder}' where {count} images need a folder: give a folder"
                     )
                 self._single, folder = folder, folder.parent
             self._images = stack.enter_context(ImageWriter(folder))
@@ -50,16 +50,16 @@ class CallOutputs:
             self._window = stack.enter_context(Window("limner", "leave show out and give vis_out_dir"))
 
     def name(self, item: Input, stem: str) -> tuple[str, str]:
-        """Return stem and ending of the drawn image, and make sure that it is not the input itself."""
-        named = (stem, item.suffix) if self._single is None else (self._single.stem, self._single.suffix)
+        """Return stem and suffix of the drawn image, and make sure that it is not the input itself."""
+        output_name = (stem, item.suffix) if self._single is None else (self._single.stem, self._single.suffix)
         if self._images is not None:
-            refuse_overwrite(item.path, self._images.path(*named))
-        return named
+            refuse_overwrite(item.path, self._images.path(*output_name))
+        return output_name
 
     def video(
         self, item: Input, stem: str, video: VideoPipeline, current: CurrentStyle
     ) -> tuple[VideoOutputs, Player | None]:
-        """Return the open files of a video, and where it is shown."""
+        """Return the open output files of a video, and the player that shows it."""
         from ..display.hud import Meter
         from ..display.player import Player
         from ..jobs.video import VideoOutputs
@@ -77,10 +77,10 @@ class CallOutputs:
         player = Player(self._window, video, current, meter, snapshots=folder, stem=stem, paced=paced, wait=self._wait)
         return files, player
 
-    def write(self, named: tuple[str, str], stem: str, result: Result, drawn: np.ndarray | None) -> None:
+    def write(self, output_name: tuple[str, str], stem: str, result: Result, drawn: np.ndarray | None) -> None:
         """Write and show one result."""
         if self._images is not None and drawn is not None:
-            self._images.write(named[0], drawn, named[1])
+            self._images.write(output_name[0], drawn, output_name[1])
         if self._json is not None:
             self._json.write(stem, result)
         if self._window is not None and drawn is not None and not self._window.show(drawn, self._wait):

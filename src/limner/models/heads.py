@@ -49,7 +49,7 @@ def conv_layers(in_channels: int, widths: Sequence[int] | None, kernels: Sequenc
 
 
 def final_conv(in_channels: int, out_channels: int, cfg: Mapping[str, Any] | None) -> nn.Module:
-    """Return the last convolution, 1x1 where ``cfg`` says nothing else; None leaves it out."""
+    """Return the last convolution, by default 1x1; None leaves it out."""
     if cfg is None:
         return nn.Identity()
     settings = {"kernel_size": 1} | {k: v for k, v in cfg.items() if k != "type"}
@@ -90,7 +90,7 @@ class HeatmapHead(nn.Module):
 
 
 class CPMHead(nn.Module):
-    """A heatmap head for each stage of a backbone; the last stage is what counts.
+    """A heatmap head for each stage of a backbone; the last stage is the result.
 
     Input is a tuple of maps, one a stage; output ``[N, K, h, w]`` of the last.
     """

@@ -14,7 +14,7 @@ from .resnet import BN, RELU, BasicBlock, res_layer
 
 
 class HourglassModule(nn.Module):
-    """One fold: down to half the resolution, the next fold inside, and up again."""
+    """One level: half the resolution, the next level inside it, and the full resolution again."""
 
     def __init__(self, depth: int, channels: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()

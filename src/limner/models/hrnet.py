@@ -21,7 +21,7 @@ def _conv(i: int, o: int, kernel: int, stride: int, norm_cfg: dict[str, Any], re
 
 
 def _fuse(channels: Sequence[int], source: int, target: int, norm_cfg: dict[str, Any], up: Any) -> nn.Module:
-    """Return what brings branch ``source`` to the shape of branch ``target``."""
+    """Return the layers that bring branch ``source`` to the shape of branch ``target``."""
     if source == target:
         return nn.Identity()
     if source > target:

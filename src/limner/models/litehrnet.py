@@ -32,7 +32,7 @@ def _depthwise(c_in: int, c_out: int, stride: int, norm_cfg: dict[str, Any], rel
 
 
 class CrossResolutionWeighting(nn.Module):
-    """Weights the channels of all branches by what all branches show, seen at the coarsest resolution."""
+    """Weights the channels of all branches, computed from all branches at the coarsest resolution."""
 
     def __init__(self, channels: Sequence[int], ratio: int, norm_cfg: dict[str, Any]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class ShuffleUnit(nn.Module):
 
 
 class Stem(nn.Module):
-    """To a quarter of the resolution."""
+    """The stem: to a quarter of the resolution."""
 
     def __init__(
         self, in_channels: int, stem_channels: int, out_channels: int, expand_ratio: float, norm_cfg: dict[str, Any]
@@ -109,7 +109,7 @@ class Stem(nn.Module):
 
 
 def _fuse(channels: Sequence[int], source: int, target: int, norm_cfg: dict[str, Any]) -> nn.Module:
-    """Return what brings branch ``source`` to the shape of branch ``target``."""
+    """Return the layers that bring branch ``source`` to the shape of branch ``target``."""
     if source == target:
         return nn.Identity()
     width = channels[source]
@@ -156,7 +156,7 @@ class LiteHRModule(nn.Module):
         sums = []
         for fuse in self.fuse_layers:
             parts = [layer(x) for layer, x in zip(fuse.children(), xs, strict=True)]
-            # the first branch counts twice, and the others see its sum: so the published weights were trained
+            # the first branch is added twice, and the others take its sum: so the published weights were trained
             sums.append(sum(parts, parts[0]))
             if len(sums) == 1:
                 xs = [sums[0], *xs[1:]]

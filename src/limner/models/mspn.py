@@ -19,7 +19,7 @@ def _conv(c_in: int, c_out: int, norm_cfg: dict[str, Any], relu: bool = True, st
 
 
 class RSB(nn.Module):
-    """Residual steps block: branches of growing depth, each adding what the one before it found."""
+    """Residual steps block: branches of growing depth, each adding the output of the one before it."""
 
     expansion = 1
 
@@ -61,7 +61,7 @@ class RSB(nn.Module):
 
 
 class Downsample(nn.Module):
-    """The way down: residual layers of falling resolution. Output is the coarsest map first."""
+    """Downsampling path: residual layers of falling resolution. Output is the coarsest map first."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Downsample(nn.Module):
 
 
 class UpsampleUnit(nn.Module):
-    """One step of the way up; it may leave maps for the next stage's way down."""
+    """One unit of the upsampling path; it may return maps for the next stage's downsampling path."""
 
     def __init__(
         self, in_channels: int, channels: int, first: bool, skips: bool, cross: int, norm_cfg: dict[str, Any]
@@ -112,7 +112,7 @@ class UpsampleUnit(nn.Module):
 
 
 class Upsample(nn.Module):
-    """The way up. Output is the maps of all units, the skips for the next stage, and its input."""
+    """Upsampling path. Output is the maps of all units, the skips for the next stage, and its input."""
 
     def __init__(self, channels: int, widths: Sequence[int], skips: bool, norm_cfg: dict[str, Any]) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class PredictHeatmap(nn.Module):
 
 
 class MSPNHead(nn.Module):
-    """Heatmaps of every unit of every stage, of which the last are what counts.
+    """Heatmaps of every unit of every stage, of which the last are the result.
 
     Input is a tuple over stages of lists of maps; output ``[N, K, h, w]`` of the last unit.
     """

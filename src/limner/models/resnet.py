@@ -96,7 +96,7 @@ class Bottleneck(nn.Module):
 
 
 class SELayer(nn.Module):
-    """Squeeze and excitation: weights channels by what their means say (Hu et al. 2017, arXiv:1709.01507)."""
+    """Squeeze and excitation: weights channels by a function of their means (Hu et al. 2017, arXiv:1709.01507)."""
 
     def __init__(self, channels: int, ratio: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class SELayer(nn.Module):
 def shortcut(
     in_channels: int, out_channels: int, stride: int, norm_cfg: dict[str, Any] = BN, avg_down: bool = False
 ) -> nn.Module | None:
-    """Return what fits a residual to its block, None where nothing is needed."""
+    """Return the layers that bring a residual to its block's shape, None where none are needed."""
     if stride == 1 and in_channels == out_channels:
         return None
     pool = [nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)] if avg_down and stride > 1 else []

@@ -93,7 +93,7 @@ class RTMCCHead(nn.Module):
 
 
 class RTMWHead(nn.Module):
-    """RTMW's head, which looks at two levels: the coarse one, and the one of twice its resolution.
+    """RTMW's head, which uses two levels: the coarse one, and the one of twice its resolution.
 
     Args and output as `RTMCCHead`; ``in_channels`` and ``in_featuremap_size`` are the coarse level's.
     Input is a tuple of two maps, the fine one with half the channels first.

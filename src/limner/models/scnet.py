@@ -1,4 +1,4 @@
-"""SCNet: ResNet whose bottlenecks calibrate themselves (Liu et al. 2020, CVPR)."""
+"""SCNet: ResNet with self-calibrated bottlenecks (Liu et al. 2020, CVPR)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ MOBILE_STAGES = (
 
 
 class ContextBlock(nn.Module):
-    """Adds to every pixel a vector of what the image shows as a whole (GCNet, arXiv:1904.11492)."""
+    """Global context: adds a vector computed from the whole map to every pixel (GCNet, arXiv:1904.11492)."""
 
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from ..errors import CheckpointError
 class Runtime(Protocol):
     """One loaded network."""
 
-    device: str  # what really runs it, e.g. "cpu (onnxruntime)"
+    device: str  # what runs it in fact, e.g. "cpu (onnxruntime)"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         """Run uint8 ``[N, H, W, 3]`` BGR; return float32 outputs in the network's order."""
@@ -27,8 +27,8 @@ class Runtime(Protocol):
         ...
 
 
-class Colours(Protocol):
-    """What is done to the colours of an image before the network sees them."""
+class Normalisation(Protocol):
+    """Channel order, mean and standard deviation that a network's input is normalised with."""
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -42,9 +42,9 @@ class Colours(Protocol):
 
     @property
     def to_rgb(self) -> bool:
-        """The network wants RGB, not BGR."""
+        """Whether the network takes RGB, not BGR."""
         ...
 
 
 class EngineError(CheckpointError):
-    """A network that one engine cannot take; another engine may."""
+    """A network that an engine cannot run; another engine may."""

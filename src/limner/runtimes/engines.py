@@ -1,4 +1,4 @@
-"""Which engine runs a network, and opening it: the one place that knows them all."""
+"""The choice of the engine that runs a network, and opening it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache as remembered
+from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError, suggest
-from . import Colours, EngineError, Runtime
+from . import EngineError, Normalisation, Runtime
 from .cache import NETWORK, Cache
 from .hardware import cuda_devices
 from .metadata import decode, encode
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 BACKENDS = ("auto", "onnxruntime", "openvino", "torch", "tensorrt")
 HINTS = ("latency", "throughput")
 AUTO = {"cpu": ("onnxruntime", "torch"), "cuda": ("torch", "onnxruntime"), "mps": ("torch",)}  # in order of preference
-FORMAT = 1  # of what is kept in the cache
+FORMAT = 1  # version of the cache's entries
 
-NO_DEVICE = "'{}' is no device: use cpu, cuda, cuda:0 ... or mps"
+NO_DEVICE = "there is no device '{}': use cpu, cuda, cuda:0 ... or mps"
 _DEVICE = re.compile(r"(cpu|cuda|mps)(:\d+)?")
 _log = logging.getLogger(__name__)
 
 
 def check_name(what: str, value: str, known: Sequence[str]) -> None:
-    """Raise ArgumentError, which names the nearest, unless ``value`` is one of ``known``."""
+    """Raise ArgumentError, which suggests a similar one, unless ``value`` is one of ``known``."""
     if value not in known:
         raise ArgumentError(f"there is no {what} '{value}': use {', '.join(known)}.{suggest(value, known)}")
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What shall run a network, and how.
+    """The backend and device that run a network, and their options.
 
     Args:
         backend: one of `BACKENDS`; "auto" takes the best that is installed for the device.
         device: "cpu", "cuda:0" ... or "mps".
         threads: of a CPU; 0 takes every core that this process may use.
-        hint: "latency", or "throughput" for many images a batch; OpenVINO alone tells them apart.
+        hint: "latency", or "throughput" for many images a batch; only OpenVINO distinguishes them.
         half: a CUDA device may compute in float16, OpenVINO on a CPU in bfloat16.
 
     Raises:
@@ -74,9 +74,9 @@ class Engine:
                 f"the backend tensorrt runs on CUDA devices, not on '{self.device}': use --device cuda:0"
             )
         if self.half and self.kind != "cuda" and self.backend != "openvino":
-            raise ArgumentError(f"float16 needs a CUDA device, and '{self.device}' is none: take float32")
+            raise ArgumentError(f"float16 needs a CUDA device, and '{self.device}' is not one: use float32")
         if self.half and self.backend == "onnxruntime":
-            raise ArgumentError("the backend onnxruntime computes no float16: use --backend torch or tensorrt")
+            raise ArgumentError("the backend onnxruntime has no float16: use --backend torch or tensorrt")
 
     @property
     def kind(self) -> str:
@@ -94,20 +94,20 @@ CPU = Engine()  # the best that is installed for a CPU
 
 @dataclass(frozen=True, eq=False)
 class NetworkSource:
-    """A network that a config and a checkpoint describe; it is made only where no export of it is at hand."""
+    """A network that a config and a checkpoint describe; it is built only where no export of it is cached."""
 
     model: Mapping[str, Any]  # the config's model
-    weights: Path | None  # the checkpoint; None: drawn at random
-    colours: Colours
+    weights: Path | None  # the checkpoint; None: random weights
+    normalisation: Normalisation
     size: tuple[int, int]  # (width, height) of the input
-    dynamic_size: bool  # images of other sizes come, too
-    make: Callable[[], tuple[nn.Module, Mapping[str, Any]]]  # the network with its weights, and what these note
+    dynamic_size: bool  # images of other sizes are possible, too
+    make: Callable[[], tuple[nn.Module, Mapping[str, Any]]]  # builds the network; also returns the weights' metadata
 
 
 def choose_engine(
     device: str | None = None, backend: str = "auto", *, threads: int = 0, hint: str = "latency", half: bool = False
 ) -> Engine:
-    """Return an `Engine` whose device is there; None takes the first CUDA device that an engine can use, else the CPU.
+    """Return an `Engine` whose device exists; None takes the first CUDA device that an engine can use, else the CPU.
 
     Raises:
         ArgumentError, DeviceError, MissingExtraError: see `Engine` and `choose_device`.
@@ -116,13 +116,13 @@ def choose_engine(
 
 
 def choose_device(name: str | None = None, backend: str = "auto") -> str:
-    """Return ``name`` if it is there, or where it is None "cuda:0" if an engine can use one, else "cpu".
+    """Return ``name`` if that device exists; for None "cuda:0" if an engine can use it, else "cpu".
 
-    No engine is loaded unless there is a reason to ask it. A number alone means that CUDA device.
+    No engine is imported unless it is needed for the answer. A number alone means that CUDA device.
 
     Raises:
         ArgumentError: there is no such backend.
-        DeviceError: the device is not there; limner never falls back to another one in silence.
+        DeviceError: the device is not available; limner never falls back to another one silently.
         MissingExtraError: it needs torch, which is not installed.
     """
     check_name("backend", backend, BACKENDS)
@@ -166,7 +166,9 @@ def _check_cuda(device: str, backend: str) -> None:
     if int(device.partition(":")[2] or 0) >= count:
         if isinstance(problem, DeviceError):
             raise problem
-        raise DeviceError(f"device '{device}' is not there: the driver sees {count} CUDA devices; use --device cpu")
+        raise DeviceError(
+            f"device '{device}' is not available: the driver finds {count} CUDA devices; use --device cpu"
+        )
     from .onnx import CUDA, TENSORRT, import_onnxruntime, missing_provider
 
     tensorrt = backend == "tensorrt"
@@ -178,46 +180,46 @@ def open_file(path: Path, engine: Engine = CPU) -> Runtime:
     """Open a network in an ONNX file.
 
     Raises:
-        EngineError: the file is damaged, or no network that the engine can take.
+        EngineError: the file is damaged, or not a network that the engine can run.
         ArgumentError: the engine runs no ONNX files.
-        DeviceError, MissingExtraError: the engine or its device is not there.
+        DeviceError, MissingExtraError: the engine or its device is not available.
     """
     names = [name for name in engine.order if name != "torch"]
     if not names:
         raise ArgumentError(f"torch cannot run '{path.name}', an ONNX file: use --device cpu --backend onnxruntime")
-    return _first(names, lambda name: _run(name, path, engine, None))
+    return _open_first(names, lambda name: _run(name, path, engine, None))
 
 
 def open_network(source: NetworkSource, engine: Engine, cache: Cache) -> tuple[Runtime, dict[str, Any]]:
-    """Open the network of a config and a checkpoint; return it with what the checkpoint notes of its data set.
+    """Open the network of a config and a checkpoint; return it with the checkpoint's metadata of its data set.
 
-    Any engine but torch runs an export, which is made once and kept in the cache: the next start needs neither
-    torch nor time to read the checkpoint. With the backend "auto" another engine takes over, with a warning,
-    where the best one cannot take the network. Random weights are exported only where an engine is asked for.
+    Any engine but torch runs an export, which is made once and cached: the next start needs neither torch nor
+    time to read the checkpoint. With the backend "auto" another engine is used, with a warning, where the best
+    one cannot run the network. Random weights are exported only where a backend is named.
 
     Raises:
         CheckpointError: the weights are damaged or do not fit the config; its subclass EngineError: they are
-            good, but the engine that was asked for cannot run them.
-        DeviceError, MissingExtraError: the engine or its device is not there.
+            valid, but the engine cannot run them.
+        DeviceError, MissingExtraError: the engine or its device is not available.
     """
     names: Sequence[str] = engine.order
     if source.weights is None and engine.backend == "auto":
         names = ("torch",)
-    return _first(names, lambda name: _open(name, source, engine, cache))
+    return _open_first(names, lambda name: _open(name, source, engine, cache))
 
 
-def _first(names: Sequence[str], opened: Callable[[str], Any]) -> Any:
-    """Open with the first engine that can; say so where that is not the best one."""
+def _open_first(names: Sequence[str], open_with: Callable[[str], Any]) -> Any:
+    """Open with the first engine that can; log a warning where that is not the best one."""
     problems: list[Exception] = []
     for name in names:
         try:
-            found = opened(name)
+            opened = open_with(name)
         except (EngineError, DeviceError, MissingExtraError) as error:
             problems.append(error)
             continue
         for problem in problems:
             _log.warning("%s runs the network in place of %s: %s", name, names[0], problem)
-        return found
+        return opened
     raise problems[0]
 
 
@@ -227,15 +229,15 @@ def _open(name: str, source: NetworkSource, engine: Engine, cache: Cache) -> tup
 
         import_torch()
         network, metadata = source.make()
-        colours = source.colours
-        settings = (colours.mean, colours.std, colours.to_rgb, engine.device)
-        return TorchRuntime(network, *settings, threads=engine.threads, half=engine.half), _kept(metadata)
+        normalisation = source.normalisation
+        settings = (normalisation.mean, normalisation.std, normalisation.to_rgb, engine.device)
+        return TorchRuntime(network, *settings, threads=engine.threads, half=engine.half), _as_cached(metadata)
     if name == "openvino":  # before the checkpoint is exported for it
         from .openvino import import_openvino
 
         import_openvino()
     if source.weights is None:
-        return _open_unkept(name, source, engine)
+        return _open_uncached(name, source, engine)
     if not source.weights.is_file():
         raise CheckpointError(f"there is no checkpoint '{source.weights}'")
     try:
@@ -243,17 +245,17 @@ def _open(name: str, source: NetworkSource, engine: Engine, cache: Cache) -> tup
         path, metadata = cache.get(key, lambda folder: _export(source, folder))
     except OSError as error:
         _log.warning("the network is exported anew at each start: %s: %s", cache.folder, error.strerror or error)
-        return _open_unkept(name, source, engine)
+        return _open_uncached(name, source, engine)
     return _run(name, path, engine, path.parent / "tensorrt"), dict(metadata)
 
 
-def _open_unkept(name: str, source: NetworkSource, engine: Engine) -> tuple[Runtime, dict[str, Any]]:
+def _open_uncached(name: str, source: NetworkSource, engine: Engine) -> tuple[Runtime, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="limner-", ignore_cleanup_errors=True) as folder:
         metadata = _export(source, Path(folder))
-        return _run(name, Path(folder) / NETWORK, engine, None), _kept(metadata)
+        return _run(name, Path(folder) / NETWORK, engine, None), _as_cached(metadata)
 
 
-def _run(name: str, path: Path, engine: Engine, scratch: Path | None) -> Runtime:
+def _run(name: str, path: Path, engine: Engine, engine_folder: Path | None) -> Runtime:
     """Open an ONNX file with one engine."""
     if name == "openvino":
         from .openvino import OpenVino
@@ -267,50 +269,50 @@ def _run(name: str, path: Path, engine: Engine, scratch: Path | None) -> Runtime
         device=engine.device,
         tensorrt=name == "tensorrt",
         half=engine.half,
-        scratch=scratch if name == "tensorrt" else None,
+        engine_folder=engine_folder if name == "tensorrt" else None,
     )
 
 
 def _export(source: NetworkSource, folder: Path) -> Mapping[str, Any]:
-    """Make a network and write it into a folder; return what its checkpoint notes."""
-    from .export import export, need_onnx
+    """Build a network and export it into a folder; return the metadata of its checkpoint."""
+    from .export import export, require_onnx
     from .torch import import_torch
 
     import_torch()
-    need_onnx()
+    require_onnx()
     network, metadata = source.make()
     _log.info("preparing the network for its first run")
-    export(network, source.colours, source.size, folder / NETWORK, dynamic_size=source.dynamic_size)
+    export(network, source.normalisation, source.size, folder / NETWORK, dynamic_size=source.dynamic_size)
     return metadata
 
 
-def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return notes as the cache would, so that each start has the same ones."""
+def _as_cached(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as the cache would, so that it is the same at each start."""
     try:
-        kept = decode(encode(dict(metadata)))
+        result = decode(encode(dict(metadata)))
     except ValueError as error:
         raise CheckpointError(f"the checkpoint's dataset_meta cannot be read: {error}") from error
-    return kept if isinstance(kept, dict) else {}
+    return result if isinstance(result, dict) else {}
 
 
 def _key(source: NetworkSource, digest: str) -> str:
-    """Return a name for all that decides about the export."""
+    """Return a hash of everything that the export depends on."""
     parts = {name: source.model.get(name) for name in ("backbone", "neck", "head", "bbox_head")}
-    colours = [list(source.colours.mean), list(source.colours.std), source.colours.to_rgb]
+    normalisation = [list(source.normalisation.mean), list(source.normalisation.std), source.normalisation.to_rgb]
     try:
-        whole = [FORMAT, _code(), digest, encode(parts), colours, list(source.size), source.dynamic_size]
+        contents = [FORMAT, _code_hash(), digest, encode(parts), normalisation, list(source.size), source.dynamic_size]
     except ValueError as error:
         raise CheckpointError(f"the config's model cannot be read: {error}") from error
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:40]
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:40]
 
 
-@remembered
-def _code() -> str:
-    """Return a hash of the code that decides about an export: a layer that was mended is exported anew."""
+@cached
+def _code_hash() -> str:
+    """Return a hash of the code that an export depends on: after a change of a layer it is exported again."""
     package = Path(__file__).parents[1]
     files = [*package.glob("models/*.py"), package / "build" / "networks.py", Path(__file__).with_name("export.py")]
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(files):
         if file.is_file():  # a package without its sources has one version for all
-            found.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return found.hexdigest()
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A torch network -> an ONNX file that every other engine reads: uint8 BGR images in, float32 arrays out."""
+"""A torch network -> an ONNX file for every other engine: uint8 BGR images in, float32 arrays out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MissingExtraError
-from . import Colours, EngineError
+from . import EngineError, Normalisation
 from .onnx import OnnxRuntime
 from .torch import flat, import_torch
 
@@ -23,90 +23,90 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 OPSET = 17  # the newest that torch 2.1 writes
-# Greatest distance from torch's outputs, as a part of their norm: 1e-6 is usual, networks that amplify the rounding
-# of float32 reach 1e-3, and what was exported wrongly is far off.
-AGREEMENT = 1e-2
-NARROW = 32  # outputs up to which a wide convolution is quicker as one of 1x1 and a sum of shifts: see `_narrow`
+# Greatest difference from torch's outputs, relative to their norm: 1e-6 is usual, networks that amplify the rounding
+# of float32 reach 1e-3, and a wrong export differs far more.
+MAX_DIFFERENCE = 1e-2
+MAX_NARROW_OUTPUTS = 32  # outputs up to which a wide convolution is faster in parts: see `_split_wide_convolutions`
 
 
 def export(
-    network: nn.Module, colours: Colours, size: tuple[int, int], path: Path, *, dynamic_size: bool = False
+    network: nn.Module, normalisation: Normalisation, size: tuple[int, int], path: Path, *, dynamic_size: bool = False
 ) -> None:
-    """Write a network as ONNX, and prove that ONNX Runtime computes with it what torch does.
+    """Write a network as ONNX, and check that ONNX Runtime computes with it what torch does.
 
-    Channel order and deviation go into the first convolution where that is the only layer that sees the
-    image; the mean stays before it, because the convolution pads with zeros that must mean "average
-    colour". So the network is changed: make another one to go on with torch.
+    Channel order and standard deviation are folded into the first convolution where that is the only layer that
+    takes the image; the mean is subtracted before it, because the convolution pads with zeros that must mean
+    "average colour". So the network is changed: build another one to continue with torch.
 
     Args:
         network: takes float ``[N, 3, H, W]``, normalised.
         size: (width, height) of its input.
         path: the file to write; the weights go into one file beside it, or above 2 GB into several.
-        moving: images of other sizes come, too. The number of images is always free.
+        dynamic_size: images of other sizes are possible, too. The number of images is always free.
 
     Raises:
-        EngineError: torch cannot write this network as ONNX, or what it wrote gives other numbers.
+        EngineError: torch cannot write this network as ONNX, or the written one gives other numbers.
         MissingExtraError: torch, or the package onnx that its exporter uses, is not installed.
     """
     torch = import_torch()
-    need_onnx()
+    require_onnx()
     width, height = size
     traced = checked = (height, width)
-    if dynamic_size:  # small ones, to be quick; what is traced for one size is checked with another
+    if dynamic_size:  # small ones, to be fast; the network is traced with one size and checked with another
         height, width = (max(64, side // 2 // 64 * 64) for side in (height, width))
         traced, checked = (height, width), (height + 64, width + 128)
     sample = torch.zeros((1, *traced, 3), dtype=torch.uint8)
-    # as many images as never were traced
-    probe = np.random.default_rng(0).integers(0, 256, (2, *checked, 3), np.uint8)
+    # another number of images than was traced
+    check_images = np.random.default_rng(0).integers(0, 256, (2, *checked, 3), np.uint8)
     with torch.inference_mode(False), torch.no_grad():
-        whole = _whole(network, colours).eval()
-        wanted = [t.numpy() for t in flat(whole(torch.from_numpy(probe)))]
-        whole = _narrow(_folded(whole))
-        names = [f"out{i}" for i in range(len(wanted))]
+        model = _with_preprocessing(network, normalisation).eval()
+        expected = [t.numpy() for t in flat(model(torch.from_numpy(check_images)))]
+        model = _split_wide_convolutions(_fold_normalisation(model))
+        names = [f"out{i}" for i in range(len(expected))]
         free = {0: "batch", 1: "height", 2: "width"} if dynamic_size else {0: "batch"}
         outputs = {0: "batch", 2: "rows", 3: "columns"} if dynamic_size else {0: "batch"}
-        _write(whole, sample, path, {"images": free, **dict.fromkeys(names, outputs)})
-    _part(path)
-    runtime = OnnxRuntime(path, threads=1)  # so that the images go in together
-    found = runtime(probe)
+        _write(model, sample, path, {"images": free, **dict.fromkeys(names, outputs)})
+    _save_weights_apart(path)
+    runtime = OnnxRuntime(path, threads=1)  # so that the images run as one batch
+    found = runtime(check_images)
     runtime.close()
-    apart = float(np.max([distance(ours, theirs) for ours, theirs in zip(found, wanted, strict=True)]))
-    if not apart <= AGREEMENT:
-        what = "other shapes" if apart == float("inf") else f"other numbers (by {apart:.1e} of their norm)"
-        raise EngineError(f"as ONNX the network gives {what} than with torch")
+    difference = float(np.max([distance(ours, theirs) for ours, theirs in zip(found, expected, strict=True)]))
+    if not difference <= MAX_DIFFERENCE:
+        what = "other shapes" if difference == float("inf") else f"other numbers (by {difference:.1e} of their norm)"
+        raise EngineError(f"the export to ONNX failed its check: the network gives {what} than with torch")
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Return how far apart two outputs are, as a part of the second one's norm; infinite where shapes differ."""
+    """Return the difference of two outputs relative to the second one's norm; infinite where shapes differ."""
     if ours.shape != theirs.shape:
         return float("inf")
     norm = float(np.linalg.norm(theirs))
     return float(np.linalg.norm(ours - theirs)) / norm if norm else float(np.abs(ours).max(initial=0))
 
 
-def need_onnx() -> None:
-    """Raise MissingExtraError unless the package is installed that torch's exporter uses."""
+def require_onnx() -> None:
+    """Raise MissingExtraError unless onnx is installed, which torch's exporter uses."""
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("Preparing a checkpoint for another engine than torch", "torch") from error
+        raise MissingExtraError("Exporting a checkpoint for another engine than torch", "torch") from error
 
 
-def _whole(network: nn.Module, colours: Colours) -> nn.Module:
-    """Return layout, colours and network as one module."""
+def _with_preprocessing(network: nn.Module, normalisation: Normalisation) -> nn.Module:
+    """Return memory layout, normalisation and network as one module."""
     import torch
     from torch import nn
 
-    class Whole(nn.Module):
+    class WithPreprocessing(nn.Module):
         mean: Tensor
         std: Tensor
 
         def __init__(self) -> None:
             super().__init__()
             self.network = network
-            self.swap = colours.to_rgb
-            self.register_buffer("mean", _column(colours.mean))
-            self.register_buffer("std", _column(colours.std))
+            self.swap = normalisation.to_rgb
+            self.register_buffer("mean", _column(normalisation.mean))
+            self.register_buffer("std", _column(normalisation.std))
 
         def forward(self, images: Tensor) -> tuple[Tensor, ...]:
             x = images.permute(0, 3, 1, 2)
@@ -119,7 +119,7 @@ def _whole(network: nn.Module, colours: Colours) -> nn.Module:
                 x = x / self.std
             return tuple(flat(self.network(x)))
 
-    return Whole()
+    return WithPreprocessing()
 
 
 def _column(values: Sequence[float]) -> Tensor:
@@ -128,65 +128,65 @@ def _column(values: Sequence[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
 
 
-def _folded(whole: Any) -> nn.Module:
-    """Move channel order and deviation into the first convolution, if it alone sees the image."""
+def _fold_normalisation(model: Any) -> nn.Module:
+    """Fold channel order and standard deviation into the first convolution, if it alone takes the image."""
     import torch
     from torch import nn
 
     readers: list[nn.Module] = []
     image = torch.zeros((1, 3, 64, 64))
 
-    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
+    def record(module: nn.Module, args: tuple[Any, ...]) -> None:
         if args and isinstance(args[0], torch.Tensor) and args[0].data_ptr() == image.data_ptr():
             readers.append(module)
 
-    leaves = [m for m in whole.network.modules() if not any(True for _ in m.children())]
-    hooks = [m.register_forward_pre_hook(note) for m in leaves]
-    with suppress(RuntimeError):  # a network for one size of image: its first layer was seen nonetheless
-        whole.network(image)
+    leaves = [m for m in model.network.modules() if not any(True for _ in m.children())]
+    hooks = [m.register_forward_pre_hook(record) for m in leaves]
+    with suppress(RuntimeError):  # a network for one size of image: its first layer was recorded nonetheless
+        model.network(image)
     for hook in hooks:
         hook.remove()
     if len(readers) != 1 or not isinstance(readers[0], nn.Conv2d) or readers[0].in_channels != 3:
-        return whole
+        return model
     if readers[0].groups != 1:
-        return whole
-    weight = readers[0].weight / whole.std
-    readers[0].weight = nn.Parameter(weight.flip(1) if whole.swap else weight, requires_grad=False)
-    whole.std.fill_(1)
-    if whole.swap:
-        whole.mean.copy_(whole.mean.flip(1))
-        whole.swap = False
-    return whole
+        return model
+    weight = readers[0].weight / model.std
+    readers[0].weight = nn.Parameter(weight.flip(1) if model.swap else weight, requires_grad=False)
+    model.std.fill_(1)
+    if model.swap:
+        model.mean.copy_(model.mean.flip(1))
+        model.swap = False
+    return model
 
 
-def _narrow(whole: Any) -> nn.Module:
+def _split_wide_convolutions(model: Any) -> nn.Module:
     """Turn wide convolutions to few outputs, such as the last of RTMPose, into a narrow one and a sum of shifts.
 
-    Engines compute outputs in groups of 16, and such a layer slides over few pixels: as one product of matrices
+    Engines compute outputs in groups of 16, and such a layer has few pixels: as one product of matrices
     RTMPose's last layer (768 channels, 17 keypoints, 7x7) takes 0.4 times as long, the network 0.97 times.
     """
     from torch import nn
 
-    for module in list(whole.modules()):
+    for module in list(model.modules()):
         for name, layer in list(module.named_children()):
-            if isinstance(layer, nn.Conv2d) and _wide(layer):
-                setattr(module, name, _shifted(layer))
-    return whole
+            if isinstance(layer, nn.Conv2d) and _is_wide(layer):
+                setattr(module, name, _as_shifted_sum(layer))
+    return model
 
 
-def _wide(conv: nn.Conv2d) -> bool:
+def _is_wide(conv: nn.Conv2d) -> bool:
     k = conv.kernel_size[0]
     plain = conv.groups == 1 and conv.stride == conv.dilation == (1, 1) and conv.padding_mode == "zeros"
     square = conv.kernel_size == (k, k) and conv.padding == (k // 2, k // 2)
-    return plain and square and k >= 5 and k % 2 == 1 and conv.out_channels <= NARROW <= conv.in_channels
+    return plain and square and k >= 5 and k % 2 == 1 and conv.out_channels <= MAX_NARROW_OUTPUTS <= conv.in_channels
 
 
-def _shifted(conv: nn.Conv2d) -> nn.Module:
+def _as_shifted_sum(conv: nn.Conv2d) -> nn.Module:
     """Return a convolution as one of 1x1 for each of its taps, whose outputs are shifted and added."""
     from torch import nn
     from torch.nn.functional import pad
 
-    class Shifted(nn.Module):
+    class ShiftedSum(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.outputs, channels, self.taps, _ = conv.weight.shape
@@ -202,26 +202,26 @@ def _shifted(conv: nn.Conv2d) -> nn.Module:
             part = pad(self.narrow(x).reshape(-1, self.outputs * taps, taps, height, width), (border, border))
             rows = _sum(part[:, :, i, :, i : i + width] for i in range(taps))
             rows = pad(rows.reshape(-1, self.outputs, taps, height, width), (0, 0, border, border))
-            whole = _sum(rows[:, :, i, i : i + height] for i in range(taps))
-            return whole if self.bias is None else whole + self.bias
+            total = _sum(rows[:, :, i, i : i + height] for i in range(taps))
+            return total if self.bias is None else total + self.bias
 
-    return Shifted()
+    return ShiftedSum()
 
 
 def _sum(parts: Iterable[Tensor]) -> Tensor:
     return reduce(operator.add, parts)
 
 
-def _write(whole: nn.Module, sample: Tensor, path: Path, axes: dict[str, dict[int, str]]) -> None:
+def _write(model: nn.Module, sample: Tensor, path: Path, axes: dict[str, dict[int, str]]) -> None:
     import torch
 
     options: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
-    with _silent():
+    with _quiet():
         try:
             torch.onnx.export(
-                whole,
+                model,
                 (sample,),
-                str(path),  # not a file object: what is above 2 GB needs a place beside it
+                str(path),  # not a file object: above 2 GB a second file is written beside it
                 input_names=list(axes)[:1],
                 output_names=list(axes)[1:],
                 dynamic_axes=axes,
@@ -233,26 +233,26 @@ def _write(whole: nn.Module, sample: Tensor, path: Path, axes: dict[str, dict[in
             raise EngineError(f"torch cannot write the network as ONNX: {reason.rstrip(' .')[:300]}") from error
 
 
-def _part(path: Path) -> None:
-    """Move the weights of a network into a file beside it, which engines map in place of copying it."""
+def _save_weights_apart(path: Path) -> None:
+    """Move the weights of a network into a file beside it, which engines memory-map in place of copying it."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        return  # torch has done so, because it was too large for one file
+        return  # torch did so already, because it was too large for one file
     weights = path.with_suffix(".weights")
     weights.unlink(missing_ok=True)  # it would be appended to
     onnx.save_model(model, str(path), save_as_external_data=True, location=weights.name)
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Keep from the user what the exporter says to its developers: warnings, logs, and graphs on standard output."""
+def _quiet() -> Iterator[None]:
+    """Suppress the exporter's output for developers: warnings, logs, and graphs on standard output."""
     import torch
 
     log = logging.getLogger("torch.onnx")
     level = log.level
-    printed = getattr(torch._C, "_jit_onnx_log", None)  # torch 2.13 cannot be told to leave it
+    printed = getattr(torch._C, "_jit_onnx_log", None)  # torch 2.13 has no option to turn it off
     log.setLevel(logging.CRITICAL)
     if printed is not None:
         torch._C._jit_onnx_log = lambda *_: None

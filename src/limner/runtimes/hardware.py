@@ -1,4 +1,4 @@
-"""What this machine gives a network: processor cores and CUDA devices, found without loading an engine."""
+"""Processor cores, processor features and CUDA devices of this machine, found without loading an engine."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def _words(file: Path, lines: bool = False) -> list[str]:
 
 
 def int8_dot_products(root: Path = Path("/")) -> bool:
-    """Tell whether the processor multiplies int8 as fast as is known to pay: x86 with VNNI, which Linux says."""
+    """Return whether int8 networks are known to be faster on this processor: x86 with VNNI, as Linux reports it."""
     return not {"avx512_vnni", "avx_vnni"}.isdisjoint(_words(root / "proc/cpuinfo"))
 
 
 def cuda_devices() -> int:
-    """Return how many CUDA devices the driver sees; 0 where there is no driver."""
+    """Return how many CUDA devices the driver finds; 0 where there is no driver."""
     import ctypes
 
     for name in ("libcuda.so.1", "nvcuda.dll"):

@@ -1,4 +1,4 @@
-"""Plain Python values <-> JSON, exactly: what configs and checkpoints note about a model."""
+"""Metadata of configs and checkpoints <-> JSON: plain Python values, without loss."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from typing import Any
 
 import numpy as np
 
-MOST = 1_000_000  # values in one note; MMPose's have some thousands
-DEEPEST = 60
+MAX_VALUES = 1_000_000  # values in one piece of metadata; MMPose's have some thousands
+MAX_DEPTH = 60
 
 
 def encode(value: object) -> object:
-    """Return what `json.dumps` writes and `decode` brings back: tuples, sets, arrays, keys of any kind.
+    """Return a value that `json.dumps` takes and `decode` turns back: tuples, sets, arrays, keys of any kind.
 
-    Equal values give equal JSON in every process. What is no plain value becomes its type's name, and comes
-    back as None.
+    Equal values give equal JSON in every process. Any other object becomes the name of its type, and is decoded
+    as None.
 
     Raises:
-        ValueError: it is nested without end, or too large.
+        ValueError: it is nested too deeply, or too large.
     """
-    return _encoded(value, [MOST], 0)
+    return _encode(value, [MAX_VALUES], 0)
 
 
-def _encoded(value: object, left: list[int], depth: int) -> object:
-    left[0] -= 1
-    if depth > DEEPEST or left[0] < 0:
-        raise ValueError(f"it holds more than {MOST} values, or is nested more than {DEEPEST} levels deep")
+def _encode(value: object, remaining: list[int], depth: int) -> object:
+    remaining[0] -= 1
+    if depth > MAX_DEPTH or remaining[0] < 0:
+        raise ValueError(f"it holds more than {MAX_VALUES} values, or is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
 
-    def inner(values: Any) -> list[object]:
-        return [_encoded(item, left, depth + 1) for item in values]
+    def encode_all(values: Any) -> list[object]:
+        return [_encode(item, remaining, depth + 1) for item in values]
 
     if isinstance(value, list):
-        return inner(value)
+        return encode_all(value)
     if isinstance(value, tuple):
-        return {"tuple": inner(value)}
+        return {"tuple": encode_all(value)}
     if isinstance(value, dict):
-        return {"dict": [inner(pair) for pair in value.items()]}
+        return {"dict": [encode_all(pair) for pair in value.items()]}
     if isinstance(value, (set, frozenset)):
-        return {"set": inner(sorted(value, key=repr))}
+        return {"set": encode_all(sorted(value, key=repr))}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
-        return {"array": [value.dtype.str, list(value.shape), inner(value.ravel().tolist())]}
+        return {"array": [value.dtype.str, list(value.shape), encode_all(value.ravel().tolist())]}
     return {"other": f"{type(value).__module__}.{type(value).__qualname__}"}
 
 
@@ -51,7 +51,7 @@ def decode(value: Any) -> Any:
     """Return the value that `encode` was given.
 
     Raises:
-        ValueError, TypeError, KeyError: it is nothing that `encode` returns.
+        ValueError, TypeError, KeyError: `encode` cannot have returned it.
     """
     if isinstance(value, list):
         return [decode(item) for item in value]

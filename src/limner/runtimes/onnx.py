@@ -16,15 +16,15 @@ from .hardware import usable_cores
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 # bytes of a network below which several threads within one operator cost more than they gain: it has one thread, and
 # the images of a batch run side by side
-SMALL = 8_000_000
+SINGLE_THREAD_BYTES = 8_000_000
 _NAMES = {CPU: "onnxruntime", CUDA: "onnxruntime, CUDA", TENSORRT: "onnxruntime, TensorRT"}
 
 
 class OnnxRuntime:
     """A network in an ONNX file whose input is ``uint8 [N, H, W, 3]`` BGR.
 
-    It computes in float32: TF32, which CUDA would take for float32, is switched off. It reports nothing to its
-    makers. The paths for CUDA and TensorRT follow ONNX Runtime's documentation and were never run on a GPU.
+    It computes in float32: TF32, which CUDA would use for float32, is switched off. Its telemetry is off. The
+    code for CUDA and TensorRT follows ONNX Runtime's documentation and was never run on a GPU.
 
     Args:
         path: the file.
@@ -32,11 +32,11 @@ class OnnxRuntime:
         device: "cpu", "cuda:0" ...
         tensorrt: let TensorRT run it; the first run for a size of batch builds an engine, which takes minutes.
         half: TensorRT may compute in float16.
-        scratch: a folder where TensorRT keeps the engines it built; None builds them at each start.
+        engine_folder: a folder where TensorRT stores the engines it built; None builds them at each start.
 
     Raises:
         EngineError: the file is not a network that ONNX Runtime can load.
-        DeviceError: the provider is not installed, or finds no GPU.
+        DeviceError: the provider is not installed, or no GPU is found.
     """
 
     def __init__(
@@ -47,52 +47,52 @@ class OnnxRuntime:
         device: str = "cpu",
         tensorrt: bool = False,
         half: bool = False,
-        scratch: Path | None = None,
+        engine_folder: Path | None = None,
     ) -> None:
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         threads = threads or usable_cores()
-        self._lanes = threads if device == "cpu" and _bytes(path) < SMALL else 1
+        self._workers = threads if device == "cpu" and _bytes(path) < SINGLE_THREAD_BYTES else 1
         self._pool: ThreadPoolExecutor | None = None
-        options.intra_op_num_threads = 1 if self._lanes > 1 else threads
+        options.intra_op_num_threads = 1 if self._workers > 1 else threads
         options.inter_op_num_threads = 1
-        # Between two operators a thread waits awake for 50 us at most, and not at all between two runs: to put it to
-        # sleep each time costs a fifth of a small batch, and awake for long it takes the core that decodes the
-        # next image. Versions that do not know the first of these options take their own time.
+        # Between two operators a thread spins for 50 us at most, and not at all between two runs: to put it to sleep
+        # each time costs a fifth of a small batch's time, and a long spin takes the core that decodes the next image.
+        # Versions that do not know the first of these options use their own duration.
         for name, value in (("intra_op.spin_duration_us", "50"), ("force_spinning_stop", "1")):
             options.add_session_config_entry(f"session.{name}", value)
-        providers = _providers(device, tensorrt, half, scratch)
+        providers = _providers(device, tensorrt, half, engine_folder)
         wanted = providers[0][0]
         if wanted not in onnxruntime.get_available_providers():
             raise DeviceError(missing_provider(device, tensorrt))
         if wanted != CPU and hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()  # CUDA's libraries that pip installed lie where no loader looks
+            onnxruntime.preload_dlls()  # the loader does not search where pip installed CUDA's libraries
         try:
-            # without its own fallback, which prints and goes on with the CPU
+            # without its own fallback, which prints and continues on the CPU
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
         except Exception as error:  # onnxruntime raises a dozen unrelated classes of its own
             raise EngineError(f"ONNX Runtime cannot load the network '{path}': {_reason(error)}") from error
         running = self._session.get_providers()[0]
         if running != wanted:
             raise DeviceError(
-                f"device '{device}' is not there for ONNX Runtime: its {wanted} did not start, which needs a GPU with "
-                "CUDA and cuDNN of the versions that onnxruntime-gpu names; use --device cpu"
+                f"device '{device}' is not available to ONNX Runtime: its {wanted} did not start, which needs a GPU "
+                "with CUDA and cuDNN of the versions that onnxruntime-gpu names; use --device cpu"
             )
         self._input = self._session.get_inputs()[0].name
         precision = ", float16" if tensorrt and half else ", int8" if path.name.endswith(".int8.onnx") else ""
         self.device = f"{device} ({_NAMES[running]}{precision})"
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
-        lanes = min(self._lanes, len(batch))
-        if lanes < 2:
+        workers = min(self._workers, len(batch))
+        if workers < 2:
             return self._run(batch)
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._lanes - 1, "limner network")
-        first, *others = np.array_split(batch, lanes)
+            self._pool = ThreadPoolExecutor(self._workers - 1, "limner network")
+        first, *others = np.array_split(batch, workers)
         waiting = [self._pool.submit(self._run, part) for part in others]
-        found = [self._run(first), *(part.result() for part in waiting)]
-        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        outputs = [self._run(first), *(part.result() for part in waiting)]
+        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
     def _run(self, batch: np.ndarray) -> list[np.ndarray]:
         try:
@@ -107,20 +107,20 @@ class OnnxRuntime:
 
 
 def import_onnxruntime() -> Any:
-    """Import ONNX Runtime, which from version 1.29 on would tell its makers about each program and network."""
+    """Import ONNX Runtime without its telemetry, which from version 1.29 on reports each program and network."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # is read once, when it is loaded
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # what Windows, or a program that loaded it before limner, would send
-    onnxruntime.set_default_logger_severity(4)  # what is an error to it, comes as an exception as well
+    onnxruntime.disable_telemetry_events()  # for Windows, or where a program loaded it before limner
+    onnxruntime.set_default_logger_severity(4)  # its errors are raised as exceptions as well
     return onnxruntime
 
 
 def missing_provider(device: str, tensorrt: bool = False) -> str:
-    """Say that the onnxruntime that is installed cannot use a device, and what can."""
+    """Return a message that the installed onnxruntime cannot use a device, and what to do."""
     what = "TensorRT" if tensorrt else "CUDA"
     return (
-        f"device '{device}' is not there for ONNX Runtime: the one that is installed has no {what}; "
+        f"device '{device}' is not available to ONNX Runtime: the installed version has no {what}; "
         "pip install onnxruntime-gpu in place of onnxruntime, or use --device cpu"
     )
 
@@ -138,20 +138,20 @@ def _reason(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _providers(device: str, tensorrt: bool, half: bool, scratch: Path | None) -> list[tuple[str, dict[str, Any]]]:
-    """Return the providers to ask for, the wanted one first; what it cannot do goes to the next."""
+def _providers(device: str, tensorrt: bool, half: bool, engine_folder: Path | None) -> list[tuple[str, dict[str, Any]]]:
+    """Return the providers to request, the wanted one first; operators that it lacks go to the next."""
     if device == "cpu":
         return [(CPU, {})]
     number = device.partition(":")[2] or "0"
-    # the default search tries every algorithm anew for each number of images
+    # the default search tries every algorithm again for each number of images
     cuda = (CUDA, {"device_id": number, "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})
     if not tensorrt:
         return [cuda, (CPU, {})]
     if not half:  # TensorRT has no option of its own for it
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
     settings = {"device_id": number, "trt_fp16_enable": str(half)}
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
+    if engine_folder is not None:
+        engine_folder.mkdir(parents=True, exist_ok=True)
         for kind in ("engine", "timing"):
-            settings |= {f"trt_{kind}_cache_enable": "True", f"trt_{kind}_cache_path": str(scratch)}
+            settings |= {f"trt_{kind}_cache_enable": "True", f"trt_{kind}_cache_path": str(engine_folder)}
     return [(TENSORRT, settings), cuda, (CPU, {})]

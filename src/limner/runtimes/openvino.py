@@ -20,15 +20,15 @@ from .hardware import usable_cores
 class OpenVino:
     """A network in an ONNX file whose input is ``uint8 [N, H, W, 3]`` BGR.
 
-    It computes in float32 unless it is told otherwise: left to itself, OpenVINO takes bfloat16 on processors that
-    have it. It reports nothing to its makers: left to itself, each import of it does.
+    It computes in float32 unless ``half`` is set: by default OpenVINO uses bfloat16 on processors that have it. Its
+    telemetry is off: by default each import of it reports.
 
     Args:
         path: the file.
         threads: 0 takes every core that this process may use.
         hint: "latency" gives one batch all threads; "throughput" runs the images of a batch side by side,
             each on few threads.
-        half: compute in bfloat16, which takes a third of the time on a processor with AMX and moves points a little.
+        half: compute in bfloat16, which takes a third of the time on a processor with AMX and moves keypoints a little.
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
@@ -39,13 +39,13 @@ class OpenVino:
     def __init__(self, path: Path, threads: int = 0, *, hint: str = "latency", half: bool = False) -> None:
         core, reader = import_openvino()
         if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise DeviceError("this processor does not compute in bfloat16: leave the precision out")
+            raise DeviceError("this processor does not compute in bfloat16: use float32, the default precision")
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             "EXECUTION_MODE_HINT": "PERFORMANCE" if half else "ACCURACY",
             "PERFORMANCE_HINT": hint.upper(),
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
-            # threads that are bound to a core wait for it while other programs use it
+            # a pinned thread waits for its core while another program uses it
             "ENABLE_CPU_PINNING": False,
         }
         try:
@@ -76,19 +76,19 @@ class OpenVino:
     def _side_by_side(self, batch: np.ndarray) -> list[np.ndarray]:
         """Run each image by itself, as many at once as there are requests."""
         count = len(self._requests)
-        found: list[list[np.ndarray]] = []
+        outputs: list[list[np.ndarray]] = []
         try:
             for i in range(len(batch) + count):
                 request = self._requests[i % count]
                 if count <= i < len(batch) + count and i - count < len(batch):
                     request.wait()
-                    found.append(self._copied(request))
+                    outputs.append(self._copied(request))
                 if i < len(batch):
                     request.start_async([batch[i : i + 1]], share_inputs=True)
         finally:
-            for request in self._requests:  # none may go on reading the batch after an error
+            for request in self._requests:  # none may still read the batch after an error
                 request.wait()
-        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
     def _copied(self, request: Any) -> list[np.ndarray]:
         # the request overwrites its tensors in its next run
@@ -100,13 +100,13 @@ class OpenVino:
 
 @cache
 def import_openvino() -> tuple[Any, Any]:
-    """Return OpenVINO's core and its reader of ONNX; left to choose, it asks all readers, which print complaints.
+    """Return OpenVINO's core and its reader of ONNX; by default it tries all readers, which print errors.
 
     Raises:
         MissingExtraError: it is not installed.
     """
     try:
-        with _unreported():
+        with _without_telemetry():
             import openvino
             from openvino.frontend import FrontEndManager
     except ImportError as error:
@@ -115,8 +115,8 @@ def import_openvino() -> tuple[Any, Any]:
 
 
 @contextmanager
-def _unreported() -> Iterator[None]:
-    """Keep OpenVINO from reporting to its makers that it is imported: it goes without, where the package is missing."""
+def _without_telemetry() -> Iterator[None]:
+    """Import OpenVINO without its telemetry: it sends none where that package is missing."""
     absent = [name for name in ("openvino_telemetry",) if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     try:
@@ -127,7 +127,7 @@ def _unreported() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the line of OpenVINO's message that says why; those before it name its source files."""
+    """Return the line of OpenVINO's message with the reason; those before it name its source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Exception from", "Check '")) and ".cpp:" not in line]
-    return (told or lines or [type(error).__name__])[0][:300]
+    reasons = [line for line in lines if not line.startswith(("Exception from", "Check '")) and ".cpp:" not in line]
+    return (reasons or lines or [type(error).__name__])[0][:300]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, DeviceError, MissingExtraError
-from .graphs import CudaLane, Graphs, Lane, Recording, Twin
+from .cuda_graphs import CudaStream, DeferredStream, GraphCache, Stream, TensorCapture
 from .hardware import usable_cores
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # On a CPU a network with fewer parameters gains no time from a second thread (RTMDet-nano: 29 ms with one,
 # 30 ms with two), and with one it gives the same numbers whatever the number of cores.
-SMALL = 2_000_000
+SINGLE_THREAD_PARAMETERS = 2_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -29,22 +29,23 @@ _log = logging.getLogger(__name__)
 class TorchRuntime:
     """A torch network whose input is ``uint8 [N, H, W, 3]`` BGR.
 
-    It computes in float32: TF32, which cuDNN would take for float32, is switched off while it runs. On a CUDA
-    device shapes that come again are replayed as graphs (see `graphs`), and images travel as bytes from pinned
-    memory. What is done for CUDA and Apple devices was never run on one; `graphs.Twin` stands in for it in tests.
+    It computes in float32: TF32, which cuDNN would use for float32, is switched off while it runs. On a CUDA
+    device repeated shapes are replayed as graphs (see `cuda_graphs`), and images are copied as bytes from pinned
+    memory. Tests simulate CUDA streams by `cuda_graphs.DeferredStream`; Apple devices were never tested.
 
     Args:
-        network: takes float ``[N, 3, H, W]``, normalised; it is the runtime's from then on.
+        network: takes float ``[N, 3, H, W]``, normalised; the runtime owns and changes it from then on.
         mean, std: of each channel, in the network's own channel order.
-        bgr_to_rgb: the network wants RGB.
+        bgr_to_rgb: the network takes RGB.
         device: "cpu", "cuda", "cuda:0" ... or "mps".
         threads: 0 takes every core that this process may use, and one for a small network.
-        half: a CUDA device may compute in float16 where torch holds that to be safe (see `lighten`).
-        graphs: replay what comes again; None does so on CUDA devices. On a CPU, which gains nothing, the twin runs.
+        half: a CUDA device may compute in float16 where torch considers that safe (see `to_half`).
+        cuda_graphs: replay repeated shapes; None does so on CUDA devices. On a CPU, which gains nothing, the
+            simulated stream is used.
 
     Raises:
         MissingExtraError: torch is not installed.
-        DeviceError: the device is not there.
+        DeviceError: the device is not available.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class TorchRuntime:
         *,
         threads: int = 0,
         half: bool = False,
-        graphs: bool | None = None,
+        cuda_graphs: bool | None = None,
     ) -> None:
         torch = import_torch()
         self._torch = torch
@@ -70,19 +71,19 @@ class TorchRuntime:
         self._mean = torch.tensor(mean, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
         self._swap = bgr_to_rgb
-        small = sum(p.numel() for p in network.parameters()) < SMALL
-        # torch's own number counts OMP_NUM_THREADS and cores, but no container's quota
+        small = sum(p.numel() for p in network.parameters()) < SINGLE_THREAD_PARAMETERS
+        # torch's own number considers OMP_NUM_THREADS and cores, but not a container's quota
         self._threads = threads or (1 if small else min(usable_cores(), torch.get_num_threads()))
-        self._light = False  # the network was made ready for float16
-        self._lane: Lane | None = None
+        self._converted = False  # the conversion to float16 was done or tried
+        self._stream: Stream | None = None
         if self._cuda:
-            self._lane = CudaLane(self._device)
-        elif graphs and self._device.type == "cpu":
-            self._lane = Twin()
-        self._graphs: Graphs | None = None
-        if self._lane is not None:  # without graphs, too: torch's settings are the whole process's
-            self._graphs = Graphs(None if graphs is False else self._record, self._run)
-        self.device = self._named()
+            self._stream = CudaStream(self._device)
+        elif cuda_graphs and self._device.type == "cpu":
+            self._stream = DeferredStream()
+        self._graphs: GraphCache | None = None
+        if self._stream is not None:  # without graphs, too: torch's settings apply to the whole process
+            self._graphs = GraphCache(None if cuda_graphs is False else self._capture, self._run)
+        self.device = self._description()
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         if self._graphs is None:
@@ -97,27 +98,27 @@ class TorchRuntime:
             self._graphs.close()
         del self._network
 
-    def _named(self) -> str:
+    def _description(self) -> str:
         name = f" ({self._torch.cuda.get_device_name(self._device)})" if self._cuda else ""
         return f"{self._device}{name} (torch{', float16' if self._half else ''})"
 
     def _run(self, batch: np.ndarray) -> list[np.ndarray]:
         """Run a batch as it is."""
         torch = self._torch
-        with torch.inference_mode(), self._lane.entered() if self._lane else nullcontext():
+        with torch.inference_mode(), self._stream.active() if self._stream else nullcontext():
             try:
-                images = self._sent(batch)
-                self._make_ready(images)
+                images = self._upload(batch)
+                self._convert_once(images)
                 outputs = self._compute(images)
             except (IndexError, RuntimeError) as error:
                 if isinstance(error, torch.cuda.OutOfMemoryError):
-                    raise DeviceError(f"the memory of {self._device} is full: take a smaller model or batch") from error
+                    raise DeviceError(f"the memory of {self._device} is full: use a smaller model or batch") from error
                 shape = "x".join(map(str, batch.shape[2:0:-1]))
-                said = f"the config gives its network images of {shape}, which it cannot take: {_reason(error)}"
-                raise ConfigError(said) from error
+                message = f"the network cannot take images of {shape}, the input size of its config: {_reason(error)}"
+                raise ConfigError(message) from error
             return [t.cpu().numpy() for t in outputs]
 
-    def _sent(self, batch: np.ndarray) -> Any:
+    def _upload(self, batch: np.ndarray) -> Any:
         """Return images on the device."""
         torch = self._torch
         if not self._cuda:
@@ -136,39 +137,39 @@ class TorchRuntime:
         x = images.permute(0, 3, 1, 2)
         if self._swap:
             x = x.flip(1)
-        # on a CPU contiguous before the arithmetic: channels last would pick other kernels, with other rounding
+        # on a CPU contiguous before the arithmetic: channels last would use other kernels, with other rounding
         layout = torch.channels_last if self._cuda else torch.contiguous_format
         return (x.contiguous(memory_format=layout).float() - self._mean) / self._std
 
-    def _record(self, shape: tuple[int, ...]) -> Recording:
-        """Record the network for batches of a shape; RuntimeError where that cannot be done."""
-        if self._lane is None:
-            raise RuntimeError(f"{self._device} records nothing")
-        # a shape that is recorded has come to stay, so that cuDNN may try which algorithm is best for it
-        return Recording(partial(self._compute, search=True), shape, self._lane)
+    def _capture(self, shape: tuple[int, ...]) -> TensorCapture:
+        """Capture the network for batches of a shape; RuntimeError where that cannot be done."""
+        if self._stream is None:
+            raise RuntimeError(f"{self._device} cannot capture graphs")
+        # a captured shape will be used often, so that cuDNN may search for its best algorithm
+        return TensorCapture(partial(self._compute, search=True), shape, self._stream)
 
-    def _make_ready(self, images: Any) -> None:
-        """Change the network for float16 once, where that is asked for and its numbers stay finite."""
-        if not self._half or self._light:
+    def _convert_once(self, images: Any) -> None:
+        """Convert the network to float16 once, where that is asked for and its numbers stay finite."""
+        if not self._half or self._converted:
             return
         with self._settings():
-            light = lighten(self._network, self._normalised(images[:1]))
-        self._half = light is not None
-        self._light = True
-        if light is None:
+            converted = to_half(self._network, self._normalised(images[:1]))
+        self._half = converted is not None
+        self._converted = True
+        if converted is None:
             _log.warning("the network runs in float32: its numbers are too large for float16")
-            self.device = self._named()
+            self.device = self._description()
         else:
-            self._network = light
+            self._network = converted
 
     @contextmanager
     def _settings(self, search: bool = False) -> Iterator[None]:
-        """Set for this run what torch keeps for the whole process: threads on a CPU, precision on a CUDA device."""
+        """Set torch's process-wide settings for this run: threads on a CPU, precision on a CUDA device."""
         torch = self._torch
         with ExitStack() as stack:
             if self._cuda:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=search, allow_tf32=False))
-            if self._light and self._half:
+            if self._converted and self._half:
                 stack.enter_context(half_precision(self._device.type))
             before = torch.get_num_threads()
             if self._device.type == "cpu" and before != self._threads:
@@ -177,14 +178,14 @@ class TorchRuntime:
             yield
 
 
-def half_precision(kind: str) -> Any:
-    """Return a context in which a network that was lightened runs in float16 where torch holds that to be safe."""
+def half_precision(device_type: str) -> Any:
+    """Return a context in which a network from `to_half` runs in float16 where torch considers that safe."""
     torch = import_torch()
-    # what autocast keeps of converted weights must not outlive a recording, and lightened ones need no converting
-    return torch.autocast(kind, dtype=torch.float16, cache_enabled=False)
+    # autocast's cache of converted weights must not outlive a capture, and weights from `to_half` need no conversion
+    return torch.autocast(device_type, dtype=torch.float16, cache_enabled=False)
 
 
-def lighten(network: nn.Module, x: Any) -> nn.Module | None:
+def to_half(network: nn.Module, x: Any) -> nn.Module | None:
     """Return a copy of a network for float16, to be run in `half_precision`; None where its numbers overflow.
 
     Convolutions and matrix products compute in float16, and what needs range, such as norms, powers and
@@ -196,48 +197,48 @@ def lighten(network: nn.Module, x: Any) -> nn.Module | None:
     convolutions before them: their biases, in float16 then, would double the error.
 
     Args:
-        network: on any device, for evaluation; it stays as it is.
-        x: what comes in first, float32 ``[1, 3, H, W]``.
+        network: on any device, for evaluation; it is not changed.
+        x: its first input, float32 ``[1, 3, H, W]``.
     """
     torch = import_torch()
-    light = copy.deepcopy(network)
+    converted = copy.deepcopy(network)
     kinds = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear)
-    layers = [layer for layer in light.modules() if isinstance(layer, kinds)]
-    last = _makers(light, layers, x)
+    layers = [layer for layer in converted.modules() if isinstance(layer, kinds)]
+    last = _output_layers(converted, layers, x)
     for layer in layers:
         if layer in last or max(p.abs().max() for p in layer.parameters()) > torch.finfo(torch.float16).max:
             _keep_float32(layer, x.device.type)
         else:
             layer.half()
     with half_precision(x.device.type):
-        sound = all(bool(t.isfinite().all()) for t in flat(light(x)))
-    return light if sound else None
+        finite = all(bool(t.isfinite().all()) for t in flat(converted(x)))
+    return converted if finite else None
 
 
-def _makers(network: nn.Module, layers: Sequence[nn.Module], x: Any) -> set[nn.Module]:
-    """Run a network once; return those of its layers whose outputs are its own."""
-    made: list[tuple[Any, nn.Module]] = []  # the tensors live on here, so that each has memory of its own
+def _output_layers(network: nn.Module, layers: Sequence[nn.Module], x: Any) -> set[nn.Module]:
+    """Run a network once; return those of its layers whose outputs are outputs of the network."""
+    recorded: list[tuple[Any, nn.Module]] = []  # keeps the tensors alive, so that each has memory of its own
 
-    def note(layer: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        made.append((output, layer))
+    def record(layer: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        recorded.append((output, layer))
 
-    hooks = [layer.register_forward_hook(note) for layer in layers]
+    hooks = [layer.register_forward_hook(record) for layer in layers]
     try:
         outputs = flat(network(x))
     finally:
         for hook in hooks:
             hook.remove()
-    # an output may be a view of what a layer made, or that with an activation that works in place
-    places = {t.untyped_storage().data_ptr() for t in outputs}
-    return {layer for t, layer in made if t.untyped_storage().data_ptr() in places}
+    # an output may be a view of a layer's output, or that output after an in-place activation
+    storages = {t.untyped_storage().data_ptr() for t in outputs}
+    return {layer for t, layer in recorded if t.untyped_storage().data_ptr() in storages}
 
 
-def _keep_float32(layer: Any, kind: str) -> None:
-    torch, plain = import_torch(), layer.forward
+def _keep_float32(layer: Any, device_type: str) -> None:
+    torch, original = import_torch(), layer.forward
 
     def forward(x: Any) -> Any:
-        with torch.autocast(kind, enabled=False):
-            return plain(x.float())
+        with torch.autocast(device_type, enabled=False):
+            return original(x.float())
 
     layer.forward = forward
 
@@ -272,20 +273,20 @@ def find_device(name: str) -> Any:
     """Return the torch device of that name.
 
     Raises:
-        DeviceError: there is no such device here; limner never falls back to another one in silence.
+        DeviceError: the device is not available; limner never falls back to another one silently.
     """
     torch = import_torch()
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"'{name}' is no device: use cpu, cuda, cuda:0 ... or mps") from error
+        raise DeviceError(f"there is no device '{name}': use cpu, cuda, cuda:0 ... or mps") from error
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise DeviceError(f"device '{name}' is not there: torch sees {count} CUDA devices; use --device cpu")
+            raise DeviceError(f"device '{name}' is not available: torch finds {count} CUDA devices; use --device cpu")
     elif device.type == "mps":
         if not torch.backends.mps.is_available():
-            raise DeviceError("device 'mps' is not there: torch sees no Apple GPU; use --device cpu")
+            raise DeviceError("device 'mps' is not available: torch finds no Apple GPU; use --device cpu")
     elif device.type != "cpu":
-        raise DeviceError(f"device '{name}' is none that limner runs on: use cpu, cuda, cuda:0 ... or mps")
+        raise DeviceError(f"limner does not support the device '{name}': use cpu, cuda, cuda:0 ... or mps")
     return device

@@ -1,9 +1,9 @@
-"""Who is who from frame to frame, and points that do not tremble: the only stage with memory.
+"""Track ids from frame to frame and smoothed keypoints: the only stage that keeps state between frames.
 
-`Tracker` takes the results of a video in order and gives them back with numbers and steady points;
-between two runs of the detector it also says where to look. `OneEuro` is its filter, usable alone.
-`smooth` steadies the points of a video that is there as a whole, and fills short gaps; `LagSmoother`
-does the same while the results come, a little late.
+`Tracker` takes the results of a video in order and returns them with track ids and smoothed keypoints;
+between two runs of the detector it also predicts the boxes. `OneEuro` is its filter, usable alone.
+`smooth` smooths the keypoints of a whole video and fills short gaps; `LagSmoother` does the same while
+the results come, with a delay.
 """
 
 from .filters import OneEuro

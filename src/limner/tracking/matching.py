@@ -1,4 +1,4 @@
-"""How alike two instances are, and the pairs that are most alike in all."""
+"""Similarity of instances, and the assignment with the greatest total similarity."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from ..types import Result
 
-SIGMA = 0.1  # of the size: least reach of a keypoint; the OKS metric's own are for annotators, not for motion
-SAME = 0.2  # mean of OKS and IoU above which two instances may be one person
+MIN_SIGMA = 0.1  # of the size: least sigma of a keypoint; the OKS metric's own are for annotators, not for motion
+MIN_SIMILARITY = 0.2  # mean of OKS and IoU above which two instances may be one person
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """The instances of one result; but for ``raw``, nothing here is NaN."""
+    """The instances of one result; no field but ``raw`` has NaN."""
 
     raw: np.ndarray  # float64 [N, K, 2], (x, y) pixels, as given
     points: np.ndarray  # float64 [N, K, 2], the box's centre where one is unknown
@@ -51,7 +51,7 @@ def areas(boxes: np.ndarray) -> np.ndarray:
     return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
 
 
-def twice(pair: np.ndarray | tuple[int, int]) -> np.ndarray:
+def tile_xy(pair: np.ndarray | tuple[int, int]) -> np.ndarray:
     """Return (x, y, x, y) of one or several (x, y) ``[..., 2]``."""
     return np.concatenate([pair, pair], axis=-1)
 
@@ -64,10 +64,10 @@ def spread(points: np.ndarray, weights: np.ndarray) -> float:
     return float(np.sqrt(weights @ ((points - weights @ points) ** 2).sum(axis=1)))
 
 
-def iou(a: np.ndarray, b: np.ndarray, reach: float = 0.0) -> np.ndarray:
-    """Return the IoU ``[A, B]`` of boxes ``[A, 4]`` and ``[B, 4]``, both widened by ``reach`` sides all round."""
-    if reach:
-        a, b = (boxes + reach * twice(boxes[:, 2:] - boxes[:, :2]) * (-1, -1, 1, 1) for boxes in (a, b))
+def iou(a: np.ndarray, b: np.ndarray, margin: float = 0.0) -> np.ndarray:
+    """Return the IoU ``[A, B]`` of boxes ``[A, 4]`` and ``[B, 4]``, widened by ``margin`` sides all around."""
+    if margin:
+        a, b = (boxes + margin * tile_xy(boxes[:, 2:] - boxes[:, :2]) * (-1, -1, 1, 1) for boxes in (a, b))
     common = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     common = np.maximum(common[..., 0], 0) * np.maximum(common[..., 1], 0)
     union = areas(a)[:, None] + areas(b) - common
@@ -85,30 +85,30 @@ def oks(
         size: of ``a`` in pixels, ``[A]``.
         sigmas: of the points, as shares of the size, ``[K]``.
     """
-    square = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
-    each = np.exp(-square / (2 * (np.maximum(size, 1)[:, None] * sigmas) ** 2)[:, None])
+    squared = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
+    per_point = np.exp(-squared / (2 * (np.maximum(size, 1)[:, None] * sigmas) ** 2)[:, None])
     weights = weights_a[:, None] * weights_b[None]
     total = weights.sum(axis=-1)
-    return np.where(total > 0, (weights * each).sum(axis=-1) / np.where(total > 0, total, 1), np.nan)
+    return np.where(total > 0, (weights * per_point).sum(axis=-1) / np.where(total > 0, total, 1), np.nan)
 
 
 def similarity(
-    points: np.ndarray, weights: np.ndarray, boxes: np.ndarray, seen: Observations, sigmas: np.ndarray
+    points: np.ndarray, weights: np.ndarray, boxes: np.ndarray, observed: Observations, sigmas: np.ndarray
 ) -> np.ndarray:
     """Return the mean of OKS and IoU ``[A, N]``, or IoU alone where no points can be compared.
 
     Args:
-        points, weights, boxes: of A instances, as `Seen` has them.
-        seen: N instances.
+        points, weights, boxes: of A instances, as in `Observations`.
+        observed: N instances.
         sigmas: ``[K]``.
     """
-    overlap = iou(boxes, seen.boxes)
-    near = oks(points, seen.points, weights, seen.weights, sizes(boxes), sigmas)
-    return np.where(np.isnan(near), overlap, (near + overlap) / 2)
+    overlap = iou(boxes, observed.boxes)
+    by_points = oks(points, observed.points, weights, observed.weights, sizes(boxes), sigmas)
+    return np.where(np.isnan(by_points), overlap, (by_points + overlap) / 2)
 
 
-def pairs(gain: np.ndarray) -> list[tuple[int, int]]:
-    """Return the pairs (row, column) with the greatest sum of ``gain [R, C]``, none of which gains nothing."""
+def best_pairs(gain: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs (row, column) with the greatest sum of ``gain [R, C]``; pairs with a gain of 0 are left out."""
     rows, columns = np.flatnonzero(gain.any(axis=1)), np.flatnonzero(gain.any(axis=0))
     found = [(int(rows[i]), int(columns[j])) for i, j in assign(-gain[rows][:, columns])]
     return [(i, j) for i, j in found if gain[i, j] > 0]
@@ -124,7 +124,7 @@ def assign(cost: np.ndarray) -> list[tuple[int, int]]:
     if cost.shape[0] > cost.shape[1]:
         return [(i, j) for j, i in assign(cost.T)]
     best = cost.argmin(axis=1).tolist()
-    if len(set(best)) == len(best):  # nobody wants the same: the usual case
+    if len(set(best)) == len(best):  # no two rows have the same best column: the usual case
         return list(enumerate(best))
     row_price, column_price = np.zeros(len(cost)), np.zeros(cost.shape[1])
     owner, taken = np.full(cost.shape[1], -1), np.full(len(cost), -1)  # row of a column, column of a row

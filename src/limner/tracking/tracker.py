@@ -1,4 +1,4 @@
-"""The numbers of the people in a video, and where to look for them next."""
+"""The track ids of the people in a video, and the boxes predicted for the next frame."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from ..errors import ArgumentError, suggest
 from ..keypoints import KeypointSet
 from ..types import Boxes, Result
 from .filters import OneEuro
-from .matching import SAME, SIGMA, Observations, areas, iou, oks, pairs, similarity, sizes, twice
+from .matching import MIN_SIGMA, MIN_SIMILARITY, Observations, areas, best_pairs, iou, oks, similarity, sizes, tile_xy
 from .track import Track
 
-REACH = 0.5  # of its sides: how far round its box one is looked for who was found nowhere else
-TWIN = 0.9  # OKS above which two carried poses are on the same person
-JUMP = 1.5  # a carried pose that grows or shrinks by more from one frame to the next is not believed
-INSIDE = 0.3  # a box of which less is inside the image is not looked at
-GROW = 1.15  # times the patience with somebody after a detection in vain: five of them, and it is twice as long
-CHANGE = 0.0175  # share of somebody's size, see `max_change` of `Tracker`
-FAR = 8.0  # times `max_change`: where a detected pose changes by more, one such detection is enough
-SHRINK = 1.5  # the same divided by it after one that helped, or that nobody asked for
+MATCH_MARGIN = 0.5  # of its sides: how far around its box a person is searched who was not matched otherwise
+DUPLICATE_OKS = 0.9  # OKS above which two poses in predicted boxes are of the same person
+MAX_SCALE_CHANGE = 1.5  # a pose in a predicted box that grows or shrinks by more in one frame is lost
+MIN_VISIBLE = 0.3  # a predicted box of which a smaller share is inside the image is left out
+PATIENCE_GROWTH = 1.15  # the patience is multiplied by it after an early detection that did not help
+MAX_CHANGE = 0.0175  # share of a person's size, see `max_change` of `Tracker`
+UNRELIABLE_CHANGE = 8.0  # times `max_change`: where a detected pose changes by more, the patience is doubled
+PATIENCE_DECAY = 1.5  # the patience is divided by it after a detection that helped, or that was not requested
 
 
 class Tracker:
-    """Numbers the people of a video and steadies their points, frame by frame.
+    """Gives the people of a video track ids and smooths their keypoints, frame by frame.
 
-    People are told apart by where they are expected: each goes on with its velocity, and what is found is
-    shared out by the best sum of OKS and IoU. There is no look at the image: who comes back later
-    than ``max_missed`` frames, or elsewhere, gets a new number.
+    Each person is predicted to move on with its velocity, and the instances of a frame are assigned to the
+    tracks by the best sum of OKS and IoU. Appearance is not used: a person who comes back later than
+    ``max_missed`` frames, or elsewhere, gets a new track id.
 
-    Where the detector looks at every tenth frame only, and at those where a carried box would mislead::
+    To run the detector on every tenth frame only, and where a predicted box would be wrong::
 
         since = 10
         for frame in frames:
             detects = since >= 10 or tracker.needs_detection
-            result = pipeline.many([frame], None if detects else [tracker.boxes(size)])[0]
-            if not detects and not tracker.trusts(result):
+            result = pipeline.many([frame], None if detects else [tracker.predicted_boxes(size)])[0]
+            if not detects and not tracker.accepts(result):
                 detects, result = True, pipeline.one(frame)
             since = 1 if detects else since + 1
             result = tracker.update(result, detected=detects)
 
-    Each early look must earn itself. Where a pose is no more believed after it than before (the network may be
-    weak, or the person far away), more and more frames pass before that person calls the detector again.
+    Where an early detection does not make a pose more reliable (the network may be weak, or the person far
+    away), more and more frames pass before that person requests the next one.
 
     Args:
         keypoint_set: of the results, or its name.
-        max_persons: not more people than that; those already there go first. One who is missed keeps its place.
-        follow: give one subject only: "largest", "center", "x,y" (nearest to that pixel), chosen when nobody is
-            followed and kept until it is given up, or "id:3", the person of that number.
-        max_missed: frames without a person after which it is given up.
-        new_score: box score from which on a newcomer gets its number at once.
-        confirm: frames after which any other newcomer gets it; until then its number is -1.
-        min_score: share of its keypoint score at the last detection below which a carried pose is lost.
-        max_change: how far, as a share of its size, the points of a person may move against each other from one
-            frame to the next (the third of them that moves least) and still carry its box: more asks for the
-            detector less often.
-        fps: frames per second to go by where timestamps do not advance.
-        smoothing: makes the filter of a newcomer; None leaves the points as they are.
+        max_persons: most people to track; those already tracked go first, also while they are missed.
+        follow: return one person only: "largest", "center", "x,y" (nearest to that pixel), chosen when nobody is
+            followed and kept until its track ends, or "id:3", the person with that track id.
+        max_missed: frames without a person after which its track ends.
+        new_score: box score from which on a new person gets its track id at once.
+        confirm: frames after which any other new person gets it; until then its track id is -1.
+        min_score: share of its keypoint score at the last detection below which a pose in a predicted box is lost.
+        max_change: how far, as a share of its size, the keypoints of a person may move relative to each other from
+            one frame to the next (the third of them that moves least) before the detector is requested: a larger
+            value runs it less often.
+        fps: frames per second, used where timestamps do not advance.
+        smoothing: makes the filter of a new person; None does not smooth.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Tracker:
         new_score: float = 0.5,
         confirm: int = 3,
         min_score: float = 0.5,
-        max_change: float = CHANGE,
+        max_change: float = MAX_CHANGE,
         fps: float = 30.0,
         smoothing: Callable[[], OneEuro] | None = OneEuro,
     ) -> None:
@@ -87,161 +87,166 @@ class Tracker:
         self.keypoint_set, self.max_persons, self.max_missed = known, max_persons, max_missed
         self.new_score, self.confirm, self.smoothing = new_score, confirm, smoothing
         self.min_score, self.max_change = min_score, max_change
-        self._rule = None if follow is None else _follow_rule(follow)
-        self._sigmas = np.maximum(2 * known.sigmas, SIGMA) if len(known.sigmas) else np.full(len(known), SIGMA)
+        self._rule = None if follow is None else _parse_follow(follow)
+        self._sigmas = np.maximum(2 * known.sigmas, MIN_SIGMA) if len(known.sigmas) else np.full(len(known), MIN_SIGMA)
         self._tracks: list[Track] = []
         self._subject: Track | None = None
-        self._last_number = 0
-        self._lost = False  # whether a carried pose was lost in the last frame
-        self._asked: list[Track] = []  # those whose carried poses called the detector on the next frame
-        self._looked: tuple[Result, Observations, dict[int, Track]] | None = (
-            None  # what `trusts` made of the next frame
-        )
-        self._patience = 1.0  # that newcomers begin with: the least of those who are there
+        self._last_id = 0
+        self._lost = False  # whether a pose in a predicted box was lost in the last frame
+        self._requested_by: list[Track] = []  # tracks whose poses requested the detector on the next frame
+        # the next frame's result, its instances and their tracks, as `accepts` matched them
+        self._checked: tuple[Result, Observations, dict[int, Track]] | None = None
+        self._patience = 1.0  # of new tracks: the least of those that exist
         self._size = (1, 1)  # of the last frame
         self._timestamp, self._period = math.nan, 1 / fps
 
     def update(self, result: Result, *, detected: bool = True) -> Result:
-        """Return the next frame's result with ``track_ids`` and steady points.
+        """Return the next frame's result with ``track_ids`` and smoothed keypoints.
 
-        Numbers count from 1; a newcomer that is not confirmed yet has -1. Instances keep their order. Those
-        that are not followed, or too many, are left out.
+        Track ids count from 1; a new person that is not confirmed yet has -1. Instances keep their order. Those
+        that are not followed, or beyond ``max_persons``, are left out.
 
         Args:
-            result: of the next frame, in any of whose numbers NaN may stand.
-            detected: False where its boxes are those of `boxes`: then nobody is new, and poses that are lost
-                (low scores, a sudden change of size, two on one person) are left out.
+            result: of the next frame; any of its numbers may be NaN.
+            detected: False where its boxes are those of `predicted_boxes`: then no track is started, and poses
+                that are lost (low scores, a sudden change of size, two on one person) are left out.
 
         Raises:
             ArgumentError: the result has other keypoints than ``keypoint_set``.
         """
         self._check(result)
         self._resize(result.size)
-        self._elapse(result.timestamp)
-        looked, self._looked = self._looked, None
-        if not detected and looked is not None and looked[0] is result:
-            seen, found = looked[1:]
+        self._advance_time(result.timestamp)
+        checked, self._checked = self._checked, None
+        if not detected and checked is not None and checked[0] is result:
+            observed, found = checked[1:]
         else:
-            seen = Observations.of(result)
-            found = self._match(seen) if detected else self._carried(seen)
-        lost = [] if detected else [t for t in self._wanted if self._asks(t, t not in found.values())]
+            observed = Observations.of(result)
+            found = self._match(observed) if detected else self._match_predicted(observed)
+        lost = [] if detected else [t for t in self._followed if self._requests_detection(t, t not in found.values())]
         for row, track in found.items():
-            track.see(seen, row, detected)
-            self._judge(track, detected)
-        self._asked = []
+            track.update(observed, row, detected)
+            self._update_patience(track, detected)
+        self._requested_by = []
         self._lost = any(not t.missed for t in lost)
-        self._give_up(list(found.values()))
+        self._drop_lost(list(found.values()))
         if detected:
-            found |= self._newcomers(seen, found)
+            found |= self._start_tracks(observed, found)
         for track in found.values():
-            if track.number < 0 and (track.score >= self.new_score or track.hits >= self.confirm):
-                self._last_number += 1
-                track.number = self._last_number
+            if track.track_id < 0 and (track.score >= self.new_score or track.hits >= self.confirm):
+                self._last_id += 1
+                track.track_id = self._last_id
         if self._rule is not None:
-            self._choose(*self._rule)
+            self._choose_subject(*self._rule)
             found = {row: track for row, track in found.items() if track is self._subject}
-        everybody = detected and self.max_persons is None and self._rule is None
-        rows = np.arange(len(result)) if everybody else np.array(sorted(found), np.int64)
+        all_rows = detected and self.max_persons is None and self._rule is None
+        rows = np.arange(len(result)) if all_rows else np.array(sorted(found), np.int64)
         points = np.array(result.keypoints, np.float32)
         for row, track in found.items():
-            points[row] = track.steady
+            points[row] = track.smoothed
         return replace(
             result,
             boxes=result.boxes[rows],
             poses=replace(result.poses, keypoints=points)[rows],
-            track_ids=np.array([found[r].number if r in found else -1 for r in rows.tolist()], np.int64),
+            track_ids=np.array([found[r].track_id if r in found else -1 for r in rows.tolist()], np.int64),
         )
 
-    def boxes(self, frame_size: tuple[int, int], coming: Boxes | None = None, steps: int = 1) -> Boxes:
-        """Return where to look for the people of the last frame in the next one, best first.
+    def predicted_boxes(
+        self, frame_size: tuple[int, int], next_detection: Boxes | None = None, frames_ahead: int = 1
+    ) -> Boxes:
+        """Return the boxes predicted for the people of the last frame in the next one, best first.
 
         Args:
             frame_size: (width, height) of the next frame in pixels; boxes end at its edge.
-            coming: what the detector sees ``steps`` frames from now, where that is known: boxes of people who
-                are there go towards theirs in equal steps, in place of being carried by the points.
-            steps: frames from the last to that one.
+            next_detection: the boxes detected ``frames_ahead`` frames after the last one, where they are known:
+                boxes are then interpolated towards them in equal steps, in place of following the keypoints.
+            frames_ahead: frames from the last to that one.
         """
-        carried = sorted((t for t in self._tracks if self._in_view(t)), key=lambda t: -t.score)
-        if not carried:
+        visible = sorted((t for t in self._tracks if self._in_view(t)), key=lambda t: -t.score)
+        if not visible:
             return Boxes.empty()
-        xyxy = np.stack([t.box_after(self._period) for t in carried])
-        if coming is not None and len(coming) and frame_size == self._size:
-            then = np.stack([t.box + twice(t.shift(steps * self._period)) for t in carried])
-            near = iou(then, coming.xyxy.astype(np.float64))
-            for i, j in pairs(np.where(near > SAME, near, 0)):
-                xyxy[i] = carried[i].box + (coming.xyxy[j] - carried[i].box) / steps
-        xyxy = xyxy * twice(np.divide(frame_size, self._size))
+        xyxy = np.stack([t.predicted_box(self._period) for t in visible])
+        if next_detection is not None and len(next_detection) and frame_size == self._size:
+            predicted = np.stack([t.box + tile_xy(t.displacement(frames_ahead * self._period)) for t in visible])
+            overlap = iou(predicted, next_detection.xyxy.astype(np.float64))
+            for i, j in best_pairs(np.where(overlap > MIN_SIMILARITY, overlap, 0)):
+                xyxy[i] = visible[i].box + (next_detection.xyxy[j] - visible[i].box) / frames_ahead
+        xyxy = xyxy * tile_xy(np.divide(frame_size, self._size))
         return Boxes(
-            xyxy.clip(0, twice(frame_size)).astype(np.float32),
-            np.array([t.score for t in carried], np.float32),
-            np.array([t.label for t in carried], np.int64),
+            xyxy.clip(0, tile_xy(frame_size)).astype(np.float32),
+            np.array([t.score for t in visible], np.float32),
+            np.array([t.label for t in visible], np.int64),
         )
 
-    def trusts(self, result: Result) -> bool:
-        """Return whether the poses found in the boxes of `boxes` are still those people's.
+    def accepts(self, result: Result) -> bool:
+        """Return whether the poses estimated in the boxes of `predicted_boxes` still fit their tracks.
 
-        Where not, a carried box went astray or is about to: run the detector on that same frame, and give
-        `update` what comes of it. Without that, `update` leaves out poses that are lost, keeps doubtful
-        ones, and `needs_detection` tells so for the next frame.
+        If not, a predicted box is wrong or about to be: run the detector on the same frame and give that
+        result to `update`. Otherwise `update` leaves out poses that are lost and keeps doubtful ones, and
+        `needs_detection` is true for the next frame.
 
         Args:
-            result: of the frame after the last, with carried boxes.
+            result: of the frame after the last, estimated in predicted boxes.
 
         Raises:
             ArgumentError: the result has other keypoints than ``keypoint_set``.
         """
         self._check(result)
-        seen, wait = Observations.of(result), self._since_last(result.timestamp)
-        found = self._carried(seen, wait)
+        observed, ahead = Observations.of(result), self._since_last(result.timestamp)
+        found = self._match_predicted(observed, ahead)
         rows = {id(track): row for row, track in found.items()}
-        wanted = [t for t in self._wanted if self._in_view(t)]
-        self._asked = [
-            t for t in wanted if self._asks(t, id(t) not in rows or t.reshaped(seen, rows[id(t)]) > self.max_change)
+        wanted = [t for t in self._followed if self._in_view(t)]
+        self._requested_by = [
+            t
+            for t in wanted
+            if self._requests_detection(t, id(t) not in rows or t.shape_change(observed, rows[id(t)]) > self.max_change)
         ]
         same_size = result.size == self._size
-        self._looked = (result, seen, found) if same_size else None
-        return same_size and not self._asked
+        self._checked = (result, observed, found) if same_size else None
+        return same_size and not self._requested_by
 
     @property
     def needs_detection(self) -> bool:
-        """Whether the detector should run on the next frame: somebody was lost, nobody is in view, or a pose
-        changes so much that it cannot carry a box."""
-        there = [t for t in self._wanted if self._in_view(t)]
-        self._asked = [t for t in there if self._asks(t, t.change > self.max_change)]
-        return self._lost or not there or bool(self._asked)
+        """Whether the detector should run on the next frame: a person was lost, nobody is in view, or a pose
+        changes so much that no box can be predicted from it."""
+        visible = [t for t in self._followed if self._in_view(t)]
+        self._requested_by = [t for t in visible if self._requests_detection(t, t.last_shape_change > self.max_change)]
+        return self._lost or not visible or bool(self._requested_by)
 
     @property
-    def _wanted(self) -> list[Track]:
+    def _followed(self) -> list[Track]:
         return self._tracks if self._rule is None else [t for t in self._tracks if t is self._subject]
 
-    def _asks(self, track: Track, doubtful: bool) -> bool:
-        """Return whether somebody whose carried pose is doubtful calls the detector already."""
-        return doubtful and track.since + 1 >= int(track.patience)
+    def _requests_detection(self, track: Track, doubtful: bool) -> bool:
+        """Return whether a track requests the detector: its pose is doubtful, and its patience is over."""
+        return doubtful and track.since_detection + 1 >= int(track.patience)
 
-    def _judge(self, track: Track, detected: bool) -> None:
-        """Have more patience with somebody whose early detection was in vain, and less where there was no doubt."""
-        doubtful = track.change > self.max_change
+    def _update_patience(self, track: Track, detected: bool) -> None:
+        """Raise the patience with a track whose early detection did not help; lower it where no pose was doubtful."""
+        doubtful = track.last_shape_change > self.max_change
         if not detected:
-            track.since, track.doubted = track.since + 1, track.doubted or doubtful
+            track.since_detection += 1
+            track.was_doubtful = track.was_doubtful or doubtful
             return
-        if track in self._asked and doubtful:
-            if track.since == 0 or track.patience > 1:  # else it may have gone astray before
-                track.patience *= 2 if track.change > FAR * self.max_change else GROW
-        elif not doubtful and (track in self._asked or not track.doubted):
-            track.patience = max(1.0, track.patience / SHRINK)
-        track.since, track.doubted = 0, False
+        if track in self._requested_by and doubtful:
+            if track.since_detection == 0 or track.patience > 1:  # else its box may have been wrong before
+                large = track.last_shape_change > UNRELIABLE_CHANGE * self.max_change
+                track.patience *= 2 if large else PATIENCE_GROWTH
+        elif not doubtful and (track in self._requested_by or not track.was_doubtful):
+            track.patience = max(1.0, track.patience / PATIENCE_DECAY)
+        track.since_detection, track.was_doubtful = 0, False
 
     def _check(self, result: Result) -> None:
         if result.keypoints.shape[1] != len(self.keypoint_set):
             raise ArgumentError(
-                f"the tracker follows the {len(self.keypoint_set)} points of '{self.keypoint_set.name}', "
+                f"the tracker was made for the {len(self.keypoint_set)} keypoints of '{self.keypoint_set.name}', "
                 f"but a result has {result.keypoints.shape[1]} ('{result.keypoint_set}')"
             )
 
     def _in_view(self, track: Track) -> bool:
-        box = track.box_after(self._period)
-        inside = box.clip(0, twice(self._size))
-        return not track.missed and bool(areas(inside) >= INSIDE * areas(box))
+        box = track.predicted_box(self._period)
+        inside = box.clip(0, tile_xy(self._size))
+        return not track.missed and bool(areas(inside) >= MIN_VISIBLE * areas(box))
 
     def _resize(self, size: tuple[int, int]) -> None:
         if self._tracks and self._size != size:
@@ -249,114 +254,115 @@ class Tracker:
                 track.rescale(np.divide(size, self._size))
         self._size = size
 
-    def _elapse(self, timestamp: float) -> None:
-        """Let the time since the last frame pass; where timestamps stand still or go back, as much as before."""
+    def _advance_time(self, timestamp: float) -> None:
+        """Add the time since the last frame to all tracks; where timestamps do not advance, the last such time."""
         passed = self._since_last(timestamp)
         if math.isfinite(timestamp):
             self._timestamp = timestamp
         if passed < 2:
             self._period = passed
         for track in self._tracks:
-            track.idle += passed
+            track.time_unseen += passed
 
     def _since_last(self, timestamp: float) -> float:
         passed = timestamp - self._timestamp
         return min(passed, 10.0) if 1e-3 < passed < math.inf else self._period
 
-    def _match(self, seen: Observations, wait: float = 0.0) -> dict[int, Track]:
-        """Tell which row of what is seen, in ``wait`` seconds from now, is which track."""
+    def _match(self, observed: Observations, ahead: float = 0.0) -> dict[int, Track]:
+        """Return the track of each row of the observations that has one; they are made ``ahead`` seconds from now."""
         tracks = self._tracks
-        if not tracks or not len(seen.boxes):
+        if not tracks or not len(observed.boxes):
             return {}
-        shifts = np.stack([t.shift(t.idle + wait) for t in tracks])
+        shifts = np.stack([t.displacement(t.time_unseen + ahead) for t in tracks])
         points = np.stack([t.points for t in tracks]) + shifts[:, None]
-        boxes = np.stack([t.box for t in tracks]) + twice(shifts)
+        boxes = np.stack([t.box for t in tracks]) + tile_xy(shifts)
         weights = np.stack([t.weights for t in tracks])
-        alike = similarity(points, weights, boxes, seen, self._sigmas)
-        ratio = sizes(boxes)[:, None] / np.maximum(sizes(seen.boxes), 1e-6)
-        near = iou(boxes, seen.boxes, REACH) * ((ratio > 0.5) & (ratio < 2))
+        similar = similarity(points, weights, boxes, observed, self._sigmas)
+        ratio = sizes(boxes)[:, None] / np.maximum(sizes(observed.boxes), 1e-6)
+        overlap = iou(boxes, observed.boxes, MATCH_MARGIN) * ((ratio > 0.5) & (ratio < 2))
 
-        # those who may be nobody take nothing from those who are known, and what is far away is shared out last
-        known = np.array([t.number > 0 for t in tracks])
+        # confirmed tracks are assigned before unconfirmed ones, and instances that are far away last
+        known = np.array([t.track_id > 0 for t in tracks])
         found: dict[int, int] = {}
 
-        def share_out(group: np.ndarray, gain: np.ndarray) -> None:
+        def assign_rows(group: np.ndarray, gain: np.ndarray) -> None:
             left = np.array([i for i in np.flatnonzero(group) if i not in found.values()], np.int64)
-            free = np.array([j for j in range(len(seen.boxes)) if j not in found], np.int64)
-            likely = np.where(gain > SAME, gain, 0)[left][:, free]
-            found.update({int(free[j]): int(left[i]) for i, j in pairs(likely)})
+            free = np.array([j for j in range(len(observed.boxes)) if j not in found], np.int64)
+            candidates = np.where(gain > MIN_SIMILARITY, gain, 0)[left][:, free]
+            found.update({int(free[j]): int(left[i]) for i, j in best_pairs(candidates)})
 
-        share_out(known, alike)
-        share_out(~known, alike)
-        share_out(known | ~known, near)
-        # who vanished beside somebody was hidden by that one, and comes out beside it
-        front = {tracks[i].number: row for row, i in found.items()}
-        hidden = np.array([t.missed > 0 and t.behind in front for t in tracks])
-        if hidden.any() and len(found) < len(seen.boxes):
-            rows = [front.get(t.behind, 0) for t in tracks]
-            share_out(hidden, iou(seen.boxes, seen.boxes, REACH)[rows] * ((ratio > 1 / 3) & (ratio < 3)))
+        assign_rows(known, similar)
+        assign_rows(~known, similar)
+        assign_rows(known | ~known, overlap)
+        # a person who disappeared beside another was hidden by that one, and reappears beside it
+        front = {tracks[i].track_id: row for row, i in found.items()}
+        occluded = np.array([t.missed > 0 and t.hidden_by in front for t in tracks])
+        if occluded.any() and len(found) < len(observed.boxes):
+            rows = [front.get(t.hidden_by, 0) for t in tracks]
+            overlap = iou(observed.boxes, observed.boxes, MATCH_MARGIN)
+            assign_rows(occluded, overlap[rows] * ((ratio > 1 / 3) & (ratio < 3)))
         return {row: tracks[i] for row, i in found.items()}
 
-    def _carried(self, seen: Observations, wait: float = 0.0) -> dict[int, Track]:
-        """Do as `_match` for carried poses, and leave out those that lost their person."""
-        found, good = self._match(seen, wait), dict[int, Track]()
-        drift = {
-            row: np.linalg.norm(t.points + t.shift(t.idle + wait) - seen.points[row], axis=1).mean()
+    def _match_predicted(self, observed: Observations, ahead: float = 0.0) -> dict[int, Track]:
+        """Match as `_match` does, but poses in predicted boxes, and leave out those that lost their person."""
+        found, good = self._match(observed, ahead), dict[int, Track]()
+        distance = {
+            row: np.linalg.norm(t.points + t.displacement(t.time_unseen + ahead) - observed.points[row], axis=1).mean()
             for row, t in found.items()
         }
-        for row in sorted(found, key=drift.__getitem__):
+        for row in sorted(found, key=distance.__getitem__):
             track, others = found[row], list(good)
-            points, weights = seen.points[[row, *others]], seen.weights[[row, *others]]
-            twins = oks(points[:1], points[1:], weights[:1], weights[1:], sizes(seen.boxes[[row]]), self._sigmas)
-            jump = track.grown(points[0], weights[0])
-            scored = seen.confidence[row] >= self.min_score * track.confidence
-            like_before = scored and 1 / JUMP < jump < JUMP
-            if (like_before or track.erratic) and not (twins > TWIN).any():
+            points, weights = observed.points[[row, *others]], observed.weights[[row, *others]]
+            overlap = oks(points[:1], points[1:], weights[:1], weights[1:], sizes(observed.boxes[[row]]), self._sigmas)
+            scale = track.scale_change(points[0], weights[0])
+            score_kept = observed.confidence[row] >= self.min_score * track.confidence
+            consistent = score_kept and 1 / MAX_SCALE_CHANGE < scale < MAX_SCALE_CHANGE
+            if (consistent or track.unreliable) and not (overlap > DUPLICATE_OKS).any():
                 good[row] = track
         return good
 
-    def _give_up(self, seen: list[Track]) -> None:
-        """Forget those who were missed too often, who were never confirmed, and who left the image."""
-        for track in [t for t in self._tracks if t not in seen]:
+    def _drop_lost(self, matched: list[Track]) -> None:
+        """Count the misses, and end tracks missed too often, never confirmed, or outside the image."""
+        for track in [t for t in self._tracks if t not in matched]:
             track.missed += 1
             if track.missed == 1:
-                track.behind = self._hides(track, seen)
-            middle = (track.box[:2] + track.box[2:]) / 2 + track.shift(track.idle)
+                track.hidden_by = self._find_occluder(track, matched)
+            middle = (track.box[:2] + track.box[2:]) / 2 + track.displacement(track.time_unseen)
             outside = (middle < 0).any() or (middle > self._size).any()
-            if outside or track.number < 0 or track.missed > self.max_missed:
+            if outside or track.track_id < 0 or track.missed > self.max_missed:
                 self._tracks.remove(track)
 
-    def _hides(self, track: Track, seen: list[Track]) -> int:
-        """Return the number of the one beside whom a track vanished, or -1."""
-        front = [t for t in seen if t.number > 0]
+    def _find_occluder(self, track: Track, matched: list[Track]) -> int:
+        """Return the id of the track beside which a track disappeared, or -1."""
+        front = [t for t in matched if t.track_id > 0]
         if not front:
             return -1
-        box = track.box + twice(track.shift(track.idle))
-        beside = iou(box[None], np.stack([t.box for t in front]), REACH)[0]
-        return front[int(beside.argmax())].number if beside.max() > SAME else -1
+        box = track.box + tile_xy(track.displacement(track.time_unseen))
+        overlap = iou(box[None], np.stack([t.box for t in front]), MATCH_MARGIN)[0]
+        return front[int(overlap.argmax())].track_id if overlap.max() > MIN_SIMILARITY else -1
 
-    def _newcomers(self, seen: Observations, found: dict[int, Track]) -> dict[int, Track]:
-        """Start a track for each instance that is nobody's, the best first."""
-        nobody = [row for row in range(len(seen.boxes)) if row not in found and sizes(seen.boxes[row]) > 0]
-        nobody.sort(key=lambda row: -seen.scores[row])
+    def _start_tracks(self, observed: Observations, found: dict[int, Track]) -> dict[int, Track]:
+        """Start a track for each instance that has none, the best first."""
+        untracked = [row for row in range(len(observed.boxes)) if row not in found and sizes(observed.boxes[row]) > 0]
+        untracked.sort(key=lambda row: -observed.scores[row])
         if self.max_persons is not None and self._rule is None:
-            nobody = nobody[: max(0, self.max_persons - len(self._tracks))]
-        started = {row: Track(self.smoothing() if self.smoothing else None) for row in nobody}
+            untracked = untracked[: max(0, self.max_persons - len(self._tracks))]
+        started = {row: Track(self.smoothing() if self.smoothing else None) for row in untracked}
         if self._tracks:
             self._patience = min(t.patience for t in self._tracks)
         for row, track in started.items():
             track.patience = self._patience
-            track.see(seen, row, detected=True)
+            track.update(observed, row, detected=True)
         self._tracks += started.values()
         return started
 
-    def _choose(self, rule: str, numbers: tuple[float, ...]) -> None:
-        """Keep the subject for as long as it is remembered, then choose another."""
+    def _choose_subject(self, rule: str, numbers: tuple[float, ...]) -> None:
+        """Keep the followed person as long as its track exists, then choose another."""
         if self._subject in self._tracks:
             return
-        there = [t for t in self._tracks if t.number > 0 and not t.missed]
+        visible = [t for t in self._tracks if t.track_id > 0 and not t.missed]
         if rule == "id":
-            there = [t for t in there if t.number == numbers[0]]
+            visible = [t for t in visible if t.track_id == numbers[0]]
         point = np.array(numbers) if rule == "point" else np.divide(self._size, 2)
 
         def distance(track: Track) -> tuple[float, float]:
@@ -365,13 +371,13 @@ class Tracker:
             return float(outside @ outside), float(middle @ middle)
 
         if rule == "largest":
-            self._subject = max(there, key=lambda t: float(sizes(t.box)), default=None)
+            self._subject = max(visible, key=lambda t: float(sizes(t.box)), default=None)
         else:
-            self._subject = min(there, key=distance, default=None)
+            self._subject = min(visible, key=distance, default=None)
 
 
-def _follow_rule(text: str) -> tuple[str, tuple[float, ...]]:
-    """Return what ``follow`` says: "largest", "center", "id" with a number, or "point" with x and y."""
+def _parse_follow(text: str) -> tuple[str, tuple[float, ...]]:
+    """Return the rule that ``follow`` names: "largest", "center", "id" with a track id, or "point" with x and y."""
     word = text.strip().lower()
     if word in ("largest", "center"):
         return word, ()
@@ -383,7 +389,7 @@ def _follow_rule(text: str) -> tuple[str, tuple[float, ...]]:
     fits = len(values) == 2 if kind == "point" else len(values) == 1 and values[0] >= 1 and values[0] % 1 == 0
     if not fits or not all(map(math.isfinite, values)):
         raise ArgumentError(
-            f"nobody can be followed by '{text}'.{suggest(word, ('largest', 'center'))} "
-            "Give largest, center, a pixel such as 320,240, or a number such as id:3."
+            f"'{text}' does not name a person to follow.{suggest(word, ('largest', 'center'))} "
+            "Give largest, center, a pixel such as 320,240, or a track id such as id:3."
         )
     return kind, values

@@ -1,4 +1,4 @@
-"""Videos, streams and cameras: reading and writing them, and the way of their frames through the pipeline.
+"""Videos, streams and cameras: reading, writing, and running the pipeline on their frames.
 
-Nothing is imported here, so that images need not load what reads videos.
+Nothing is imported here, so that a run on images does not load PyAV.
 """

@@ -20,7 +20,7 @@ from .common import tidy_rate
 
 
 class Capture(Protocol):
-    """What is used of `cv2.VideoCapture`."""
+    """The part of `cv2.VideoCapture` that is used."""
 
     def isOpened(self) -> bool: ...  # noqa: N802 - OpenCV's name
 
@@ -34,31 +34,31 @@ class Capture(Protocol):
 
 
 def camera_number(device: int | str) -> int | None:
-    """Return the number of the camera that is named by 1, "1", "webcam", "webcam:1" or "/dev/video1", None if none is.
+    """Return the number of the camera named by 1, "1", "webcam", "webcam:1" or "/dev/video1"; None for other names.
 
-    A link such as those in ``/dev/v4l/by-id`` counts as what it leads to.
+    Links such as those in ``/dev/v4l/by-id`` are followed.
     """
     if isinstance(device, int):
         return device
-    if found := re.fullmatch(r"(?:webcam:)?(\d+)|webcam", device.strip(), re.IGNORECASE):
-        return int(found[1] or 0)
-    found = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device) if device.startswith("/dev/") else device)
-    return int(found[1]) if found else None
+    if match := re.fullmatch(r"(?:webcam:)?(\d+)|webcam", device.strip(), re.IGNORECASE):
+        return int(match[1] or 0)
+    match = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device) if device.startswith("/dev/") else device)
+    return int(match[1]) if match else None
 
 
 class CameraSource:
-    """A camera, opened when made; iterating waits for each next image and never ends by itself.
+    """A camera, opened when the object is created; iterating waits for each next image and never ends by itself.
 
     Args:
-        device: What `camera_number` understands.
-        size: Wished (width, height) in pixels; the camera takes the nearest that it has.
-        fps: Wished frames per second.
-        factory: Opens the camera of a number; ``cv2.VideoCapture`` unless given.
-        say: Called with a sentence where a wish is not met.
+        device: A name or number that `camera_number` accepts.
+        size: Requested (width, height) in pixels; the camera uses the nearest that it has.
+        fps: Requested frames per second.
+        factory: Opens the camera with a number; ``cv2.VideoCapture`` unless given.
+        info: Called with a sentence where the camera uses another size or rate than requested.
 
     Raises:
         InputError: There is no such camera, it cannot be opened, or it gives no image; and while
-            iterating, that no more images come.
+            iterating: the camera gives no more images.
     """
 
     live = True
@@ -79,9 +79,9 @@ class CameraSource:
         self._device = device
         number = camera_number(device)
         if number is None:
-            raise InputError(f"{device!r} is no camera; give webcam, webcam:1 or /dev/video1")
+            raise InputError(f"{device!r} is not a camera; give webcam, webcam:1 or /dev/video1")
         self.name = f"webcam:{number}"  # also the `source` of its frames
-        self._read = 0
+        self._frames_read = 0
         self._capture = _open_camera(number, factory or cv2.VideoCapture)
         try:
             self._first = self._prepare(size, fps)
@@ -90,15 +90,15 @@ class CameraSource:
             raise
         height, width = self._first.shape[:2]
         self.size = (width, height)  # pixels, as the images come
-        given = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = tidy_rate(given) if 0 < given <= 1000 else None  # as the camera says, None where it says nothing
+        reported = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = tidy_rate(reported) if 0 < reported <= 1000 else None  # None where the camera reports none
         self._started = time.monotonic()
         if info is not None:
-            self._tell_unmet(size, fps, info)
+            self._report_differences(size, fps, info)
 
     def _prepare(self, size: tuple[int, int] | None, fps: float | None) -> np.ndarray:
         capture = self._capture
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # older images than the last one are of no use
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # only the newest image is of use
         if size is not None:
             # Raw images of larger sizes do not fit through USB at full rate, so cameras offer them as JPEG.
             capture.set(cv2.CAP_PROP_FOURCC, float(cv2.VideoWriter.fourcc(*"MJPG")))
@@ -112,14 +112,14 @@ class CameraSource:
                 return image
         raise InputError(f"the camera {self.name} opens but gives no image; close other programs that use it")
 
-    def _tell_unmet(self, size: tuple[int, int] | None, fps: float | None, info: MessageCallback) -> None:
+    def _report_differences(self, size: tuple[int, int] | None, fps: float | None, info: MessageCallback) -> None:
         if size is not None and size != self.size:
             info(f"the camera {self.name} gives {self.size[0]} x {self.size[1]} pixels, not {size[0]} x {size[1]}")
         if fps is not None and self.fps is not None and abs(float(self.fps) - fps) > 0.5:
             info(f"the camera {self.name} gives {float(self.fps):g} frames per second, not {fps:g}")
 
-    def again(self) -> CameraSource:
-        """Open the same camera anew."""
+    def reopen(self) -> CameraSource:
+        """Open the same camera again."""
         return CameraSource(self._device, **self._arguments)
 
     def __enter__(self) -> CameraSource:
@@ -131,16 +131,18 @@ class CameraSource:
         self.close()
 
     def close(self) -> None:
-        """Let other programs have the camera."""
+        """Release the camera for other programs."""
         self._capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
         image: np.ndarray | None = self._first
         while image is not None:
-            yield Frame(image, self.name, self._read, time.monotonic() - self._started if self._read else 0.0)
-            self._read += 1
+            yield Frame(
+                image, self.name, self._frames_read, time.monotonic() - self._started if self._frames_read else 0.0
+            )
+            self._frames_read += 1
             image = self._next()
-        raise InputError(f"the camera {self.name} gives no more images after {self._read}; check its cable")
+        raise InputError(f"the camera {self.name} gives no more images after {self._frames_read}; check its cable")
 
     def _next(self) -> np.ndarray | None:
         """Return the next image, uint8 [H, W, 3] BGR, or None."""
@@ -162,17 +164,17 @@ def _open_camera(number: int, factory: Callable[[int], Capture]) -> Capture:
             capture.release()
         except cv2.error:
             pass
-    others = ", ".join(sorted(glob.glob("/dev/video*")))
-    here = f" (cameras here: {others})" if others else ""
+    devices = ", ".join(sorted(glob.glob("/dev/video*")))
+    available = f" (cameras found: {devices})" if devices else ""
     raise InputError(
         f"the camera webcam:{number} cannot be opened; check that it is plugged in, that no other program uses it "
-        f"and that you may read /dev/video{number}{here}"
+        f"and that you may read /dev/video{number}{available}"
     )
 
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's back ends from printing what they tried."""
+    """Keep OpenCV's backends from printing their attempts."""
     # Older releases of OpenCV 4 have the one, newer ones the other; 0 is silence.
     set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
     level = set_log_level(0)

@@ -1,4 +1,4 @@
-"""What readers and writers of video share: frame rates and addresses."""
+"""Frame rates and addresses, for the readers and writers of video."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def tidy_rate(rate: Fraction | float) -> Fraction:
     Files often give a rate that was measured, or rounded to a few decimals.
     """
     exact = Fraction(rate).limit_denominator(1_000_000)
-    for close in (Fraction(round(exact)), Fraction(round(exact * Fraction(1001, 1000)) * 1000, 1001)):
-        if close and abs(exact / close - 1) < 1e-4:
-            return close
+    for candidate in (Fraction(round(exact)), Fraction(round(exact * Fraction(1001, 1000)) * 1000, 1001)):
+        if candidate and abs(exact / candidate - 1) < 1e-4:
+            return candidate
     return exact.limit_denominator(1001)
 
 
 def scheme_of(address: str) -> str:
     """Return the scheme of an address in lower case ("rtsp"), "" for a path."""
-    found = _SCHEME.match(address)
-    return found[1].lower() if found else ""
+    match = _SCHEME.match(address)
+    return match[1].lower() if match else ""
 
 
 def file_url(path: str | os.PathLike[str]) -> str:
-    """Return a path as FFmpeg takes it without looking for a protocol in it, as in ``12:30.mp4``."""
+    """Return a path as a URL, so that FFmpeg takes no part of it for a protocol, as in ``12:30.mp4``."""
     return f"file:{os.fspath(path)}"

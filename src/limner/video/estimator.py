@@ -1,6 +1,6 @@
-"""Estimates poses in the frames of one source, in order: when the detector runs, and who is who.
+"""Estimates and tracks poses in the frames of one source, in order; decides when the detector runs.
 
-Of a file several frames go through the networks together, with the same results as one by one.
+Several frames of a file go through the networks together, with the same results as one by one.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from dataclasses import dataclass
 from ..errors import LimnerError
 from ..pipeline import Detector, Pipeline, WholeImage
 from ..tracking import LagSmoother, OneEuro, Tracker
-from ..tracking.tracker import CHANGE
+from ..tracking.tracker import MAX_CHANGE
 from ..types import Boxes, Frame, HeatmapMode, Result
 from .options import AUTO_BATCH, BATCH_PIXELS, LIVE_INTERVAL, TrackingOptions
 
-CHEAP = 288 * 288  # pixels: the input of a detector that costs little more than two crops of a pose network
-INTERVAL_PIXELS = 21_000_000  # of frames that wait for the detector's next turn: ten of 1920 x 1080
+CHEAP_DETECTOR_PIXELS = 288 * 288  # input of a detector that costs little more than two crops of a pose network
+INTERVAL_PIXELS = 21_000_000  # that the frames between two runs of the detector have at most: ten of 1920 x 1080
 
 
 @dataclass(frozen=True, eq=False)
 class FrameBatch:
-    """Frames that follow each other, and what the detector found in them."""
+    """Consecutive frames, and the boxes that the detector found in them."""
 
     frames: list[Frame]
     boxes: list[Boxes]  # of all of them, of the first, or of none
 
 
 class VideoEstimator:
-    """Finds people in the frames of one source, given one after the other, and tells them apart.
+    """Estimates the poses of people in the frames of one source, one after the other, and tracks them.
 
-    Of a file several frames go through the networks together, with the same results as one by one. Where the
-    detector runs at every n-th frame only, it runs on the next of these ahead of time (see `batches`), and the boxes
-    of the frames between the two lie between theirs. Of a live source each frame goes alone.
+    Several frames of a file go through the networks together, with the same results as one by one. Where the
+    detector runs on every n-th frame only, it runs on the next of these ahead of time (see `batches`), and the boxes
+    of the frames in between are interpolated. Frames of a live source go one by one.
 
     Args:
         pipeline: detector and pose estimator.
-        tracking: how people are followed.
-        live: frames are the newest of a source that goes on meanwhile.
-        fps: frames per second to go by where timestamps do not advance.
+        tracking: how people are tracked.
+        live: the frames are the newest ones of a live source.
+        fps: frames per second, used where timestamps do not advance.
     """
 
     def __init__(self, pipeline: Pipeline, tracking: TrackingOptions, *, live: bool = False, fps: float = 30.0) -> None:
@@ -50,7 +50,7 @@ class VideoEstimator:
             self._interval = 1
         self._batch = tracking.batch or AUTO_BATCH
         smooth = tracking.smooth or ("live" if live else "off")
-        self._since = self._interval  # frames since the detector ran
+        self._since_detection = self._interval  # frames since the detector ran
         self._tracker: Tracker | None = None
         if tracking.track:
             self._tracker = Tracker(
@@ -64,42 +64,42 @@ class VideoEstimator:
         self._smoother = LagSmoother(fps) if tracking.track and smooth == "file" else None
 
     def __call__(self, frame: Frame, *, heatmaps: HeatmapMode = "") -> Result:
-        """Return what is found in the next frame, with ``track_ids``; see `run` for "file" smoothing."""
+        """Return the result of the next frame, with ``track_ids``; see `run` for "file" smoothing."""
         tracker = self._tracker
         if tracker is None:
             return self._pipeline.one(frame, heatmaps=heatmaps)
-        if self._since >= self._interval or tracker.needs_detection:
+        if self._since_detection >= self._interval or tracker.needs_detection:
             return self._update(self._pipeline.one(frame, heatmaps=heatmaps))
-        return self._carry(tracker, frame, heatmaps)
+        return self._estimate_without_detection(tracker, frame, heatmaps)
 
     def run(
         self, frames: Iterable[Frame], heatmaps: Callable[[], HeatmapMode] = lambda: ""
     ) -> Iterator[tuple[Frame, Result]]:
-        """Yield each frame with its result, in order; those of "file" smoothing come about a second late."""
+        """Yield each frame with its result, in order; with "file" smoothing they come about a second later."""
         return self.estimate(self.batches(frames), heatmaps)
 
     def batches(self, frames: Iterable[Frame]) -> Iterator[FrameBatch]:
-        """Yield the frames in order, with what the detector finds in those on which it runs.
+        """Yield the frames in order, with the boxes of those on which the detector runs.
 
-        It shares a thread with `estimate`: on two cores nothing is gained where the two networks run at once.
+        It shares a thread with `estimate`: on two cores it is not faster to run the two networks at once.
         """
         if self._live:
             yield from (FrameBatch([frame], []) for frame in frames)
             return
-        detector, done = self._pipeline.detector, 0
+        detector, count = self._pipeline.detector, 0
         if self._interval == 1:
             for group in groups(frames, self._batch, BATCH_PIXELS):
                 yield FrameBatch(group, detector.many([f.image for f in group]))
             return
         for group in groups(frames, self._interval, INTERVAL_PIXELS):
-            detects = done % self._interval == 0
+            detects = count % self._interval == 0
             yield FrameBatch(group, detector.many([group[0].image]) if detects else [])
-            done += len(group)
+            count += len(group)
 
     def estimate(
         self, batches: Iterable[FrameBatch], heatmaps: Callable[[], HeatmapMode] = lambda: ""
     ) -> Iterator[tuple[Frame, Result]]:
-        """Yield each frame of the batches with its result, see `run`; ``heatmaps`` tells which are wanted."""
+        """Yield each frame of the batches with its result, see `run`; ``heatmaps`` returns which ones to include."""
         smoother, waiting = self._smoother, deque[Frame]()
         if smoother is None:
             yield from self._estimate(batches, heatmaps)
@@ -123,43 +123,45 @@ class VideoEstimator:
                 results = self._pipeline.many(batch.frames, batch.boxes, heatmaps=heatmaps())
                 yield from ((f, self._update(r)) for f, r in zip(batch.frames, results, strict=True))
         else:
-            for batch, after in with_next(batches):
+            for batch, next_batch in with_next(batches):
                 for i, frame in enumerate(batch.frames):
                     if i == 0 and batch.boxes:
                         result = self._update(self._pipeline.many([frame], batch.boxes, heatmaps=heatmaps())[0])
                     else:
-                        coming = after.boxes[0] if after is not None and after.boxes else None
-                        result = self._carry(self._tracker, frame, heatmaps(), coming, len(batch.frames) - i + 1)
+                        next_boxes = next_batch.boxes[0] if next_batch is not None and next_batch.boxes else None
+                        result = self._estimate_without_detection(
+                            self._tracker, frame, heatmaps(), next_boxes, len(batch.frames) - i + 1
+                        )
                     yield frame, result
 
     def _update(self, result: Result, detected: bool = True) -> Result:
         if self._tracker is None:
             return result
-        self._since = 1 if detected else self._since + 1
+        self._since_detection = 1 if detected else self._since_detection + 1
         return self._tracker.update(result, detected=detected)
 
-    def _carry(
-        self, tracker: Tracker, frame: Frame, heatmaps: HeatmapMode, coming: Boxes | None = None, steps: int = 1
+    def _estimate_without_detection(
+        self, tracker: Tracker, frame: Frame, heatmaps: HeatmapMode, next_boxes: Boxes | None = None, steps: int = 1
     ) -> Result:
-        """Estimate in the boxes where people should be; where they are not found there, run the detector too."""
+        """Estimate poses in the predicted boxes; where the tracker does not accept them, run the detector too."""
         height, width = frame.image.shape[:2]
-        boxes = tracker.boxes((width, height), coming, steps)
+        boxes = tracker.predicted_boxes((width, height), next_boxes, steps)
         result = self._pipeline.many([frame], [boxes], heatmaps=heatmaps)[0]
-        trusted = tracker.trusts(result)
-        return self._update(result if trusted else self._pipeline.one(frame, heatmaps=heatmaps), not trusted)
+        accepted = tracker.accepts(result)
+        return self._update(result if accepted else self._pipeline.one(frame, heatmaps=heatmaps), not accepted)
 
 
 def max_change(detector: Detector | WholeImage) -> float:
-    """Return how much doubt calls a detector early, see `Tracker`: a run costs as much as its input is large."""
+    """Return the change of shape at which the detector runs early, see `Tracker`: more where a run costs more."""
     if isinstance(detector, Detector):
-        return CHANGE * max(1.0, math.prod(detector.spec.size) / CHEAP)
-    return CHANGE
+        return MAX_CHANGE * max(1.0, math.prod(detector.spec.size) / CHEAP_DETECTOR_PIXELS)
+    return MAX_CHANGE
 
 
 def groups(frames: Iterable[Frame], size: int, pixels: int) -> Iterator[list[Frame]]:
-    """Yield frames in groups of ``size``, each cut into several where it has more ``pixels`` in all.
+    """Yield frames in groups of ``size``, split into smaller ones where a group has more than ``pixels``.
 
-    An error of the source comes after the frames that came before it.
+    An error of the source is raised after the frames before it.
     """
     group: list[Frame] = []
     try:
@@ -178,16 +180,16 @@ def groups(frames: Iterable[Frame], size: int, pixels: int) -> Iterator[list[Fra
 
 
 def with_next(batches: Iterable[FrameBatch]) -> Iterator[tuple[FrameBatch, FrameBatch | None]]:
-    """Yield each batch with the one after it; an error of the source comes after the batches before it."""
-    held: FrameBatch | None = None
+    """Yield each batch with the next one; an error of the source is raised after the batches before it."""
+    previous: FrameBatch | None = None
     try:
         for batch in batches:
-            if held is not None:
-                yield held, batch
-            held = batch
+            if previous is not None:
+                yield previous, batch
+            previous = batch
     except LimnerError:
-        if held is not None:
-            yield held, None
+        if previous is not None:
+            yield previous, None
         raise
-    if held is not None:
-        yield held, None
+    if previous is not None:
+        yield previous, None

@@ -1,4 +1,4 @@
-"""What can be read as a video, and how FFmpeg is asked to open it."""
+"""Which inputs are videos, and how FFmpeg opens them."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ from .common import file_url, scheme_of
 LIVE_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "tcp"))
 SCHEMES = LIVE_SCHEMES | {"http", "https"}
 
-_STILLS = frozenset(("image2", "ico", "tty", "bin", "xbin", "adf", "idf"))  # demuxers of images and of text as one
+_STILL_IMAGE_FORMATS = frozenset(
+    ("image2", "ico", "tty", "bin", "xbin", "adf", "idf")
+)  # demuxers of images, and of text as an image
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
 
 def is_video(address: str | os.PathLike[str]) -> bool:
-    """Tell whether a path or URL names a video: by its ending, or by looking inside a file that has no known one.
+    """Return whether a path or URL names a video: by its suffix, or by the content of a file with an unknown suffix.
 
-    An animated GIF counts as an image, a device as no video, and a URL as one unless it ends like an image.
+    An animated GIF counts as an image, a device is not a video, and a URL is one unless it ends like an image.
     """
-    text = plain(address)
+    text = without_file_scheme(address)
     scheme = scheme_of(text)
     if scheme in LIVE_SCHEMES:
         return True
     try:
         suffix = Path(urlsplit(text).path if scheme else text).suffix.lower()
-    except ValueError:  # such as http://[::1/clip.mp4, of which opening it will say what is wrong
+    except ValueError:  # such as http://[::1/clip.mp4; opening it raises the error
         suffix = ""
     if scheme:
         return scheme in SCHEMES and suffix not in IMAGE_SUFFIXES
@@ -47,7 +49,7 @@ def is_video(address: str | os.PathLike[str]) -> bool:
         return suffix in VIDEO_SUFFIXES
     try:
         with av.open(file_url(text)) as container:
-            return not is_still(container) and video_stream(container) is not None
+            return not is_still_image(container) and video_stream(container) is not None
     except (av.error.FFmpegError, OSError, ValueError):
         return False
 
@@ -56,7 +58,8 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
     """Open a path or URL as PyAV's InputContainer; no server may stay silent for longer than about ``timeout`` seconds.
 
     Raises:
-        InputError: There is nothing, no access, no answer in time, or nothing that FFmpeg knows.
+        InputError: It does not exist, access is denied, the server does not respond in time, or FFmpeg does not
+            know the format.
     """
     scheme = scheme_of(address)
     began = time.monotonic()
@@ -69,63 +72,65 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
                 container = av.open(file_url(address), format="mjpeg")
             return container
         if scheme not in SCHEMES:
-            raise InputError(f"{shown(address)} cannot be read: '{scheme}' is none of {', '.join(sorted(SCHEMES))}")
-        # FFmpeg's own limits come first; PyAV's, which breaks off in the middle, is the last resort.
+            raise InputError(
+                f"{display_name(address)} cannot be read: '{scheme}' is not one of {', '.join(sorted(SCHEMES))}"
+            )
+        # FFmpeg's own timeouts come first; PyAV's, which interrupts it anywhere, is the last resort.
         limit = 3 * timeout
         return av.open(address, options=_stream_options(scheme, timeout), timeout=(limit, limit))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        # FFmpeg's RTSP calls silence invalid data.
-        silent = scheme in LIVE_SCHEMES and time.monotonic() - began >= timeout
-        why = reason(address, TimeoutError() if silent else error, timeout)
-        raise InputError(f"{shown(address)} cannot be read: {why}") from None
+        # FFmpeg's RTSP reports a timeout as invalid data.
+        timed_out = scheme in LIVE_SCHEMES and time.monotonic() - began >= timeout
+        reason = failure_reason(address, TimeoutError() if timed_out else error, timeout)
+        raise InputError(f"{display_name(address)} cannot be read: {reason}") from None
 
 
-def plain(address: str | os.PathLike[str]) -> str:
-    """Return the address as text; one that begins with file:// as the path that it means."""
+def without_file_scheme(address: str | os.PathLike[str]) -> str:
+    """Return the address as text, and the path of one that begins with file://."""
     text = os.fspath(address)
-    with suppress(ValueError):  # such as file://[clip.mp4, where opening it will say that this is no address
+    with suppress(ValueError):  # such as file://[clip.mp4; opening it raises the error
         return unquote(urlsplit(text).path) if scheme_of(text) == "file" else text
     return text
 
 
-def shown(address: str) -> str:
-    """Return the address as sentences show it."""
+def display_name(address: str) -> str:
+    """Return the address as messages show it: without a password, a path in quotes."""
     return without_password(address) if scheme_of(address) else f"'{address}'"
 
 
-def reason(address: str, error: Exception, timeout: float) -> str:
-    """Say in half a sentence why reading failed and what to do."""
+def failure_reason(address: str, error: Exception, timeout: float) -> str:
+    """Return in half a sentence why reading failed and what to do."""
     if scheme_of(address):
-        if getattr(error, "errno", None) == errno.EIO and (untrusted := _untrusted(address, timeout)):
-            return untrusted
+        if getattr(error, "errno", None) == errno.EIO and (problem := _certificate_problem(address, timeout)):
+            return problem
         return _network_reason(error, timeout)
     if isinstance(error, PermissionError):
         return "permission denied; change its permissions or run as a user who may read it"
     with suppress(OSError), open(address, "rb") as file:
         if file.read(8)[4:] == b"ftyp":
             return "it is damaged or cut short, so that its index is missing; copy it again"
-    return "it is no video, or a damaged one; copy it again or give another file"
+    return "it is not a video, or a damaged one; copy it again or give another file"
 
 
-def is_still(container: Any) -> bool:
-    """Tell whether a container holds an image, or a text that FFmpeg would paint."""
+def is_still_image(container: Any) -> bool:
+    """Return whether a container holds an image, or a text that FFmpeg would render as one."""
     name = container.format.name
-    return name in _STILLS or name.endswith("_pipe")
+    return name in _STILL_IMAGE_FORMATS or name.endswith("_pipe")
 
 
 def video_stream(container: Any) -> Any:
-    """Return the first stream of moving images, not the cover of a song, or None."""
+    """Return the first video stream that is not the cover image of a song, or None."""
     return next(
         (s for s in container.streams.video if not _flags(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE), None
     )
 
 
 def _flags(value: Any) -> int:
-    return int(getattr(value, "value", value))  # PyAV 15 gives a Flag that is no number
+    return int(getattr(value, "value", value))  # PyAV 15 gives a Flag, which is not an int
 
 
 def _check_file(path: str) -> None:
-    """Raise InputError with the plain reason where a path cannot be a video file."""
+    """Raise InputError with the reason where a path cannot be a video file."""
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -143,16 +148,16 @@ def _check_file(path: str) -> None:
 
 
 def _stream_options(scheme: str, timeout: float) -> dict[str, str]:
-    """Options of FFmpeg's protocols so that no silent server holds us."""
+    """Return the options of FFmpeg's protocols; with them a silent server is a timeout."""
     microseconds = str(int(timeout * 1e6))
     options = {"rw_timeout": microseconds}
     if scheme in ("http", "https"):
-        # Left to itself, the FFmpeg in PyAV takes any certificate; http may lead on to https.
-        verified = {"tls_verify": "1", "ca_file": _trusted()}
+        # By default the FFmpeg in PyAV accepts any certificate; http may redirect to https.
+        verified = {"tls_verify": "1", "ca_file": _ca_file()}
         # One connection for all parts of a file: FFmpeg 8 loses the first frames where a server closes the first
-        # connection without having said so.
+        # connection without announcing it.
         return options | verified | {"multiple_requests": "1", "reconnect": "1", "reconnect_delay_max": "4"}
-    # A second tells the kind of a live stream; FFmpeg's own five would be five seconds of waiting.
+    # A second is enough to detect the format of a live stream; FFmpeg's default is to wait for five.
     options["analyzeduration"] = "1000000"
     if scheme in ("rtsp", "rtsps"):
         options |= {"timeout": microseconds, "stimeout": microseconds, "rtsp_flags": "prefer_tcp"}
@@ -161,9 +166,9 @@ def _stream_options(scheme: str, timeout: float) -> dict[str, str]:
     return options
 
 
-def _trusted() -> str:
-    """Return the file of the certificate authorities that count: the system's, else those that `requests` brings."""
-    system = ssl.get_default_verify_paths().cafile  # heeds SSL_CERT_FILE
+def _ca_file() -> str:
+    """Return the file of the trusted certificate authorities: the system's, else certifi's."""
+    system = ssl.get_default_verify_paths().cafile  # respects SSL_CERT_FILE
     if system is not None:
         return system
     import certifi
@@ -171,19 +176,19 @@ def _trusted() -> str:
     return certifi.where()
 
 
-def _untrusted(address: str, timeout: float) -> str | None:
-    """Say what is wrong with the certificate of an https address, which FFmpeg keeps to itself; None for nothing."""
+def _certificate_problem(address: str, timeout: float) -> str | None:
+    """Return the problem of an https address with its certificate, which FFmpeg does not report; None for none."""
     with suppress(OSError, ValueError):
         parts = urlsplit(address)
         if parts.scheme.lower() == "https" and parts.hostname:
-            context = ssl.create_default_context(cafile=_trusted())
+            context = ssl.create_default_context(cafile=_ca_file())
             try:
                 with socket.create_connection((parts.hostname, parts.port or 443), timeout) as connection:
                     context.wrap_socket(connection, server_hostname=parts.hostname).close()
             except ssl.SSLCertVerificationError as error:
                 return (
-                    f"its certificate is not trusted ({error.verify_message.rstrip('.')}); where it is your own, "
-                    "name its file in the environment variable SSL_CERT_FILE"
+                    f"its certificate is not trusted ({error.verify_message.rstrip('.')}); for your own one, "
+                    "set the environment variable SSL_CERT_FILE to its file"
                 )
     return None
 
@@ -200,7 +205,7 @@ def _network_reason(error: Exception, timeout: float) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nothing answers there; check host and port, and that it is running"
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
-        return "what came is no video; check the address"
+        return "what it sends is not a video; check the address"
     if getattr(error, "errno", None) == errno.EIO:
         return "the connection failed; check the address and the network"
     text = str(getattr(error, "strerror", None) or error).lower()

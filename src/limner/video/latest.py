@@ -1,4 +1,4 @@
-"""The newest frame of a source that does not wait: always at hand, while older ones are dropped."""
+"""The newest frame of a live source, read in the background; older frames are dropped."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from ..types import Frame, MessageCallback
 
 
 class LiveSource(Protocol):
-    """What `LatestFrames` reads from: `CameraSource`, a live `VideoSource`, or a stand-in."""
+    """What `LatestFrames` reads from: `CameraSource`, a live `VideoSource`, or anything like them."""
 
     name: str
 
     def __iter__(self) -> Iterator[Frame]: ...
 
-    def again(self) -> LiveSource: ...
+    def reopen(self) -> LiveSource: ...
 
     def close(self) -> None: ...
 
 
 class _Connection:
-    """One opened source and the thread that reads it until it ends, fails or is given up."""
+    """One opened source and the thread that reads it until it ends, fails or is closed."""
 
     def __init__(self, source: LiveSource, owner: LatestFrames) -> None:
         self.source = source
         self._owner = owner
         self.reason: str | None = None  # why it ended
-        self.error: BaseException | None = None  # what is no fault of the source
+        self.error: BaseException | None = None  # an unexpected one, which reopening does not cure
         self.thread = threading.Thread(target=self._run, name=f"limner {source.name}", daemon=True)
 
     def _run(self) -> None:
         try:
             try:
                 for frame in self.source:
-                    if not self._owner._take(self, frame):
+                    if not self._owner._put(self, frame):
                         break
             finally:
                 self.source.close()
@@ -49,22 +49,22 @@ class _Connection:
             reason = str(error)
         except BaseException as error:  # handed to the thread that waits for frames
             reason, self.error = str(error), error
-        self._owner._ended(self, reason)
+        self._owner._connection_ended(self, reason)
 
 
 class LatestFrames:
-    """Reads a live source in the background and holds its newest frame; one that nobody took is dropped.
+    """Reads a live source in the background and keeps its newest frame; older ones are dropped.
 
-    Frames get the number of their arrival as `index` (gaps are dropped frames) and its time as
-    `timestamp`, both from the first one on and across reconnections, whatever the source says.
+    A frame's `index` counts arrivals (gaps are dropped frames) and its `timestamp` is the time of
+    arrival, both from the first one on and across reconnections, whatever the source reports.
     A source that ends, fails or stalls is opened again, with growing pauses.
 
     Args:
         source: An open source; it is closed with this object.
-        say: Called, from a background thread, with a sentence when the source is lost and when it is back.
-        stall: Seconds without a frame after which the connection is given up.
-        patience: Seconds of trying after which `get` raises; 0 gives up at once, None never.
-        pauses: Seconds before the first and at most between later attempts.
+        info: Called, from a background thread, with a sentence when the source is lost and when it is back.
+        stall_timeout: Seconds without a frame after which the source counts as lost.
+        reconnect_timeout: Seconds of attempts after which `get` raises; 0 means none, None has no end.
+        pauses: Seconds before the first attempt, and the most between later ones.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LatestFrames:
         source: LiveSource,
         *,
         info: MessageCallback | None = None,
-        stall: float = 5.0,
+        stall_timeout: float = 5.0,
         reconnect_timeout: float | None = 60.0,
         pauses: tuple[float, float] = (0.5, 8.0),
     ) -> None:
@@ -83,7 +83,7 @@ class LatestFrames:
         self.dropped = 0
         self.reconnects = 0
         self._info = info
-        self._stall = stall
+        self._stall_timeout = stall_timeout
         self._reconnect_timeout = reconnect_timeout
         self._pauses = pauses
         self._changed = threading.Condition()
@@ -97,18 +97,18 @@ class LatestFrames:
         self._current.thread.start()
         self._supervisor.start()
 
-    # -- for the one who wants frames --------------------------------------------------------------
+    # -- called by the consumer -------------------------------------------------------------------
 
     def get(self, timeout: float | None = None) -> Frame | None:
         """Wait for a frame newer than the last one returned; None when closed or after ``timeout`` seconds.
 
         Raises:
-            InputError: The source is lost and patience has run out.
+            InputError: The source is lost, and was not back within ``reconnect_timeout``.
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while self._frame is None and self._error is None and not self._closed:
-                left = 0.5 if end is None else min(0.5, end - time.monotonic())  # short, so that Ctrl-C gets through
+                left = 0.5 if end is None else min(0.5, end - time.monotonic())  # short, so that Ctrl-C is handled
                 if left <= 0:
                     return None
                 self._changed.wait(left)
@@ -122,7 +122,7 @@ class LatestFrames:
             yield frame
 
     def clock(self) -> float:
-        """Return now in the seconds of `Frame.timestamp`: their difference is the age of a frame."""
+        """Return the present time in the seconds of `Frame.timestamp`: the difference is the age of a frame."""
         return 0.0 if self._start is None else time.monotonic() - self._start
 
     def __enter__(self) -> LatestFrames:
@@ -134,7 +134,7 @@ class LatestFrames:
         self.close()
 
     def close(self) -> None:
-        """Stop reading and close the source; a source that hangs is left behind after two seconds."""
+        """Stop reading and close the source; one that hangs is abandoned after two seconds."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -143,10 +143,10 @@ class LatestFrames:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
 
-    # -- for the threads ---------------------------------------------------------------------------
+    # -- called by the threads ---------------------------------------------------------------------
 
-    def _take(self, connection: _Connection, frame: Frame) -> bool:
-        """Hold a frame; return False to a connection that is not wanted any more."""
+    def _put(self, connection: _Connection, frame: Frame) -> bool:
+        """Keep a frame; return False where the connection is no longer the current one."""
         with self._changed:
             if self._closed or connection is not self._current:
                 return False
@@ -159,16 +159,16 @@ class LatestFrames:
             self._changed.notify_all()
             return True
 
-    def _ended(self, connection: _Connection, reason: str) -> None:
+    def _connection_ended(self, connection: _Connection, reason: str) -> None:
         with self._changed:
             connection.reason = reason
             self._changed.notify_all()
 
     def _supervise(self) -> None:
-        while (reason := self._lost()) is not None:
+        while (reason := self._wait_until_lost()) is not None:
             lost_at = time.monotonic()
             try:
-                source = self._reopened(reason, lost_at)
+                source = self._reopen(reason, lost_at)
             except BaseException as error:  # handed to the thread that waits for frames
                 with self._changed:
                     self._error = error
@@ -185,46 +185,46 @@ class LatestFrames:
                     source.close()
                 return
             self.reconnects += 1
-            self._tell(f"{self.name} is back after {time.monotonic() - lost_at:.1f} s")
+            self._report(f"{self.name} is back after {time.monotonic() - lost_at:.1f} s")
 
-    def _lost(self) -> str | None:
-        """Wait until the connection is lost and say why; None when closed."""
+    def _wait_until_lost(self) -> str | None:
+        """Wait until the connection is lost and return why; None when closed."""
         with self._changed:
             while True:
                 if self._closed:
                     return None
                 if self._current.reason is not None:
                     return self._current.reason
-                left = self._arrival + self._stall - time.monotonic()
+                left = self._arrival + self._stall_timeout - time.monotonic()
                 if left <= 0:
-                    return f"{self.name} has given no image for {self._stall:g} s"
+                    return f"{self.name} has given no image for {self._stall_timeout:g} s"
                 self._changed.wait(left)
 
-    def _reopened(self, reason: str, lost_at: float) -> LiveSource | None:
-        """Open the source again; None where that is not needed: closed, or the stalled one goes on by itself.
+    def _reopen(self, reason: str, lost_at: float) -> LiveSource | None:
+        """Open the source again; None where that is not needed: closed, or the stalled one continues by itself.
 
         Raises:
-            InputError: Patience has run out.
+            InputError: It is not back within ``reconnect_timeout``.
         """
         connection = self._current
         if connection.error is not None:
             raise connection.error
         if self._reconnect_timeout == 0:
             raise InputError(reason)
-        self._tell(f"{reason}; trying to reach it again")
+        self._report(f"{reason}; trying to reach it again")
         pause, longest = self._pauses
         while True:
             with self._changed:
                 if self._changed.wait_for(lambda: self._closed or self._arrival > lost_at, pause):
                     return None
             try:
-                return connection.source.again()
+                return connection.source.reopen()
             except InputError as error:
                 reason = str(error)
             pause = min(2 * pause, longest)
             if self._reconnect_timeout is not None and time.monotonic() - lost_at + pause > self._reconnect_timeout:
                 raise InputError(reason)
 
-    def _tell(self, sentence: str) -> None:
+    def _report(self, message: str) -> None:
         if self._info is not None:
-            self._info(sentence)
+            self._info(message)

@@ -1,9 +1,9 @@
-"""The pipeline of a video, a stream or a camera: each frame comes out with its result, drawn.
+"""The pipeline of a video, a stream or a camera: yields each frame with its result and the drawn image.
 
     read (or the newest frame) -> estimate, track, smooth -> draw
 
 Each of the three runs in a thread of its own (see `threads`), so that decoding, the networks and drawing overlap.
-Of a file every frame comes, in order. Of a live source the newest comes, and older ones are dropped and counted.
+All frames of a file are processed, in order; of a live source the newest one, and older ones are dropped and counted.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .options import TrackingOptions
 from .reader import VideoSource
 from .threads import StageThreads
 
-READ_AHEAD = 4  # frames of a file that are decoded before they are asked for
+READ_AHEAD = 4  # frames of a file that are decoded ahead
 
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """One frame, what was found in it, and how that looks."""
+    """One frame, its result, and the drawn image."""
 
     frame: Frame
     result: Result
@@ -39,25 +39,25 @@ class FrameResult:
 
 @dataclass
 class CurrentStyle:
-    """The style in which results are drawn now: keys change it while the stages read it."""
+    """The style in which results are drawn: keys change it while the video runs."""
 
     style: DrawStyle = field(default_factory=DrawStyle)
 
 
 class VideoPipeline:
-    """An open video, stream or camera, and the way of its frames through the stages.
+    """An open video, stream or camera whose frames go through the pipeline.
 
-    Iterate once over `frame_results`; leaving the ``with`` block closes the source and ends the threads.
+    Iterate once over `frame_results`; leaving the ``with`` block closes the source and stops the threads.
 
     Args:
-        source: it belongs to this object from now on.
+        source: closed by this object.
         pipeline: detector and pose estimator.
-        tracking: how people are followed.
+        tracking: how people are tracked.
         current: how results are drawn; may change while the video runs.
         draws: whether drawn images are needed.
-        overwrite_frames: nobody needs the frames' own images, so they may be drawn on, and `draw` is not called.
+        overwrite_frames: the frames' own images may be drawn on, as they are not needed and `draw` is not called.
         info: called, also from other threads, with a sentence when a live source is lost and when it is back.
-        reconnect_timeout: seconds for which a lost live source is tried again.
+        reconnect_timeout: seconds of attempts to reopen a lost live source.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class VideoPipeline:
         self.live: bool = source.live
         self.name: str = source.name
         self.fps: Fraction | None = source.fps
-        self.count: int | None = source.count  # frames, where the source tells
+        self.count: int | None = source.count  # of frames, where it is known
         try:
             self._estimator = VideoEstimator(pipeline, tracking, live=self.live, fps=float(self.fps or 30))
         except BaseException:
@@ -85,11 +85,11 @@ class VideoPipeline:
         self._latest = LatestFrames(source, info=info, reconnect_timeout=reconnect_timeout) if self.live else None
         self._current, self._pose, self._draws, self._overwrite_frames = current, pipeline.pose, draws, overwrite_frames
         self._threads = StageThreads()
-        self._begun = False
+        self._started = False
 
     @property
     def dropped(self) -> int:
-        """Frames of a live source that were older than the newest when the stages were free."""
+        """Frames of a live source left out so far because newer ones had arrived."""
         return 0 if self._latest is None else self._latest.dropped
 
     def age(self, frame: Frame) -> float | None:
@@ -100,21 +100,21 @@ class VideoPipeline:
         """Return an iterator over all frames; its ``next`` may be called again after a Ctrl-C.
 
         Raises:
-            InputError: while iterating: the source is lost.
+            InputError: while iterating: the connection to the source is lost.
         """
-        self._begun = True
+        self._started = True
         threads = self._threads
         frames: Iterable[Frame] = threads.until_end(self._read())
         if self._latest is None:
             frames = threads.prefetch(frames, READ_AHEAD)
-        # A live source's frames wait nowhere: each that waits is as old as what comes before it takes.
+        # Queues are short for a live source: each frame that waits adds to the latency.
         depth = 4 if self._latest is None else 1
         results = self._estimator.run(frames, lambda: self._current.style.heatmaps if self._draws else "")
         pairs = threads.prefetch(results, depth)
         return threads.prefetch((self._draw_frame(*pair) for pair in pairs), depth)
 
     def end(self) -> None:
-        """Take no further frame, and let those that are on their way arrive; safe in a signal handler."""
+        """Read no further frame, and finish those in progress; safe in a signal handler."""
         self._threads.end()
         if self._latest is not None:
             self._latest.close()
@@ -128,11 +128,11 @@ class VideoPipeline:
 
     @property
     def ended(self) -> bool:
-        """Whether no further frame is taken, since somebody called `end`."""
+        """Whether `end` was called, so that no further frame is read."""
         return self._threads.ended
 
     def draw(self, frame_result: FrameResult) -> np.ndarray:
-        """Return a frame in the current style; a heatmap that was not asked for in time is left out."""
+        """Return a frame in the current style; a heatmap that was not computed with the result is left out."""
         return render(frame_result.frame.image, frame_result.result, self._pose, self._current.style)
 
     def _draw_frame(self, frame: Frame, result: Result) -> FrameResult:
@@ -150,6 +150,6 @@ class VideoPipeline:
     ) -> None:
         if self._latest is not None:
             self._latest.close()
-        elif not self._begun:
+        elif not self._started:
             self._source.close()
         self._threads.__exit__(kind, error, trace)

@@ -20,31 +20,39 @@ from ..errors import InputError
 from ..files import without_password
 from ..types import Frame, MessageCallback
 from .common import fraction, scheme_of, tidy_rate
-from .inputs import LIVE_SCHEMES, is_still, open_container, plain, reason, shown, video_stream
+from .inputs import (
+    LIVE_SCHEMES,
+    display_name,
+    failure_reason,
+    is_still_image,
+    open_container,
+    video_stream,
+    without_file_scheme,
+)
 
-_UNTIMED = frozenset(("mpjpeg", "mjpeg"))  # streams of images without timestamps
+_UNTIMED_FORMATS = frozenset(("mpjpeg", "mjpeg"))  # streams of images without timestamps
 # AVColorSpace of a frame -> the matrix of swscale. All others, the untagged too, are read as BT.601, as OpenCV does.
 _MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
-# Quarters of a turn counter-clockwise -> whether to swap x and y, and then to mirror x and y.
-_TURNS = {1: (True, False, True), 2: (False, True, True), 3: (True, True, False)}
+# Quarter turns counter-clockwise -> whether to swap x and y, and then to mirror x and y.
+_ORIENTATIONS = {1: (True, False, True), 2: (False, True, True), 3: (True, True, False)}
 
 
 class VideoSource:
-    """A video file or stream, opened when made and iterated once: every frame in order.
+    """A video file or stream, opened when the object is created and iterated once: every frame in order.
 
-    Rotation and mirroring of the display matrix are applied. Colours follow the matrix that the video
-    names, with OpenCV's pixel values. Timestamps are the video's own, from 0 at its first frame, and
-    always grow; a stream of images without any gets the time of arrival. Broken frames are left out.
+    Rotation and mirroring of the display matrix are applied. Colours are converted with the matrix that the
+    video declares, to OpenCV's pixel values. Timestamps are the video's own, from 0 at its first frame, and
+    always grow; a stream of images without any gets the times of arrival. Broken frames are left out.
 
     Args:
         address: A path, or a URL with one of the schemes http, https (also HLS and MJPEG), rtsp, rtmp, udp, rtp, srt.
-        timeout: Seconds that a server may stay silent.
+        timeout: Seconds within which a server has to respond.
         threads: Threads that decode; 0 lets FFmpeg choose.
-        say: Called once when the video has ended, if frames were broken or its end is missing.
+        info: Called once when the video has ended, if frames were broken or its end is missing.
 
     Raises:
-        InputError: There is no video, none that can be decoded, or no answer in time; and while
-            iterating a URL, that it stopped.
+        InputError: There is no video, it cannot be decoded, or the server does not respond in time; and
+            while iterating a URL: the connection is lost.
     """
 
     def __init__(
@@ -56,16 +64,16 @@ class VideoSource:
         info: MessageCallback | None = None,
     ) -> None:
         self._arguments: dict[str, Any] = {"timeout": timeout, "threads": threads, "info": info}
-        self._address = plain(address)
+        self._address = without_file_scheme(address)
         self._info = info
         self._timeout = timeout
         self._scheme = scheme_of(self._address)
         self.name = without_password(self._address)  # also the `source` of its frames
-        self.broken = 0  # frames left out because they could not be decoded whole
+        self.broken = 0  # frames left out because they could not be decoded completely
         self._delivered = 0
-        self._reached = 0.0  # seconds up to which packets were read
+        self._seconds_read = 0.0  # time up to which packets were read
         self._last: float | None = None  # timestamp of the frame before
-        self._shift: float | None = None  # from the video's clock to ours
+        self._clock_offset: float | None = None  # seconds from the video's timestamps to ours
         self._reported = False
         self._reformatter = VideoReformatter()
         self._container = open_container(self._address, timeout)
@@ -75,19 +83,19 @@ class VideoSource:
             self._container.close()
             raise
 
-    # -- facts -------------------------------------------------------------------------------------
+    # -- opening -----------------------------------------------------------------------------------
 
     def _prepare(self, threads: int) -> None:
-        """Choose the stream, decode its first frame and note what is known of the rest."""
-        container, shown = self._container, self._shown
-        if is_still(container):
-            raise InputError(f"{shown} is an image or a text, not a video; give a video")
+        """Choose the video stream, decode its first frame and read the properties of the video."""
+        container, name = self._container, self._display_name
+        if is_still_image(container):
+            raise InputError(f"{name} is an image or a text, not a video; give a video")
         stream = video_stream(container)
         if stream is None:
             kinds = " and ".join(sorted({s.type for s in container.streams if s.type in ("audio", "subtitle")}))
-            raise InputError(f"{shown} has no video stream, only {kinds or 'data'}; give a file with images in it")
+            raise InputError(f"{name} has no video stream, only {kinds or 'data'}; give a file with images in it")
         if stream.codec_context is None:
-            raise InputError(f"{shown} is a video of a kind that FFmpeg cannot decode; convert it to H.264 first")
+            raise InputError(f"{name} is a video in a codec that FFmpeg cannot decode; convert it to H.264 first")
         self.has_audio = any(s.type == "audio" for s in container.streams)
         self._base = fraction(stream.time_base) or Fraction(1, 1000)
         seconds = [float(stream.duration * self._base)] if stream.duration else []
@@ -97,10 +105,12 @@ class VideoSource:
         self.live = self._scheme in LIVE_SCHEMES or (
             self._scheme != "" and self.duration is None and ("hls" in container.format.name or (size or 0) <= 0)
         )
-        self._untimed = self.live and container.format.name in _UNTIMED
-        self._unordered = container.format.name == "avi"  # keeps no presentation times, and FFmpeg's guess is poor
+        self._untimed = self.live and container.format.name in _UNTIMED_FORMATS
+        self._unordered = (
+            container.format.name == "avi"
+        )  # has no presentation times, and FFmpeg's estimates of them are poor
         context = stream.codec_context
-        # Threads that work on whole frames hold each one back for a while: fine for files, late for a camera.
+        # Threads for whole frames delay each frame: no problem for files, but latency for a camera.
         context.thread_type = "SLICE" if self.live else "AUTO"
         context.thread_count = threads
         self._stream = stream
@@ -108,20 +118,20 @@ class VideoSource:
         self._first = next(self._frames, None)
         if self._first is None:
             advice = "check the address" if self._scheme else "it is damaged or cut short: copy it again"
-            raise InputError(f"{shown} has no frame that can be decoded; {advice}")
+            raise InputError(f"{name} has no frame that can be decoded; {advice}")
         rate = fraction(stream.average_rate) or fraction(stream.guessed_rate) or fraction(stream.base_rate)
         self.fps = tidy_rate(rate if rate and Fraction(1, 1000) <= rate <= 1000 else 25)  # average, frames per second
         height, width = self._first.image.shape[:2]
         self.size = (width, height)  # pixels, upright
         estimate = round(self.duration * self.fps) if self.duration else 0
-        self.count = stream.frames or estimate or None  # frames, as the file says or as duration and rate tell
+        self.count = stream.frames or estimate or None  # frames, as the file declares or by duration and rate
 
     @property
-    def _shown(self) -> str:
-        return shown(self._address)
+    def _display_name(self) -> str:
+        return display_name(self._address)
 
-    def again(self) -> VideoSource:
-        """Open the same video anew, from its start."""
+    def reopen(self) -> VideoSource:
+        """Open the same video again, from its start."""
         return VideoSource(self._address, **self._arguments)
 
     # -- frames ------------------------------------------------------------------------------------
@@ -167,25 +177,27 @@ class VideoSource:
                 self._delivered += 1
 
     def _packets(self) -> Iterator[Any]:
-        """Yield packets up to the end, or up to where the file cannot be read any further."""
+        """Yield packets up to the end, or to where the file cannot be read any further."""
         packets = self._container.demux(self._stream)
         try:
             for packet in packets:
                 if packet.pts is not None:
-                    self._reached = max(self._reached, float((packet.pts + (packet.duration or 0)) * self._base))
+                    self._seconds_read = max(
+                        self._seconds_read, float((packet.pts + (packet.duration or 0)) * self._base)
+                    )
                 yield packet
         except av.error.FFmpegError as error:
             if self._scheme:
                 after = f" after {self._delivered} frames" if self._delivered else ""
                 raise InputError(
-                    f"{self._shown} stopped{after}: {reason(self._address, error, self._timeout)}"
+                    f"{self._display_name} stopped{after}: {failure_reason(self._address, error, self._timeout)}"
                 ) from None
-            yield from self._flushed()
+            yield from self._flush_packet()
         finally:
             packets.close()
 
-    def _flushed(self) -> Iterator[Any]:
-        """Yield the empty packet that makes the decoder give what it holds back."""
+    def _flush_packet(self) -> Iterator[Any]:
+        """Yield the empty packet that makes the decoder return its last frames."""
         packet = av.Packet()
         packet.stream = self._stream
         yield packet
@@ -197,12 +209,12 @@ class VideoSource:
         matrix = _MATRICES.get(decoded.colorspace)
         # PyAV before 16 reads the matrix only where source and target are given and differ.
         options = {} if matrix is None else {"src_colorspace": matrix, "dst_colorspace": 5}
-        turn = _turn(decoded)
+        orientation = _orientation(decoded)
         try:
             image = self._reformatter.reformat(decoded, format="bgr24", **options).to_ndarray()
         except (av.error.FFmpegError, ValueError):
             return None
-        return _upright(image, turn)
+        return _upright(image, orientation)
 
     def _timestamp(self, pts: int | None) -> float:
         """Return seconds from the first frame, more than those of the frame before."""
@@ -210,36 +222,36 @@ class VideoSource:
         if self._untimed:
             seconds = time.monotonic()
         step = float(1 / self.fps) if self._last is not None else 0.0
-        next_one = (self._last or 0.0) + step
+        following = (self._last or 0.0) + step
         if seconds is None:
-            self._last = next_one
-        elif self._shift is None or seconds + self._shift < (self._last or 0.0) - 1.0:
-            # The first time of all, or the clock of a joined or restarted stream: go on from where we are.
-            self._shift = next_one - seconds
-            self._last = next_one
+            self._last = following
+        elif self._clock_offset is None or seconds + self._clock_offset < (self._last or 0.0) - 1.0:
+            # The first timestamp, or a joined or restarted stream: continue from the last frame.
+            self._clock_offset = following - seconds
+            self._last = following
         else:
-            self._last = max(seconds + self._shift, (self._last or 0.0) + min(step, 0.001))
+            self._last = max(seconds + self._clock_offset, (self._last or 0.0) + min(step, 0.001))
         return self._last
 
-    # -- what went wrong ---------------------------------------------------------------------------
+    # -- the report --------------------------------------------------------------------------------
 
     def _report(self) -> None:
         if self._reported or self._info is None:
             return
         self._reported = True
         first = float((self._stream.start_time or 0) * self._base)
-        reached = self._reached - first
+        reached = self._seconds_read - first
         if not self._scheme and self.duration and reached + max(0.5, 0.02 * self.duration) < self.duration:
             self._info(
-                f"{self._shown} is cut short: {reached:.1f} of {self.duration:.1f} seconds could be read, "
+                f"{self._display_name} is cut short: {reached:.1f} of {self.duration:.1f} seconds could be read, "
                 f"{self._delivered} frames"
             )
         if self.broken:
             frames = "1 broken frame" if self.broken == 1 else f"{self.broken} broken frames"
-            self._info(f"{self._shown}: {frames} left out, {self._delivered} read")
+            self._info(f"{self._display_name}: {frames} left out, {self._delivered} read")
 
 
-def _turn(decoded: av.VideoFrame) -> tuple[bool, bool, bool]:
+def _orientation(decoded: av.VideoFrame) -> tuple[bool, bool, bool]:
     """Read the display matrix: whether to swap x and y, and then to mirror x and y.
 
     The matrix maps (x, y) to (a x + c y, b x + d y) and is stored as int32 a, b, u, c, d, v, ...
@@ -247,17 +259,17 @@ def _turn(decoded: av.VideoFrame) -> tuple[bool, bool, bool]:
     try:
         data: Any = decoded.side_data.get("DISPLAYMATRIX")
     except ValueError:
-        # PyAV fails where a frame has data of a kind that it does not know yet, as the Exif block of a JPEG is;
-        # it then tells no more than the angle.
-        return _TURNS.get(round(decoded.rotation / 90) % 4, (False, False, False))
+        # PyAV fails where a frame has data of a kind that it does not know yet, such as the Exif block of a JPEG;
+        # only the angle is available then.
+        return _ORIENTATIONS.get(round(decoded.rotation / 90) % 4, (False, False, False))
     if data is None:
         return False, False, False
     a, b, _, c, d = struct.unpack_from("=5i", memoryview(data))
     return (True, c < 0, b < 0) if abs(b) > abs(a) else (False, a < 0, d < 0)
 
 
-def _upright(image: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
-    swap, mirror_x, mirror_y = turn
+def _upright(image: np.ndarray, orientation: tuple[bool, bool, bool]) -> np.ndarray:
+    swap, mirror_x, mirror_y = orientation
     if swap:
         image = cv2.transpose(image)
     if mirror_x or mirror_y:

@@ -1,4 +1,4 @@
-"""Stages that overlap: each runs in a thread of its own, a bounded number of items ahead of the next."""
+"""Stages that overlap: each runs in a thread of its own, with a bounded queue to the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-JOIN_TIMEOUT = 30.0  # seconds that the end waits for a stage: for a large model on a busy machine, not for ever
+JOIN_TIMEOUT = 30.0  # seconds to wait for a thread to stop: enough for a large model on a busy machine
 
 
 class StageThreads:
@@ -18,20 +18,20 @@ class StageThreads:
 
         with StageThreads() as threads:
             frames = threads.prefetch(read(), 4)
-            results = threads.prefetch((find(frame) for frame in frames), 2)
+            results = threads.prefetch((estimate(frame) for frame in frames), 2)
             for result in results: ...
 
-    What a stage raises is raised where its items are taken. `end` closes the first stage only, so that
-    what is on its way still arrives.
+    An error in a stage is raised where its items are taken. `end` stops the first stage only, so that
+    items in progress are finished.
     """
 
     def __init__(self) -> None:
-        self.ended = False  # no further item of a first stage is wanted
-        self.stopped = False  # nothing is wanted any more
+        self.ended = False  # the first stage takes no further item
+        self.stopped = False  # all threads are to stop
         self._stages: list[Prefetcher] = []
 
     def prefetch(self, items: Iterable[T], depth: int) -> Prefetcher[T]:
-        """Start to take ``items`` in a thread, at most ``depth`` of them before they are asked for."""
+        """Start to take ``items`` in a thread, with a queue of at most ``depth`` of them."""
         stage = Prefetcher(self, items, depth)
         self._stages.append(stage)
         return stage
@@ -44,7 +44,7 @@ class StageThreads:
                 return
 
     def end(self) -> None:
-        """Let what is on its way arrive, and take nothing new; safe to call from a signal handler."""
+        """Finish the items in progress and take no further one; safe to call from a signal handler."""
         self.ended = True
 
     def __enter__(self) -> StageThreads:
@@ -61,15 +61,15 @@ class StageThreads:
 
 
 class Prefetcher(Generic[T]):
-    """An iterator whose items are made in a thread; see `StageThreads.prefetch`."""
+    """An iterator whose items are computed in a thread; see `StageThreads.prefetch`."""
 
     def __init__(self, threads: StageThreads, items: Iterable[T], depth: int) -> None:
         self._threads, self._items, self._depth = threads, items, depth
         self._changed = threading.Condition()
-        self._made: deque[T] = deque()
+        self._queue: deque[T] = deque()
         self._error: BaseException | None = None
         self._done = False
-        self._thread = threading.Thread(target=self._work, name="limner stage", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="limner stage", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Prefetcher[T]:
@@ -77,12 +77,12 @@ class Prefetcher(Generic[T]):
 
     def __next__(self) -> T:
         with self._changed:
-            while not self._made and not self._done and not self._threads.stopped:
-                self._changed.wait(0.5)  # short, so that Ctrl-C gets through on every system
+            while not self._queue and not self._done and not self._threads.stopped:
+                self._changed.wait(0.5)  # short, so that Ctrl-C is handled on every system
             if self._threads.stopped:
                 raise StopIteration
-            if self._made:
-                item = self._made.popleft()
+            if self._queue:
+                item = self._queue.popleft()
                 self._changed.notify_all()
                 return item
             error, self._error = self._error, None
@@ -90,7 +90,7 @@ class Prefetcher(Generic[T]):
             raise error
         raise StopIteration
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             for item in self._items:
                 if not self._put(item):
@@ -107,13 +107,13 @@ class Prefetcher(Generic[T]):
                     self._changed.notify_all()
 
     def _put(self, item: T) -> bool:
-        """Hold an item until it is asked for; return False where none is wanted any more."""
+        """Wait for room in the queue and put an item into it; return False where the threads are to stop."""
         with self._changed:
-            while len(self._made) >= self._depth and not self._threads.stopped:
+            while len(self._queue) >= self._depth and not self._threads.stopped:
                 self._changed.wait(0.5)
             if self._threads.stopped:
                 return False
-            self._made.append(item)
+            self._queue.append(item)
             self._changed.notify_all()
             return True
 

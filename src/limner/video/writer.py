@@ -1,4 +1,4 @@
-"""Video files that play in a browser, even those of a process that was killed: H.264 by libx264 through PyAV."""
+"""Video files that play in a browser, even if the process was killed: H.264 by libx264 through PyAV."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from ..errors import ArgumentError, InputError, OutputError
-from ..files import open_folder_of, temporary_in, unwritable
+from ..files import create_parent_folder, temporary_path, write_error
 from ..types import MessageCallback
 from .common import file_url, fraction, tidy_rate
 from .inputs import open_container, video_stream
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _COPIED_AUDIO = frozenset(("aac", "mp3", "opus", "flac"))  # what browsers play from mp4; the rest becomes AAC
-_FRAGMENT = 500_000  # microseconds of video that a kill may cost on the disk's side
+_FRAGMENT = 500_000  # microseconds of video in a fragment of the file: lost if the process is killed
 
 _WriteErrors = (av.error.FFmpegError, OSError, ValueError)
 
@@ -33,24 +33,24 @@ _WriteErrors = (av.error.FFmpegError, OSError, ValueError)
 class VideoWriter:
     """Writes images into a video: H.264, yuv420p, BT.709, each shown at its own time.
 
-    While it grows the file consists of fragments of half a second, so that what is left by a killed
-    process plays up to about a second before its end. `close`, also at the end of a ``with`` that an
-    exception or Ctrl-C leaves, turns it into an ordinary file that starts to play before it is loaded.
-    The file is made with the first image; what had its name before is replaced then.
+    While it grows the file consists of fragments of half a second, so that the file of a killed process
+    plays up to about a second before its end. `close`, also at the end of a ``with`` block left by an
+    exception or Ctrl-C, turns it into an ordinary file that starts to play while it is loaded.
+    The file is created with the first image and replaces one of the same name.
 
     Args:
         path: A name that ends in .mp4, .m4v, .mov or .mkv.
         fps: Frames per second of the source: exact for a constant rate, the average for a variable
-            one; None for a camera that does not tell.
+            one; None for a camera that does not report it.
         size: (width, height) in pixels, that of the first image unless given. Odd sides grow by one
-            pixel, as H.264 stores colours for two by two; images of other sizes are fitted in.
-        audio_from: A video whose sound is added by `close`, aligned with its first frame and as long
+            pixel, as H.264 stores colours for two by two; images of other sizes are letterboxed.
+        audio_from: A video whose audio is added by `close`, aligned with its first frame and as long
             as the images. AAC, MP3, Opus and FLAC are copied, the rest becomes AAC.
-        crf: Quality of x264, from 1 (best) to 51; 20 looks like the source.
-        say: Called with a sentence where something is missing in the file.
+        crf: Quality of x264, from 1 (best) to 51; at 20 no difference to the source is visible.
+        info: Called with a sentence where something is missing in the file.
 
     Raises:
-        OutputError: The name or folder cannot be written, or no space is left.
+        OutputError: The file or folder cannot be written, or no space is left.
         InputError: ``audio_from`` cannot be read.
     """
 
@@ -67,9 +67,9 @@ class VideoWriter:
         if fps is not None and not 0.001 <= fps <= 1000:
             raise ArgumentError(f"a video of {float(fps):g} frames per second cannot be written; give 0.001 to 1000")
         self.path = Path(os.path.expanduser(path))
-        self.size = size  # (width, height) of the file once it is begun, both even
+        self.size = size  # (width, height) of the file once it is open, both even
         self.frames = 0  # images written
-        self.refitted = 0  # images of another size that were fitted in
+        self.letterboxed = 0  # images of another size
         self._fps = None if fps is None else tidy_rate(fps)
         self._crf = crf
         self._info = info
@@ -78,8 +78,8 @@ class VideoWriter:
         self._stream: Any = None
         self._reformatter = VideoReformatter()
         self._last = -1  # the last timestamp in ticks
-        self._constant = fps is not None  # no frame so far was off the grid of the rate
-        self._whole = 0  # bytes of the file up to the last whole fragment
+        self._constant = fps is not None  # whether all frames so far were on the grid of the rate
+        self._complete_bytes = 0  # of the file up to the last complete fragment
         self._failed = False
         self._closed = False
         if self.path.suffix.lower() not in _FORMATS:
@@ -88,7 +88,7 @@ class VideoWriter:
             raise ArgumentError(f"a video of {size[0]} x {size[1]} pixels cannot be written; give a size above zero")
         if not 1 <= crf <= 51:  # 0 is lossless, in a profile that browsers do not play
             raise ArgumentError(f"a video of quality {crf} cannot be written; give crf from 1 (best) to 51")
-        open_folder_of(self.path)
+        create_parent_folder(self.path)
         if self._audio_from is not None:
             self._check_audio(self._audio_from)
         rate = self._fps or Fraction(25)
@@ -114,21 +114,23 @@ class VideoWriter:
                 before. None takes the next place at ``fps`` (25 where that is None too).
 
         Raises:
-            OutputError: The file cannot be written; what was written before stays playable.
+            OutputError: The file cannot be written; the frames before stay playable.
         """
         if self._closed:
-            raise ArgumentError(f"'{self.path}' is closed; make a new VideoSink")
+            raise ArgumentError(f"'{self.path}' is closed; open a new VideoWriter")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ArgumentError(
                 f"an image to write has shape {list(image.shape)} and dtype {image.dtype} "
                 "where uint8 [height, width, 3] is needed"
             )
         if self._failed:
-            raise OutputError(f"'{self.path}' could not be written before; its first {self.frames} images play")
+            raise OutputError(
+                f"'{self.path}' could not be written before; its first {self.frames} frames can be played"
+            )
         try:
             if self._container is None:
-                self._begin(image)
-            frame = av.VideoFrame.from_ndarray(self._fitted(image), format="bgr24")
+                self._open(image)
+            frame = av.VideoFrame.from_ndarray(self._in_size_of_file(image), format="bgr24")
             frame = self._reformatter.reformat(
                 frame, format="yuv420p", src_colorspace=Colorspace.ITU601, dst_colorspace=Colorspace.ITU709
             )
@@ -137,16 +139,16 @@ class VideoWriter:
             self._mux(self._stream.encode(frame))
         except _WriteErrors as error:
             self._failed = True
-            raise unwritable(self.path, error) from None
+            raise write_error(self.path, error) from None
         self.frames += 1
 
-    def _begin(self, image: np.ndarray) -> None:
+    def _open(self, image: np.ndarray) -> None:
         height, width = image.shape[:2]
         width, height = self.size or (width, height)
         self.size = (width + width % 2, height + height % 2)
         rate = self._fps or Fraction(25)
-        # What the encoder holds back is lost by a kill, so it may look ahead for half a second at most.
-        ahead = min(20, int(rate * 2 / 5)) if self._fps else 0
+        # Frames in the encoder are lost if the process is killed, so its lookahead is at most half a second.
+        lookahead = min(20, int(rate * 2 / 5)) if self._fps else 0
         threads = max(1, min(4, os.cpu_count() or 1, int(rate / 5))) if self._fps else 1
         kind = _FORMATS[self.path.suffix.lower()]
         options = {"flush_packets": "1"}
@@ -159,7 +161,7 @@ class VideoWriter:
             }
         with suppress(FileNotFoundError):
             if not self.path.is_symlink():
-                self.path.unlink()  # a program that has the old one open keeps it
+                self.path.unlink()  # a program that has the old file open keeps it
         self._container = av.open(file_url(self.path), "w", format=kind, options=options)
         try:
             stream = self._container.add_stream("libx264", rate=rate)
@@ -175,7 +177,7 @@ class VideoWriter:
             "preset": "veryfast",
             "crf": str(self._crf),
             "bf": "0",  # frames in order: timestamps start at 0 in fragments too
-            "rc-lookahead": str(ahead),
+            "rc-lookahead": str(lookahead),
             "threads": str(threads),
             "g": str(max(2, min(250, round(2 * rate)))),
             "colorspace": "bt709",
@@ -185,18 +187,18 @@ class VideoWriter:
         }
         self._stream = stream
 
-    def _fitted(self, image: np.ndarray) -> np.ndarray:
-        """Return the image in the file's size: a missing row or column repeated, other sizes scaled between bars."""
+    def _in_size_of_file(self, image: np.ndarray) -> np.ndarray:
+        """Return the image in the file's size: a missing row or column is repeated, other sizes are letterboxed."""
         width, height = self.size or (0, 0)
         rows, columns = image.shape[:2]
         if not (0 <= width - columns <= 1 and 0 <= height - rows <= 1):
-            self.refitted += 1
-            if self.refitted == 1 and self._info is not None:
+            self.letterboxed += 1
+            if self.letterboxed == 1 and self._info is not None:
                 self._info(
                     f"'{self.path}': images of {columns} x {rows} pixels are fitted into the {width} x {height} "
-                    "that it began with"
+                    "pixels of its first image"
                 )
-            return _between_bars(image, width, height)
+            return _letterboxed(image, width, height)
         if (columns, rows) != (width, height):
             image = cv2.copyMakeBorder(image, 0, height - rows, 0, width - columns, cv2.BORDER_REPLICATE)
         return np.ascontiguousarray(image)
@@ -208,17 +210,17 @@ class VideoWriter:
         else:
             tick = round(timestamp * self._ticks)
             # Matroska and others store whole milliseconds: put those of a constant rate back onto its grid.
-            place = round(tick / self._step) * self._step
-            self._constant = self._constant and abs(place - tick) <= 0.00051 * self._ticks
-            tick = place if self._constant else tick
+            on_grid = round(tick / self._step) * self._step
+            self._constant = self._constant and abs(on_grid - tick) <= 0.00051 * self._ticks
+            tick = on_grid if self._constant else tick
         self._last = max(tick, self._last + 1)
         return self._last
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            packet.duration = self._step  # counts for the last one; the others last until the next
+            packet.duration = self._step  # matters for the last frame; the others last until the next one
             self._container.mux(packet)
-            self._whole = os.path.getsize(self.path)
+            self._complete_bytes = os.path.getsize(self.path)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -232,13 +234,13 @@ class VideoWriter:
             self.close()
         except OutputError:
             if error is None:
-                raise  # else the first error is the one to be told
+                raise  # else the first error is the one to report
 
     def close(self) -> None:
         """Finish the file; nothing more can be written. Closing twice does nothing.
 
         Raises:
-            OutputError: The last images cannot be written; the others play.
+            OutputError: The last images cannot be written; the others can be played.
         """
         if self._closed:
             return
@@ -246,31 +248,31 @@ class VideoWriter:
         if self._container is None:
             return
         if self._failed:
-            self._cut()
+            self._truncate()
             return
         try:
             self._mux(self._stream.encode(None))
             self._container.close()
         except _WriteErrors as error:
-            self._cut()
-            raise unwritable(self.path, error) from None
-        self._rebuild()
+            self._truncate()
+            raise write_error(self.path, error) from None
+        self._finish()
 
-    def _cut(self) -> None:
-        """Take off the fragment that could not be written to its end."""
+    def _truncate(self) -> None:
+        """Cut off the fragment that could not be written completely."""
         with suppress(*_WriteErrors):
             self._container.close()
         with suppress(OSError):
-            os.truncate(self.path, self._whole)
+            os.truncate(self.path, self._complete_bytes)
 
-    def _rebuild(self) -> None:
-        """Replace the fragments by an ordinary file, with sound; where that fails they stay, and play too."""
+    def _finish(self) -> None:
+        """Replace the fragments by an ordinary file, with audio; where that fails they stay, and can be played too."""
         kind = _FORMATS[self.path.suffix.lower()]
         attempts: list[str | None] = [self._audio_from] if self._audio_from is not None else []
         if kind != "matroska":
             attempts.append(None)
         for audio_from in attempts:
-            temporary = temporary_in(self.path.parent)
+            temporary = temporary_path(self.path.parent)
             try:
                 step, end = self._step / self._ticks, (self._last + self._step) / self._ticks
                 _remux(self.path, temporary, kind, audio_from, step, end)
@@ -279,13 +281,13 @@ class VideoWriter:
                 return
             except (*_WriteErrors, InputError) as error:
                 if audio_from is not None and self._info is not None:
-                    self._info(f"'{self.path}' has no sound: that of '{audio_from}' cannot be added ({error})")
+                    self._info(f"'{self.path}' has no sound: the audio of '{audio_from}' cannot be added ({error})")
             finally:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
 
 
-def _between_bars(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def _letterboxed(image: np.ndarray, width: int, height: int) -> np.ndarray:
     rows, columns = image.shape[:2]
     scale = min(width / columns, height / rows)
     columns, rows = min(width, max(1, round(columns * scale))), min(height, max(1, round(rows * scale)))
@@ -294,45 +296,45 @@ def _between_bars(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.copyMakeBorder(image, top, height - rows - top, left, width - columns - left, cv2.BORDER_CONSTANT)
 
 
-# -- rebuilding ------------------------------------------------------------------------------------
+# -- finishing -------------------------------------------------------------------------------------
 
 
 def _remux(path: Path, target: Path, kind: str, audio_from: str | None, step: float, end: float) -> None:
-    """Copy the packets of ``path`` into an ordinary file, with ``end`` seconds of the sound of another one."""
-    with av.open(file_url(path)) as made:
+    """Copy the packets of ``path`` into an ordinary file, with ``end`` seconds of the audio of another one."""
+    with av.open(file_url(path)) as fragments:
         options = {} if kind == "matroska" else {"movflags": "faststart"}
         with av.open(file_url(target), "w", format=kind, options=options) as out:
-            video = made.streams.video[0]
-            tracks = [_images(made, video, _twin(out, video), step)]
+            video = fragments.streams.video[0]
+            tracks = [_video_packets(fragments, video, _stream_like(out, video), step)]
             if audio_from is None:
                 _mux_in_order(out, tracks)
                 return
             with open_container(audio_from) as other:
-                sound, start = other.streams.audio[0], _start(other)
-                if sound.codec_context is not None and sound.codec_context.codec.canonical_name in _COPIED_AUDIO:
-                    tracks.append(_copied(other, sound, _twin(out, sound), start, end))
+                audio, start = other.streams.audio[0], _first_timestamp(other)
+                if audio.codec_context is not None and audio.codec_context.codec.canonical_name in _COPIED_AUDIO:
+                    tracks.append(_copied_audio(other, audio, _stream_like(out, audio), start, end))
                 else:
-                    tracks.append(_encoded(other, sound, _aac(out, sound), start, end))
+                    tracks.append(_encoded_audio(other, audio, _aac_stream(out, audio), start, end))
                 _mux_in_order(out, tracks)
 
 
 def _check_frames(path: Path, kind: str, frames: int) -> None:
-    """Raise ValueError unless a file holds all frames: nothing that works is replaced by what does not."""
+    """Raise ValueError unless a file holds all frames: an incomplete file must not replace a complete one."""
     with av.open(file_url(path), format=kind) as container:
-        found = container.streams.video[0].frames
-    if kind != "matroska" and found != frames:  # which keeps no count
-        raise ValueError(f"{found} of {frames} frames")
+        count = container.streams.video[0].frames
+    if kind != "matroska" and count != frames:  # Matroska stores no count
+        raise ValueError(f"{count} of {frames} frames")
 
 
-def _twin(out: Any, stream: Any) -> Any:
-    twin = out.add_stream_from_template(stream)
-    twin.time_base = stream.time_base
-    return twin
+def _stream_like(out: Any, stream: Any) -> Any:
+    stream_copy = out.add_stream_from_template(stream)
+    stream_copy.time_base = stream.time_base
+    return stream_copy
 
 
-def _aac(out: Any, sound: Any) -> Any:
-    track = out.add_stream("aac", rate=sound.codec_context.sample_rate)
-    track.layout = sound.codec_context.layout
+def _aac_stream(out: Any, audio: Any) -> Any:
+    track = out.add_stream("aac", rate=audio.codec_context.sample_rate)
+    track.layout = audio.codec_context.layout
     return track
 
 
@@ -341,8 +343,8 @@ def _mux_in_order(out: Any, tracks: list[Iterator[Any]]) -> None:
         out.mux(packet)
 
 
-def _images(container: Any, source: Any, target: Any, step: float) -> Iterator[Any]:
-    """Yield the packets of a video stream for another, with ``step`` seconds where none tells its duration."""
+def _video_packets(container: Any, source: Any, target: Any, step: float) -> Iterator[Any]:
+    """Yield the packets of a video stream for another, with a duration of ``step`` seconds where none is given."""
     ticks = round(step / (fraction(source.time_base) or Fraction(1, 1000)))
     for packet in container.demux(source):
         if packet.dts is not None:
@@ -351,8 +353,8 @@ def _images(container: Any, source: Any, target: Any, step: float) -> Iterator[A
             yield packet
 
 
-def _copied(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
-    """Yield the packets of a sound stream for another: those of ``end`` seconds from ``start`` on, moved to 0."""
+def _copied_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
+    """Yield the packets of an audio stream for another: those of ``end`` seconds from ``start`` on, moved to 0."""
     base = fraction(source.time_base) or Fraction(1, 1000)
     shift = round(start / base)
     for packet in container.demux(source):
@@ -368,8 +370,8 @@ def _copied(container: Any, source: Any, target: Any, start: float, end: float) 
             yield packet
 
 
-def _encoded(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
-    """Yield the sound of a stream as AAC: ``end`` seconds from ``start`` on, moved to 0."""
+def _encoded_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
+    """Yield the audio of a stream as AAC: ``end`` seconds from ``start`` on, moved to 0."""
     for frame in container.decode(source):
         base = fraction(frame.time_base)
         if frame.pts is None or base is None:
@@ -382,8 +384,8 @@ def _encoded(container: Any, source: Any, target: Any, start: float, end: float)
     yield from target.encode(None)
 
 
-def _start(container: Any) -> float:
-    """Return when the first image of a file is shown, in seconds of its own clock."""
+def _first_timestamp(container: Any) -> float:
+    """Return the timestamp of the first image of a file, in seconds."""
     stream = video_stream(container)
     if stream is not None and stream.start_time is not None:
         return float(stream.start_time * stream.time_base)

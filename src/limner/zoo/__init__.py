@@ -1,6 +1,6 @@
-"""The models that limner knows by name: what they are, where their weights come from, and getting them.
+"""The models that limner knows by name: their metadata, the source of their weights, and the download.
 
-The facts are in models.json beside this module; its head says where they come from. Nothing heavy is imported here.
+The metadata is in models.json beside this module; its head names its sources. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from ..errors import ModelError
 from .download import Progress, fetch, find_cached
 
-__all__ = ["DEFAULT", "Model", "Progress", "Published", "detector_for", "ensure", "get", "models", "state"]
+__all__ = ["DEFAULT", "ModelInfo", "Progress", "PublishedResult", "detector_for", "ensure", "get", "models", "state"]
 
-DEFAULT = "face-lite"  # where no model is named
+DEFAULT = "face-lite"  # used where no model is named
 _PACKAGE = Path(__file__).parents[1]
 _SPEEDS = ((0.5, "very fast"), (3.0, "fast"), (10.0, "medium"), (40.0, "slow"))  # up to so many gmacs
-_HEADLINES = ("Whole AP", "AP", "box AP", "NME", "NME full", "NME test", "AUC", "Mean", "Total")
+_MAIN_METRICS = ("Whole AP", "AP", "box AP", "NME", "NME full", "NME test", "AUC", "Mean", "Total")
 _TERMS = {  # strictest first
     "restricted": "non-commercial",
     "unknown": "terms unknown",
@@ -43,9 +43,9 @@ class PublishedResult:
     source: str
 
     @property
-    def headline(self) -> str:
-        """The metric that sums the others up, such as "AP 0.749"."""
-        name = next((n for n in _HEADLINES if n in self.metrics), next(iter(self.metrics), ""))
+    def main_metric(self) -> str:
+        """The most general metric, such as "AP 0.749"."""
+        name = next((n for n in _MAIN_METRICS if n in self.metrics), next(iter(self.metrics), ""))
         return f"{name} {self.metrics[name]:g}" if name else ""
 
 
@@ -71,27 +71,27 @@ class ModelInfo:
     results: tuple[PublishedResult, ...] = ()
 
     @property
-    def shortest(self) -> str:
-        """The shortest name that means this model."""
+    def short_name(self) -> str:
+        """The shortest name of this model."""
         return self.aliases[0] if self.aliases else self.name
 
     @property
     def megabytes(self) -> float | None:
-        """How large the weights are: the file that ships with limner, else about four bytes a parameter."""
+        """Size of the weights: of the file that ships with limner, else about four bytes a parameter."""
         if self.file is not None:
             return self.file.stat().st_size / 1e6
         return None if self.parameters is None else self.parameters * 4 / 1e6
 
     @property
     def speed(self) -> str:
-        """A class of speed, by the amount of arithmetic: "very fast" to "very slow"; "" where it is not known."""
+        """A speed class by the number of operations: "very fast" to "very slow"; "" where it is not known."""
         if self.gmacs is None:
             return ""
         return next((word for limit, word in _SPEEDS if self.gmacs <= limit), "very slow")
 
     @property
     def file(self) -> Path | None:
-        """Where the weights lie if they ship with limner."""
+        """The file of the weights if they ship with limner."""
         return _PACKAGE / "bundled" / self.bundled if self.bundled else None
 
     @property
@@ -105,10 +105,10 @@ class ModelInfo:
         return (_PACKAGE / "configs" / self.config).is_file()
 
     def licences(self) -> dict[str, str]:
-        """Return notes on the terms of code, weights and each training data set; facts, not legal advice."""
+        """Return notes on the licences of code, weights and each training data set; this is not legal advice."""
         if self.bundled:
             return {"code": "Apache-2.0", "weights": "research use, see the model card"}
-        notes = {name: _facts()["data_licences"][name][1] for name in self.training_data}
+        notes = {name: _data()["data_licences"][name][1] for name in self.training_data}
         return {"code": "Apache-2.0", "weights": _WEIGHTS_LICENCE, **notes}
 
     @property
@@ -116,19 +116,19 @@ class ModelInfo:
         """The strictest terms among the training data, in a few words; `licences` has them all."""
         if self.bundled:
             return "research use"
-        reach = [_facts()["data_licences"][name][0] for name in self.training_data]
-        return next((words for word, words in _TERMS.items() if word in reach), "not known")
+        terms = [_data()["data_licences"][name][0] for name in self.training_data]
+        return next((words for word, words in _TERMS.items() if word in terms), "not known")
 
 
 @cache
-def _facts() -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(Path(__file__).with_name("models.json").read_text(encoding="utf-8"))
-    return facts
+def _data() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(Path(__file__).with_name("models.json").read_text(encoding="utf-8"))
+    return data
 
 
 @cache
 def _all() -> tuple[ModelInfo, ...]:
-    return tuple(_model(dict(entry)) for entry in _facts()["models"])
+    return tuple(_model(dict(entry)) for entry in _data()["models"])
 
 
 def _model(entry: dict[str, Any]) -> ModelInfo:
@@ -155,19 +155,19 @@ def get(name: str) -> ModelInfo:
     """Return the model of that name: an alias such as ``face``, a config's name, or its path.
 
     Raises:
-        ModelError: None has it; the message names the nearest.
+        ModelError: no model has that name; the message names similar ones.
     """
     wanted = name.strip().removesuffix(".py") if "/" not in name else name.strip()
     index = _index()
     found = index.get(wanted) or next((m for n, m in index.items() if n.lower() == wanted.lower()), None)
     if found:
         return found
-    reason = _facts()["not_here"].get(wanted.lower())
+    reason = _data()["not_here"].get(wanted.lower())
     if reason:
-        raise ModelError(f"MMPose's '{wanted}' is {reason}. `limner models list` shows the models that there are")
+        raise ModelError(f"MMPose's '{wanted}' is {reason}. `limner models list` shows the models of limner")
     names = [n for n in index if "/" not in n]
-    near = difflib.get_close_matches(wanted.lower(), names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    similar = difflib.get_close_matches(wanted.lower(), names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in similar)}?" if similar else ""
     raise ModelError(f"there is no model '{name}'.{hint} `limner models list --all` shows them all")
 
 
@@ -175,7 +175,7 @@ def detector_for(model: ModelInfo | str) -> ModelInfo:
     """Return the default detector of a pose model, as MMPose chooses it.
 
     Raises:
-        ModelError: There is no such model, or it is a detector itself.
+        ModelError: there is no such model, or it is a detector itself.
     """
     model = get(model) if isinstance(model, str) else model
     if model.detector is None:
@@ -184,23 +184,23 @@ def detector_for(model: ModelInfo | str) -> ModelInfo:
 
 
 def ensure(
-    model_or_url: ModelInfo | str, *, offline: bool = False, renew: bool = False, progress: Progress | None = None
+    model_or_url: ModelInfo | str, *, offline: bool = False, refresh: bool = False, progress: Progress | None = None
 ) -> Path:
-    """Return the weights of a model, or of an address, as a verified file; fetch them where they are not here.
+    """Return the verified file of the weights of a model or address; download them where they are not cached.
 
     Args:
-        model_or_url: A model, its name, an http or https address, or a file, which is returned as it is.
-        offline: Touch no network, as with ``LIMNER_OFFLINE=1``.
-        renew: Ask the mirrors of ``LIMNER_MIRRORS`` again which weights of their own they list.
-        progress: Called with the file's name, the bytes that are here and the bytes in all (None: unknown).
+        model_or_url: a model, its name, an http or https address, or a file, which is returned as it is.
+        offline: do not use the network, as with ``LIMNER_OFFLINE=1``.
+        refresh: ask the mirrors of ``LIMNER_MIRRORS`` again which files they list.
+        progress: called with the file's name, the bytes downloaded so far and the bytes in all (None: unknown).
 
     Raises:
-        ModelError: There is no such model or file.
-        DownloadError: The weights cannot be had; the message says what was tried and what helps.
+        ModelError: there is no such model or file.
+        DownloadError: the weights cannot be downloaded; the message says what was tried and what to do.
     """
     if isinstance(model_or_url, str):
         if "://" in model_or_url:
-            return fetch(model_or_url, forbidden=offline, renew=renew, progress=progress)
+            return fetch(model_or_url, offline=offline, refresh=refresh, progress=progress)
         file = Path(model_or_url).expanduser()
         if file.is_file():
             return file
@@ -213,13 +213,13 @@ def ensure(
             raise ModelError(f"{own}, which ships with limner, is not there: install limner again")
         return own
     if model_or_url.weights is None:
-        raise ModelError(f"no weights of {model_or_url.name} are published")
-    return fetch(model_or_url.weights, forbidden=offline, renew=renew, progress=progress)
+        raise ModelError(f"no weights of {model_or_url.name} are published: give a checkpoint file of your own")
+    return fetch(model_or_url.weights, offline=offline, refresh=refresh, progress=progress)
 
 
 def state(model: ModelInfo | str) -> str:
-    """Say where the weights of a model are: "bundled", "here" (downloaded), or "fetch" (they must be)."""
+    """Return where the weights of a model are: "bundled", "downloaded" or "not downloaded"."""
     model = get(model) if isinstance(model, str) else model
     if model.bundled:
         return "bundled"
-    return "here" if model.weights and find_cached(model.weights) else "fetch"
+    return "downloaded" if model.weights and find_cached(model.weights) else "not downloaded"

@@ -1,4 +1,4 @@
-"""What `limner models list | show | pull | verify` do: they return text and rows; the command line prints them."""
+"""The commands `limner models list | show | pull | verify`: they return text and rows; the command line prints them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from . import ModelInfo, detector_for, download, ensure, get, models, state, sto
 if TYPE_CHECKING:
     from rich.table import Table
 
-_STATES = {"bundled": "bundled", "here": "here", "fetch": "to fetch"}
-
 
 @dataclass(frozen=True)
 class TextTable:
@@ -28,25 +26,25 @@ class TextTable:
         """Return the rows as a table of rich."""
         from rich.table import Table
 
-        made = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
         for number, column in enumerate(self.columns):
-            made.add_column(column, overflow="fold", no_wrap=number == 0)
+            table.add_column(column, overflow="fold", no_wrap=number == 0)
         for row in self.rows:
-            made.add_row(*row)
-        return made
+            table.add_row(*row)
+        return table
 
     def text(self) -> str:
-        """Return the rows as lines of fields between tabs, with a head line."""
+        """Return the rows as lines of tab-separated fields, with a header line."""
         return "\n".join("\t".join(line) for line in (self.columns, *self.rows))
 
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What was found when a file was verified."""
+    """The outcome of verifying one file."""
 
     model: str
     file: Path
-    problem: str  # "" where the file is good
+    problem: str  # "" where the file is valid
 
     def line(self) -> str:
         return f"{self.model}: {self.problem or 'good'} ({self.file})"
@@ -55,39 +53,39 @@ class VerifyResult:
 def list_models(*, everything: bool = False) -> TextTable:
     """Return the models one to a row: those with a short name, or all."""
     columns = ("name", "keypoints", "size", "speed", "published", "training data", "weights")
-    chosen = [m for m in models() if everything or m.aliases or m.bundled]
-    sources = dict.fromkeys(r.source for m in chosen for r in m.results[:1])
-    more = "" if everything else f" {len(models()) - len(chosen)} more: limner models list --all."
+    selected = [m for m in models() if everything or m.aliases or m.bundled]
+    sources = dict.fromkeys(r.source for m in selected for r in m.results[:1])
+    more = "" if everything else f" {len(models()) - len(selected)} more: limner models list --all."
     note = f"Published results as in {'; '.join(sources)}. Details: limner models show NAME.{more}"
-    return TextTable(columns, tuple(map(_row, chosen)), note)
+    return TextTable(columns, tuple(map(_row, selected)), note)
 
 
 def _row(model: ModelInfo) -> tuple[str, ...]:
     result = model.results[0] if model.results else None
-    short = [alias for alias in model.aliases if len(alias) <= len("rtmdet-nano-person")]
+    short_names = [alias for alias in model.aliases if len(alias) <= len("rtmdet-nano-person")]
     return (
-        ", ".join(short) or model.name,
+        ", ".join(short_names) or model.name,
         model.keypoints or model.kind,
         "" if model.megabytes is None else f"{model.megabytes:,.0f} MB",
         model.speed or "not known",
-        f"{result.headline} ({result.dataset})" if result else "see its card",
+        f"{result.main_metric} ({result.dataset})" if result else "see its card",
         model.terms,
-        _STATES[state(model)],
+        state(model),
     )
 
 
 def show(name: str) -> str:
-    """Return what is known of a model: for a bundled one its cards, for another one its facts and terms.
+    """Return the description of a model: for a bundled one its cards, for another one its metadata and licences.
 
     Raises:
-        ModelError: There is no such model.
+        ModelError: there is no such model.
     """
     model = get(name)
     cards = [card.read_text(encoding="utf-8").strip() for card in model.cards]
-    return "\n\n".join(cards) if cards else "\n".join(_facts(model))
+    return "\n\n".join(cards) if cards else "\n".join(_describe(model))
 
 
-def _facts(model: ModelInfo) -> Iterable[str]:
+def _describe(model: ModelInfo) -> Iterable[str]:
     yield model.name
     if model.aliases:
         yield f"  also called   {', '.join(model.aliases)}"
@@ -100,10 +98,10 @@ def _facts(model: ModelInfo) -> Iterable[str]:
         yield f"  speed         {model.speed} ({model.gmacs:g} x 10^9 multiplications an input)"
     yield f"  config        {model.config}{'' if model.has_config else ' (MMPose has it, limner has no copy)'}"
     yield f"  weights       {model.weights or model.file}"
-    yield f"  here          {_STATES[state(model)]}{_where(model)}"
-    yield f"  verified by   {_proof(model)}"
+    yield f"  status        {state(model)}{_where(model)}"
+    yield f"  verified by   {_verification(model)}"
     if model.detector:
-        yield f"  detector      {detector_for(model).shortest}"
+        yield f"  detector      {detector_for(model).short_name}"
     for result in model.results:
         numbers = ", ".join(f"{metric} {value:g}" for metric, value in result.metrics.items())
         yield f"  published     {result.dataset}: {numbers} ({result.source})"
@@ -122,15 +120,15 @@ def _where(model: ModelInfo) -> str:
     return f", {found}" if found else ""
 
 
-def _proof(model: ModelInfo) -> str:
+def _verification(model: ModelInfo) -> str:
     if not model.weights:
         return "nothing: it ships with limner"
-    pin = download.place(model.weights).pin
-    if pin:
-        return f"SHA-256 that begins with {pin.sha256[:12]}, by {pin.says}"
+    expected = download.locate(model.weights).expected
+    if expected:
+        return f"SHA-256 that begins with {expected.sha256[:12]}, by {expected.source}"
     if model.sha256:
         return f"SHA-256 that begins with {model.sha256}"
-    return "the SHA-256 that it had when it was first fetched"
+    return "the SHA-256 that it had when it was first downloaded"
 
 
 def pull(
@@ -140,35 +138,38 @@ def pull(
     offline: bool = False,
     progress: download.Progress | None = None,
 ) -> list[tuple[ModelInfo, Path]]:
-    """Fetch the weights of models, and those of their default detectors, and return where they are.
+    """Download the weights of models, and those of their default detectors, and return their files.
 
     Raises:
-        ModelError: There is no such model; nothing was fetched.
-        DownloadError: Weights cannot be had.
+        ModelError: there is no such model; nothing was downloaded.
+        DownloadError: weights cannot be downloaded.
     """
     wanted: dict[str, ModelInfo] = {}
     for model in [get(name) for name in names]:
         wanted[model.name] = model
         if detectors and model.detector:
             wanted[model.detector] = detector_for(model)
-    return [(model, ensure(model, offline=offline, renew=True, progress=progress)) for model in wanted.values()]
+    return [(model, ensure(model, offline=offline, refresh=True, progress=progress)) for model in wanted.values()]
 
 
 def verify(names: Sequence[str] = ()) -> list[VerifyResult]:
-    """Read the weights that are here again, all or those of the named models, and check their hashes.
+    """Read the weights on this machine again, all or those of the named models, and check their hashes.
 
     Raises:
-        ModelError: There is no such model, or the weights of a named one are not here.
+        ModelError: there is no such model.
+        DownloadError: the weights of a named model are not downloaded.
     """
-    chosen = [get(name) for name in names] or [m for m in models() if state(m) != "fetch"]
-    return [_verdict(model) for model in chosen]
+    selected = [get(name) for name in names] or [m for m in models() if state(m) != "not downloaded"]
+    return [_verify_model(model) for model in selected]
 
 
-def _verdict(model: ModelInfo) -> VerifyResult:
+def _verify_model(model: ModelInfo) -> VerifyResult:
     if not model.weights:
         return VerifyResult(model.name, ensure(model), "")
     file = download.find_cached(model.weights)
     if not file:
-        raise DownloadError(f"the weights of {model.name} are not here: limner models pull {model.shortest}")
-    place = download.place(model.weights)
-    return VerifyResult(model.name, file, store.check(file, place.key, place.pin, fresh=True))
+        raise DownloadError(
+            f"the weights of {model.name} are not downloaded: run `limner models pull {model.short_name}`"
+        )
+    location = download.locate(model.weights)
+    return VerifyResult(model.name, file, store.check(file, location.key, location.expected, fresh=True))

@@ -1,10 +1,10 @@
-"""Where downloaded weights lie, and what makes a file there good.
+"""The cache of downloaded weights: its paths, the verification of its files, and the record of their hashes.
 
-A file is good where its SHA-256 begins as its name says, as OpenMMLab's names do (``...-72a37400_20230529.pth``),
-and equals what was recorded when it was first seen. The prefix guards against damage, not against an attacker who
-can choose the file; limner reads checkpoints without running anything in them.
+A file is valid where its SHA-256 begins with the prefix in its name, as in OpenMMLab's names
+(``...-72a37400_20230529.pth``), and equals the one recorded when it was first seen. The prefix guards against
+damage, not against an attacker who can choose the file; limner reads checkpoints without running anything in them.
 
-A file of a user's own mirror is good where its whole SHA-256 is the one that the mirror lists (a `Pin`).
+A file of a user's own mirror is valid where its whole SHA-256 is the one that the mirror lists (an `ExpectedHash`).
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
 
 
 @dataclass(frozen=True)
-class Pin:
-    """The SHA-256 that a file must have whatever its name says."""
+class ExpectedHash:
+    """The SHA-256 that a file must have, whatever its name says."""
 
     sha256: str  # whole, lower case
-    says: str  # what gives it, for a message
+    source: str  # of the hash, for messages
 
 
 def home() -> Path:
     """Return limner's folder for downloads: ``LIMNER_HOME``, else the platform's cache folder."""
-    chosen = os.environ.get("LIMNER_HOME", "").strip()
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    folder = os.environ.get("LIMNER_HOME", "").strip()
+    if folder:
+        return Path(folder).expanduser().absolute()
     import pooch
 
     return Path(pooch.os_cache("limner"))
 
 
 def sha256_prefix(name: str) -> str:
-    """Return the prefix of its SHA-256 that a file's name carries, or "" where there is none."""
+    """Return the prefix of its SHA-256 in a file's name, or "" where there is none."""
     found = _PREFIX.search(name)
     if not found or (found[1].isdigit() and not found[2]):  # digits alone may be a date, or a count of steps
         return ""
     return found[1]
 
 
-def is_plain(name: str) -> bool:
-    """Whether a file or folder may have that name: on any system, and within its folder."""
+def is_plain_name(name: str) -> bool:
+    """Whether a name is valid for a file or folder on any system, and stays within its folder."""
     return bool(_NAME.fullmatch(name)) and name not in (".", "..") and len(name) <= 200
 
 
@@ -67,16 +67,16 @@ def file_name(address: str) -> str:
         DownloadError: It ends with none, or with one that no file should have.
     """
     name = PurePosixPath(unquote(urlsplit(address).path)).name
-    if not is_plain(name):
-        raise DownloadError(f"the address {shown(address)} does not end with the name of a file")
+    if not is_plain_name(name):
+        raise DownloadError(f"the address {printable(address)} does not end with the name of a file")
     return name
 
 
-def place(address: str, *, trusted_names: bool) -> Path:
-    """Return where the file of an address belongs.
+def cache_path(address: str, *, trusted_names: bool) -> Path:
+    """Return the path of an address's file in the cache.
 
-    Two addresses can end with the same name. That is harmless where the name carries a hash, or where the names
-    are known to differ (``trusted_names``); else the folder tells them apart.
+    Two addresses can end with the same name. That is harmless where the name contains a hash, or where the names
+    are known to differ (``trusted_names``); otherwise the folder distinguishes them.
     """
     name = file_name(address)
     folder = home() / "weights"
@@ -86,14 +86,14 @@ def place(address: str, *, trusted_names: bool) -> Path:
 
 
 def torch_hub(name: str) -> Path:
-    """Return where torch.hub, and so MMPose, keeps a downloaded file of that name."""
+    """Return the path of a file of that name in the cache of torch.hub, and so of MMPose."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     root = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
     return Path(root).expanduser() / "hub" / "checkpoints" / name
 
 
-def shown(address: str) -> str:
-    """Return an address as it may be printed: without a user's name, password and query; a local one as a path."""
+def printable(address: str) -> str:
+    """Return an address for messages: without user name, password and query; a local one as a path."""
     if is_local(address):
         return str(local_path(address))
     parts = urlsplit(address)
@@ -107,7 +107,7 @@ def is_local(address: str) -> bool:
 
 
 def local_path(address: str) -> Path:
-    """Return the path that a file address means."""
+    """Return the path of a file address."""
     from urllib.request import url2pathname
 
     return Path(url2pathname(urlsplit(address).path))
@@ -116,60 +116,61 @@ def local_path(address: str) -> Path:
 # -- verification
 
 
-def check(file: Path, key: str, pin: Pin | None = None, *, fresh: bool = False) -> str:
-    """Return "" where a file is what its pin, or else its name and the record, say; else what is wrong with it.
+def check(file: Path, key: str, expected: ExpectedHash | None = None, *, fresh: bool = False) -> str:
+    """Return "" where a file has the expected hash, or else that of its name and the record; else what is wrong.
 
-    The hash of a good file without a pin is recorded where it is not known yet, and later copies are held to it.
+    The hash of a valid file without an expected one is recorded where it is not known yet, and later copies must
+    have it.
 
     Args:
-        key: What the file is called in the record: the same for all copies of one file.
-        pin: The hash that it must have in place of what its name and the record say.
-        fresh: Read the file even where it has not changed since it was last found good.
+        key: name of the file in the record: the same for all copies of one file.
+        expected: the hash that it must have in place of that of its name and the record.
+        fresh: read the file even where it has not changed since it was last verified.
 
     Raises:
-        DownloadError: The file, or the record, cannot be read.
+        DownloadError: the file, or the record, cannot be read.
     """
     try:
         stamp = _stamp(file)
         record = _read_record()
-        seen = record["checked"].get(str(file))
-        known = pin.sha256 if pin else record["hashes"].get(key)
-        if not fresh and seen and seen[:2] == stamp and known == seen[2]:
+        checked = record["checked"].get(str(file))
+        known = expected.sha256 if expected else record["hashes"].get(key)
+        if not fresh and checked and checked[:2] == stamp and known == checked[2]:
             return ""
-        problem, digest = examine(file, key, pin)
+        problem, digest = verify(file, key, expected)
     except OSError as error:
         raise DownloadError(f"{file} cannot be read: {error.strerror or error}") from error
     if not problem:
         with suppress(OSError):  # a folder that cannot be written still serves what is in it
-            _remember(file, "" if pin else key, [*stamp, digest])
+            _remember(file, "" if expected else key, [*stamp, digest])
     return problem
 
 
-def examine(file: Path, key: str, pin: Pin | None = None) -> tuple[str, str]:
+def verify(file: Path, key: str, expected: ExpectedHash | None = None) -> tuple[str, str]:
     """Return what is wrong with a file, or "", and its SHA-256; nothing is recorded."""
     name = key.rpartition("/")[2]
     digest = _digest(file)
-    if pin:
-        if digest == pin.sha256:
+    if expected:
+        if digest == expected.sha256:
             return "", digest
-        why = f"its SHA-256 begins with {digest[:12]} where {pin.says} says {pin.sha256[:12]}"
-        return "; ".join(filter(None, (why, _kind(file, name)))), digest
+        mismatch = f"its SHA-256 begins with {digest[:12]} where {expected.source} says {expected.sha256[:12]}"
+        return "; ".join(filter(None, (mismatch, _kind(file, name)))), digest
     known = _read_record()["hashes"].get(key)
     prefix = sha256_prefix(name)
     if prefix and not digest.startswith(prefix):
         kind = _kind(file, name)
-        why = f"its SHA-256 begins with {digest[: len(prefix)]} where its name says {prefix}"
-        return (f"{why}; {kind}" if kind else why), digest
+        mismatch = f"its SHA-256 begins with {digest[: len(prefix)]} where its name says {prefix}"
+        return (f"{mismatch}; {kind}" if kind else mismatch), digest
     if known and digest != known:
         return (
-            f"its SHA-256 begins with {digest[:12]} where it was {known[:12]} when it was first fetched (if the new "
+            f"its SHA-256 begins with {digest[:12]} where it was {known[:12]} when it was first downloaded (if the new "
             f"one is right, remove the line {key!r} from {_record_file()})"
         ), digest
     return ("" if prefix or known else _kind(file, name)), digest
 
 
 def _kind(file: Path, name: str) -> str:
-    """Say why a file cannot be weights, judged by its first and last bytes, or return ""."""
+    """Return why a file cannot be weights, judged by its first and last bytes, or ""."""
     with file.open("rb") as handle:
         start = handle.read(512)
     if not start:
@@ -183,24 +184,24 @@ def _kind(file: Path, name: str) -> str:
     return ""
 
 
-def shows_its_end(file: Path) -> bool:
-    """Whether a file shows by itself that nothing is missing at its end, as zip archives do."""
+def is_complete_archive(file: Path) -> bool:
+    """Whether a file is a zip archive, whose format shows that nothing is missing at its end."""
     return zipfile.is_zipfile(file)
 
 
-def adopt(part: Path, target: Path, key: str, digest: str, pin: Pin | None = None) -> None:
-    """Put a downloaded file that was found good in its place, in one step, and record its hash.
+def install(part: Path, target: Path, key: str, digest: str, expected: ExpectedHash | None = None) -> None:
+    """Move a verified download to its path in one step, and record its hash.
 
     Args:
-        key, pin: As of `check`.
+        key, expected: see `check`.
 
     Raises:
-        OSError: The cache folder cannot be written.
+        OSError: the cache folder cannot be written.
     """
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
     _remember(
-        target, "" if pin else key, [*_stamp(part), digest]
+        target, "" if expected else key, [*_stamp(part), digest]
     )  # first: a file without a record would be trusted blindly
     os.replace(part, target)
 
@@ -232,28 +233,28 @@ def _read_record() -> dict[str, dict[str, Any]]:
         return {"hashes": {}, "checked": {}}
     except (OSError, ValueError) as error:
         raise DownloadError(
-            f"the record of hashes {_record_file()} cannot be read ({error}): mend or remove it"
+            f"the record of hashes {_record_file()} cannot be read ({error}): repair or remove it"
         ) from error
     if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in ("hashes", "checked")):
         raise DownloadError(f"the record of hashes {_record_file()} is damaged: remove it")
     return found
 
 
-def _remember(file: Path, key: str, seen: list[Any]) -> None:
-    """Note that a file was found good, and its hash under ``key`` unless that is "" or noted already."""
+def _remember(file: Path, key: str, checked: list[Any]) -> None:
+    """Record that a file was verified, and its hash under ``key`` unless that is "" or recorded already."""
     with locked("record"):
         record = _read_record()
         if key:
-            record["hashes"].setdefault(key, seen[2])
-        record["checked"][str(file)] = seen
-        write_whole(_record_file(), json.dumps(record, indent=1, sort_keys=True))
+            record["hashes"].setdefault(key, checked[2])
+        record["checked"][str(file)] = checked
+        write_atomically(_record_file(), json.dumps(record, indent=1, sort_keys=True))
 
 
-def write_whole(target: Path, text: str) -> None:
-    """Write a text file in one step: whoever reads it sees the old one or the new one.
+def write_atomically(target: Path, text: str) -> None:
+    """Write a text file in one step: a reader sees the old one or the new one.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: it cannot be written.
     """
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
@@ -268,10 +269,10 @@ def write_whole(target: Path, text: str) -> None:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Let one process at a time in; the system frees the lock of a process that dies.
+    """Hold a lock between processes; the system frees the lock of a process that dies.
 
     Raises:
-        OSError: The lock file cannot be written.
+        OSError: the lock file cannot be written.
     """
     folder = home() / "locks"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Opens an address, and says of each fault whether it is worth another try."""
+"""Opens an address, and classifies errors by whether a retry can help."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 from . import store
 
 ROUNDS = 3  # each round tries each address that may still answer
-PAUSES = (1.0, 2.0)  # seconds between the rounds
-SILENCE = 15.0  # seconds without an answer or a byte
+RETRY_DELAYS = (1.0, 2.0)  # seconds between the rounds
+TIMEOUT = 15.0  # seconds without an answer or a byte
 
 
 class TransientError(Exception):
-    """This address may work in the next round."""
+    """The address may work in the next round."""
 
 
-class SilentError(TransientError):
-    """This address answers too slowly: one more round, not two."""
+class SlowError(TransientError):
+    """The address answers too slowly: one more round, not two."""
 
 
 class FinalError(Exception):
-    """This address will not give the file."""
+    """The address cannot give the file; a retry would not help."""
 
 
 class MissingError(FinalError):
-    """The server is there and has no such file."""
+    """The server answers, and has no such file."""
 
 
-class NothingLeftError(Exception):
-    """The server has no byte beyond those that are here."""
+class NoMoreBytesError(Exception):
+    """The server has no bytes beyond those already downloaded."""
 
 
 def is_web(url: str) -> bool:
@@ -41,21 +41,21 @@ def is_web(url: str) -> bool:
 
 
 @contextmanager
-def answer(url: str, start: int = 0) -> Iterator[Any]:
-    """Open an http, https or file address; what goes wrong, then or later, says whether to try it again.
+def open_address(url: str, start: int = 0) -> Iterator[Any]:
+    """Open an http, https or file address; errors, also while reading, are classified by whether a retry can help.
 
-    What is given has ``read1``, ``headers`` and ``status``: 206 where it begins at byte ``start``, else the whole
-    file comes.
+    The response has ``read1``, ``headers`` and ``status``: 206 where it begins at byte ``start``, otherwise it is
+    the whole file.
 
     Raises:
-        TransientError, FinalError, NothingLeftError: see there.
+        TransientError, FinalError, NoMoreBytesError: see there.
     """
     if store.is_local(url):
         with _local(url) as found:
             yield found
         return
     if not is_web(url):
-        raise FinalError("only folders and http, https and file addresses can be mirrors")
+        raise FinalError("a mirror must be a folder or an http, https or file address")
     with _remote(url, start) as found:
         yield found
 
@@ -85,19 +85,19 @@ def _remote(url: str, start: int) -> Iterator[Any]:
         headers["Range"] = f"bytes={start}-"
     context = _tls() if url.lower().startswith("https") else None
     try:
-        with urlopen(Request(url, headers=headers), timeout=SILENCE, context=context) as found:
+        with urlopen(Request(url, headers=headers), timeout=TIMEOUT, context=context) as found:
             yield found
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:
-            raise NothingLeftError from error
+            raise NoMoreBytesError from error
         raise _kind(error.code)(f"the server says {error.code} {error.reason}") from error
     except TimeoutError as error:
-        raise SilentError(f"nothing came for {SILENCE:g} seconds") from error
+        raise SlowError(f"nothing came for {TIMEOUT:g} seconds") from error
     except URLError as error:
         raise _unreachable(error.reason) from error
     except (http.client.InvalidURL, ValueError) as error:
-        raise FinalError(f"not an address: {error}") from error
+        raise FinalError(f"not a valid address: {error}") from error
     except (http.client.HTTPException, OSError) as error:
         raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
 
@@ -112,7 +112,7 @@ def _unreachable(reason: object) -> Exception:
     import ssl
 
     if isinstance(reason, TimeoutError):
-        return FinalError(f"no connection within {SILENCE:g} seconds")
+        return FinalError(f"no connection within {TIMEOUT:g} seconds")
     if isinstance(reason, ssl.SSLError):
         return FinalError(f"no secure connection: {getattr(reason, 'verify_message', '') or reason.reason or reason}")
     return TransientError(f"no connection: {getattr(reason, 'strerror', None) or reason}")

@@ -1,8 +1,8 @@
-"""What stands in for the findings of networks whose weights are drawn at random. Needs numpy alone.
+"""Recorded results that replace those of networks with random weights. Needs numpy only.
 
-No published weights are at hand where these benchmarks run, and what a random network finds means nothing. So
-each system runs its networks in full, and takes what was found beforehand in place of their boxes and, if wanted,
-of their keypoints: here, for all systems alike.
+These benchmarks need no published weights, and the results of a random network are meaningless. So each system
+runs its networks in full, and then takes recorded boxes and, on request, recorded keypoints in place of their
+results: the same ones for all systems.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-NEAR = 0.1  # IoU with a recorded box above which a box is that one's
+NEAR = 0.1  # IoU with a recorded box above which a box gets its keypoints
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What was found in one frame."""
+class RecordedFrame:
+    """The recorded results of one frame."""
 
     boxes: np.ndarray  # float32 [N, 4], x1, y1, x2, y2 in pixels, best first
-    box_scores: np.ndarray  # float32 [N], 0 for those that the detector missed
+    box_scores: np.ndarray  # float32 [N], 0 for people whom the detector missed
     points: np.ndarray  # float32 [N, K, 2], pixels
     scores: np.ndarray  # float32 [N, K]
 
@@ -30,11 +30,11 @@ class Found:
         """The boxes ``[M, 4]`` that the detector found."""
         return self.boxes[self.box_scores > 0]
 
-    def put(self, boxes: np.ndarray, points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return points ``[M, K', 2]`` and scores ``[M, K']`` of boxes ``[M, 4]`` with the recorded ones in place.
+    def substitute(self, boxes: np.ndarray, points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return keypoints ``[M, K', 2]`` and scores ``[M, K']`` of boxes ``[M, 4]``, replaced by the recorded ones.
 
-        Each box takes those of the recorded box that it overlaps most; a network with another number of points
-        takes every so many of them. A box that is nowhere near keeps what the network gave.
+        Each box gets those of the recorded box that it overlaps most; for another number of keypoints they are
+        sampled evenly. A box without overlap keeps the network's results.
         """
         if not len(boxes) or not len(self.boxes):
             return points, scores
@@ -47,18 +47,18 @@ class Found:
         return points, scores
 
 
-def save(path: Path, frames: Sequence[Found]) -> None:
-    """Write what was found in each frame of a clip."""
+def save(path: Path, frames: Sequence[RecordedFrame]) -> None:
+    """Write the results of each frame of a clip."""
     names = ("boxes", "box_scores", "points", "scores")
-    np.savez(path, **{f"{name}{i}": getattr(found, name) for i, found in enumerate(frames) for name in names})
+    np.savez(path, **{f"{name}{i}": getattr(frame, name) for i, frame in enumerate(frames) for name in names})
 
 
-def load(path: Path) -> list[Found]:
+def load(path: Path) -> list[RecordedFrame]:
     """Read what `save` wrote."""
-    with np.load(path) as held:
-        count = sum(name.startswith("boxes") for name in held.files)
+    with np.load(path) as arrays:
+        count = sum(name.startswith("boxes") for name in arrays.files)
         names = ("boxes", "box_scores", "points", "scores")
-        return [Found(*(held[f"{name}{i}"] for name in names)) for i in range(count)]
+        return [RecordedFrame(*(arrays[f"{name}{i}"] for name in names)) for i in range(count)]
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

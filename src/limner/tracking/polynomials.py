@@ -1,6 +1,6 @@
-"""The points of one person over time: gaps filled, noise measured, local polynomials fitted.
+"""The keypoints of one person over time: gaps filled, noise measured, local polynomials fitted.
 
-What a function says of a frame depends on frames near it only, so that a long video may be worked on in pieces.
+The value for a frame depends on frames near it only, so that a long video can be processed in pieces.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import numpy as np
 from .filters import NORMAL_MEDIAN
 from .matching import sizes
 
-FAINTEST = 5e-4  # sizes: noise below it is taken for this
-SPANS = ((1 / 3, 3), (0.6, 5), (1.0, 11))  # shares of the window, and the fewest frames, which may take longer
+MIN_NOISE = 5e-4  # sizes: less noise counts as this much
+WINDOWS = ((1 / 3, 3), (0.6, 5), (1.0, 11))  # shares of the window, and the fewest frames, which may take longer
 
 
-def fill(times: np.ndarray, values: np.ndarray, max_gap: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``values [n, M, D]`` without NaN, and which ``[n, M]`` are to be believed.
+def fill_gaps(times: np.ndarray, values: np.ndarray, max_gap: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``values [n, M, D]`` without NaN, and which ``[n, M]`` are valid.
 
-    Those are the given ones and those between two that are at most ``max_gap`` seconds apart, which lie on a
-    straight line; in a longer gap stands the nearest value.
+    Valid are the given ones and those between two that are at most ``max_gap`` seconds apart, which are
+    interpolated linearly; a longer gap is filled with the nearest value.
     """
     known = np.isfinite(values).all(axis=2)
-    places = np.arange(len(times))[:, None]
-    before = np.maximum.accumulate(np.where(known, places, -1), axis=0)
-    after = np.minimum.accumulate(np.where(known, places, len(times))[::-1], axis=0)[::-1]
+    frames = np.arange(len(times))[:, None]
+    before = np.maximum.accumulate(np.where(known, frames, -1), axis=0)
+    after = np.minimum.accumulate(np.where(known, frames, len(times))[::-1], axis=0)[::-1]
     inside = (before >= 0) & (after < len(times))
     before, after = np.where(before < 0, after, before), np.where(after == len(times), before, after)
     before, after = before.clip(0, len(times) - 1), after.clip(0, len(times) - 1)  # of one that is never known
@@ -35,20 +35,20 @@ def fill(times: np.ndarray, values: np.ndarray, max_gap: float) -> tuple[np.ndar
     return np.where(part == 0, low, np.where(part == 1, high, low + part * (high - low))), known | short
 
 
-def noise(times: np.ndarray, points: np.ndarray, boxes: np.ndarray, before: float, after: float) -> np.ndarray:
+def noise_variance(times: np.ndarray, points: np.ndarray, boxes: np.ndarray, before: float, after: float) -> np.ndarray:
     """Return the variance ``[n, K]`` of the noise in each coordinate, in square pixels.
 
-    From how speeds change in the seconds ``before`` and ``after`` each frame: steady motion changes none, and
-    few points jerk at once, so the median of all tells the noise. A point that has more of it goes back where
-    it came from, on average; motion goes on.
+    From how velocities change in the seconds ``before`` and ``after`` each frame: uniform motion changes none,
+    and few points accelerate at once, so the median of all points measures the noise. A point that has more of
+    it moves back where it came from, on average; motion does not.
 
     Args:
         times: seconds ``[n]``, rising.
         points: ``[n, K, 2]``, NaN where not seen.
-        boxes: ``[n, 4]``, by whose size the noise is `FAINTEST` at least.
+        boxes: ``[n, 4]``, by whose size the noise is `MIN_NOISE` at least.
         before, after: seconds.
     """
-    least = (FAINTEST * np.maximum(np.nan_to_num(sizes(boxes), posinf=0.0), 1)) ** 2
+    least = (MIN_NOISE * np.maximum(np.nan_to_num(sizes(boxes), posinf=0.0), 1)) ** 2
     least = np.broadcast_to(least[:, None], points.shape[:2])
     if len(times) < 3:
         return least
@@ -59,11 +59,11 @@ def noise(times: np.ndarray, points: np.ndarray, boxes: np.ndarray, before: floa
     back = -(moved[1:] * moved[:-1]).sum(axis=2) / 2
     start = np.searchsorted(times[1:-1], times - before - 1e-6)
     stop = np.searchsorted(times[1:-1], times + after + 1e-6, side="right")
-    usual = _medians(_middle(change), start, stop) / NORMAL_MEDIAN
+    usual = _medians(_row_medians(change), start, stop) / NORMAL_MEDIAN
     return np.maximum(np.maximum(usual[:, None], _means(back, start, stop)), least)
 
 
-def _middle(values: np.ndarray) -> np.ndarray:
+def _row_medians(values: np.ndarray) -> np.ndarray:
     """Return the medians of the finite numbers in each row, NaN where there is none."""
     ordered = np.sort(np.where(np.isfinite(values), values, np.inf), axis=1)
     count = np.isfinite(ordered).sum(axis=1)
@@ -78,7 +78,7 @@ def _medians(values: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndar
     length = max(int((stop - start).max()), 1)
     index = start[:, None] + np.arange(length)
     chosen = np.where(index < stop[:, None], values[index.clip(0, len(values) - 1)], np.nan)
-    return np.nan_to_num(_middle(chosen))
+    return np.nan_to_num(_row_medians(chosen))
 
 
 def _means(values: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
@@ -91,8 +91,8 @@ def _means(values: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarra
     return np.asarray((sums[stop] - sums[start]) / np.maximum(counts[stop] - counts[start], 1))
 
 
-def steady(
-    times: np.ndarray, points: np.ndarray, noise: np.ndarray, wanted: slice, window: float, order: int
+def smooth_keypoints(
+    times: np.ndarray, points: np.ndarray, noise_variance: np.ndarray, wanted: slice, window: float, order: int
 ) -> np.ndarray:
     """Return the smoothed points ``[n, K, 2]`` of ``wanted`` frames, over the longest span that flattens no motion.
 
@@ -104,24 +104,24 @@ def steady(
         window: the longest span, seconds.
         order: of the polynomials.
     """
-    low, high = reach(times, wanted.start, window)[0], reach(times, wanted.stop - 1, window)[1] + 1
-    times, points, noise = times[low:high], points[low:high], noise[low:high]
-    spans = [_span(times, window * share, fewest) for share, fewest in SPANS]
+    low, high = frames_needed(times, wanted.start, window)[0], frames_needed(times, wanted.stop - 1, window)[1] + 1
+    times, points, noise_variance = times[low:high], points[low:high], noise_variance[low:high]
+    spans = [_span(times, window * share, fewest) for share, fewest in WINDOWS]
     best, left = _fit(times, points, *spans[0], order)
     for span in spans[1:]:
         longer, rest = _fit(times, points, *span, order)
-        # where the point only trembles, the two differ by no more than what the longer fit takes off the noise
+        # where the point shows noise only, the two differ by no more than what the longer fit takes off the noise
         differ = np.nan_to_num(((longer - best) ** 2).sum(axis=2))
         total = np.concatenate([np.zeros((1, differ.shape[1])), np.cumsum(differ, axis=0)])
         start, stop = spans[0]
         mean = (total[stop] - total[start]) / (stop - start)[:, None]
-        ratio = mean / (2 * noise * np.maximum(left - rest, 1e-3)[:, None])
+        ratio = mean / (2 * noise_variance * np.maximum(left - rest, 1e-3)[:, None])
         best = best + (longer - best) / (1 + (ratio / 3)[..., None] ** 2)
         left = rest
     return best[wanted.start - low : wanted.stop - low]
 
 
-def reach(times: np.ndarray, frame: int, window: float) -> tuple[int, int]:
+def frames_needed(times: np.ndarray, frame: int, window: float) -> tuple[int, int]:
     """Return the first and the last frame on which the smoothed points of a frame depend; n where that is to come."""
     steps = ((window / 6, 2), (window / 6, 2), (window / 2, 6))  # the shortest span twice, then the longest
     low = high = frame
@@ -140,7 +140,7 @@ def _first(times: np.ndarray, time: float) -> int:
 
 
 def _span(times: np.ndarray, seconds: float, fewest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which frames ``[start, stop)`` lie within so many seconds round each; near the ends as many inside."""
+    """Return the frames ``[start, stop)`` within so many seconds around each; the span is moved inside at the ends."""
     n, half = len(times), seconds / 2
     low = times.clip(times[0] + half, max(times[-1] - half, times[0] + half)) - half
     first = (np.arange(n) - fewest // 2).clip(0, max(n - fewest, 0))
@@ -152,7 +152,7 @@ def _span(times: np.ndarray, seconds: float, fewest: int) -> tuple[np.ndarray, n
 def _fit(
     times: np.ndarray, points: np.ndarray, start: np.ndarray, stop: np.ndarray, order: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each point's value on the polynomial through the frames ``start:stop``, and what it leaves of noise.
+    """Return each point's value on the polynomial fitted to the frames ``start:stop``, and the noise left in it.
 
     Args:
         times: seconds ``[n]``, rising.
@@ -168,8 +168,8 @@ def _fit(
     inside = index < stop[:, None]
     index = index.clip(0, n - 1)
     away = np.where(inside, times[index] - times[:, None], 0.0)
-    reach = np.abs(away).max(axis=1, keepdims=True)
-    powers = (away / np.where(reach > 0, reach, 1))[..., None] ** np.arange(order + 1) * inside[..., None]
+    radius = np.abs(away).max(axis=1, keepdims=True)
+    powers = (away / np.where(radius > 0, radius, 1))[..., None] ** np.arange(order + 1) * inside[..., None]
     enough = count > order + 1
     weights = (index == np.arange(n)[:, None]) & inside & ~enough[:, None]
     weights = weights.astype(np.float64)

@@ -1,6 +1,6 @@
-"""Outline the faces in an image: the user's own, or a portrait that scikit-image ships.
+"""Draw the keypoints of the faces in an image: the given one, or a portrait from scikit-image.
 
-    python demo/first_light.py [IMAGE ...]
+    python demo/face_demo.py [IMAGE ...]
 
 The portrait is NASA's, of Eileen Collins, in the public domain.
 """
@@ -15,7 +15,7 @@ from limner import cli
 
 
 def portrait(folder: Path) -> Path:
-    """Write scikit-image's astronaut into a folder; return its path."""
+    """Write scikit-image's image of an astronaut into a folder; return its path."""
     import cv2
     from skimage import data
 

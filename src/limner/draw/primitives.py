@@ -1,8 +1,8 @@
 """Lines, limbs and dots, anti-aliased at sub-pixel positions, in few calls to OpenCV.
 
 OpenCV's own anti-aliasing is good for lines of one pixel and for large shapes; wider lines come in
-steps of two pixels, and small dots are crosses. So a line that is thinner than some pixels is drawn
-as hairlines side by side, on an enlarged layer where even one is too wide, and small dots are
+steps of two pixels, and small dots are crosses. So a line that is thinner than a few pixels is drawn
+as one-pixel lines side by side, on an enlarged layer where even one is too wide, and small dots are
 computed here, all of them at once.
 """
 
@@ -15,17 +15,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .parts import Color, Parts, Table
+from .parts import Color, LookupTables, Parts
 
-SHIFT = 4  # OpenCV takes positions in 1/16 pixel
-_ENLARGED = 3_000_000  # pixels that an enlarged layer may have
-_THICK = 3.0  # pixels: lines and dots of this size are left to OpenCV
-_FLAT = 0.1  # pixels that a polyline may be off its curve
-_FINE = 1.6  # pixels: lines that look thinner get an enlarged layer
-_DOT, _EDGE = 1.08, 0.08  # a dot of radius r looks like one of _DOT * r + _EDGE pixels
+FIXED_POINT_BITS = 4  # OpenCV takes positions in 1/16 pixel
+MAX_LAYER_PIXELS = 3_000_000  # pixels that an enlarged layer may have
+OPENCV_MIN_SIZE = 3.0  # pixels: lines and dots of this size are left to OpenCV
+CURVE_TOLERANCE = 0.1  # pixels, largest distance of a polyline from its curve
+ENLARGE_BELOW = 1.6  # pixels: lines that look thinner get an enlarged layer
+DOT_SCALE, DOT_OFFSET = 1.08, 0.08  # a dot of radius r looks like one of _DOT * r + _EDGE pixels
 
-_TURN = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-_COS, _SIN = np.cos(_TURN), np.sin(_TURN)
+_ANGLES = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+_COS, _SIN = np.cos(_ANGLES), np.sin(_ANGLES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class Layer:
     corner: tuple[int, int]  # x, y of its top left pixel in the image
     zoom: int
 
-    def place(self, points: np.ndarray) -> np.ndarray:
+    def to_layer(self, points: np.ndarray) -> np.ndarray:
         """Turn positions in the image into int32 positions in the layer, as OpenCV takes them with ``shift``."""
-        return fixed((points - self.corner + 0.5) * self.zoom - 0.5 if self.zoom > 1 else points)
+        return to_fixed_point((points - self.corner + 0.5) * self.zoom - 0.5 if self.zoom > 1 else points)
 
 
-def fixed(points: np.ndarray) -> np.ndarray:
+def to_fixed_point(points: np.ndarray) -> np.ndarray:
     """Return positions in pixels as OpenCV takes them with ``shift``, int32."""
-    placed: np.ndarray = np.rint(points * (1 << SHIFT)).astype(np.int32)
+    placed: np.ndarray = np.rint(points * (1 << FIXED_POINT_BITS)).astype(np.int32)
     return placed
 
 
@@ -51,7 +51,7 @@ def fixed(points: np.ndarray) -> np.ndarray:
 def layer(
     canvas: np.ndarray, low: Sequence[float], high: Sequence[float], width: float, alpha: float, zoom: int
 ) -> Iterator[Layer | None]:
-    """Lend a layer over a region of ``canvas``, and blend it in with opacity ``alpha`` at the end.
+    """Provide a layer over a region of ``canvas``, and blend it in with opacity ``alpha`` at the end.
 
     The region goes from ``low`` to ``high`` [2] and ``width`` pixels further. None where all of it is
     outside. A layer that is not enlarged is the canvas itself.
@@ -63,7 +63,7 @@ def layer(
         yield None
         return
     region = canvas[y1:y2, x1:x2]
-    while zoom > 1 and zoom**2 * (x2 - x1) * (y2 - y1) > _ENLARGED:
+    while zoom > 1 and zoom**2 * (x2 - x1) * (y2 - y1) > MAX_LAYER_PIXELS:
         zoom //= 2
     if zoom == 1:
         before = None if alpha == 1 else region.copy()
@@ -83,40 +83,40 @@ class Paths:
 
     points: np.ndarray  # complex128 [T], pixels
     lengths: np.ndarray  # int64 [R], how many points each has
-    part: np.ndarray  # int64 [R], whose it is
+    part: np.ndarray  # int64 [R], the part that each belongs to
     widths: np.ndarray  # float64 [R], pixels
     colors: list[Color]  # R
 
 
-def links(parts: Parts, facts: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the part [R], number [R], ends [R, 2] and width [R] of each link that is drawn."""
-    both = parts.drawn.take(facts.skeleton, axis=1)
+def drawn_links(parts: Parts, tables: LookupTables) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the part [R], index [R], ends [R, 2] and width [R] of each link that is drawn."""
+    both = parts.drawn.take(tables.skeleton, axis=1)
     part, number = (both[..., 0] & both[..., 1]).nonzero()
-    ends = _complex(parts)[part[:, None], facts.skeleton.take(number, axis=0)]
+    ends = _complex(parts)[part[:, None], tables.skeleton.take(number, axis=0)]
     widths = 0.13 * np.abs(ends[:, 1] - ends[:, 0])
     return part, number, ends, np.minimum(np.maximum(widths, parts.thin.take(part)), parts.thick.take(part))
 
 
-def straight(parts: Parts, facts: Table, after: int = 0) -> Paths:
-    """Return the links as paths, from the link number ``after`` on."""
-    part, number, ends, widths = links(parts, facts)
+def link_paths(parts: Parts, tables: LookupTables, after: int = 0) -> Paths:
+    """Return the links as paths, from link index ``after`` on."""
+    part, number, ends, widths = drawn_links(parts, tables)
     if after:
         keep = number >= after
         part, number, ends, widths = part[keep], number[keep], ends[keep], widths[keep]
-    colors = [facts.link_colors[k] for k in number.tolist()]
+    colors = [tables.link_colors[k] for k in number.tolist()]
     return Paths(ends.ravel(), np.full(len(part), 2), part, widths, colors)
 
 
-def curves(parts: Parts, facts: Table) -> Paths:
+def contour_paths(parts: Parts, tables: LookupTables) -> Paths:
     """Return smooth curves through the drawn points of the contours.
 
     Cubic Hermite splines whose tangents fade where a contour turns sharply, so that the corners of
     eyes and lips stay corners. A hidden point ends a path.
     """
-    here = parts.drawn.take(facts.segments, axis=1) & (facts.segments >= 0)
+    here = parts.drawn.take(tables.segments, axis=1) & (tables.segments >= 0)
     part, segment = (here[..., 1] & here[..., 2]).nonzero()
     here = here[part, segment].T
-    nodes = _complex(parts)[part, facts.segments.T.take(segment, axis=1)]
+    nodes = _complex(parts)[part, tables.segments.T.take(segment, axis=1)]
     chords = nodes[1:] - nodes[:-1]
     lengths = np.abs(chords)
     unit = chords / np.maximum(lengths, 1e-9)
@@ -128,9 +128,9 @@ def curves(parts: Parts, facts: Table) -> Paths:
     square, cube = 3 * chord - 2 * m1 - m2, m1 + m2 - 2 * chord
 
     bend = np.maximum(np.abs(square), np.abs(square + 3 * cube))  # half of it
-    steps = np.minimum(np.maximum(np.ceil(np.sqrt(bend / (4 * _FLAT))), 1), 48).astype(np.int64)
+    steps = np.minimum(np.maximum(np.ceil(np.sqrt(bend / (4 * CURVE_TOLERANCE))), 1), 48).astype(np.int64)
     # a path ends where the next segment is not the next of the same contour
-    contour, ends = facts.contour.take(segment), np.ones(len(part), bool)
+    contour, ends = tables.contour.take(segment), np.ones(len(part), bool)
     ends[:-1] = (segment[1:] != segment[:-1] + 1) | (contour[1:] != contour[:-1]) | (part[1:] != part[:-1])
     counts = steps + ends
     after_all = counts.cumsum()
@@ -139,11 +139,11 @@ def curves(parts: Parts, facts: Table) -> Paths:
     points = ((cube.take(which) * t + square.take(which)) * t + m1.take(which)) * t + nodes[1].take(which)
     lasts = ends.nonzero()[0]
     owner, stops = part.take(lasts), after_all.take(lasts)
-    colors = [facts.contour_colors[c] for c in contour.take(lasts).tolist()]
+    colors = [tables.contour_colors[c] for c in contour.take(lasts).tolist()]
     return Paths(points, np.diff(stops, prepend=0), owner, parts.thick.take(owner), colors)
 
 
-def joined(a: Paths, b: Paths) -> Paths:
+def merge_paths(a: Paths, b: Paths) -> Paths:
     """Return the paths of both; within a part those of ``a`` come first."""
     if not a.colors or not b.colors:
         return a if a.colors else b
@@ -159,11 +159,11 @@ def joined(a: Paths, b: Paths) -> Paths:
 
 
 @dataclass(frozen=True, eq=False)
-class Strands:
-    """R paths of M parts as OpenCV is to draw them: as thick lines, or as hairlines side by side."""
+class PreparedLines:
+    """R paths of M parts in the form that OpenCV draws: as thick lines, or as one-pixel lines side by side."""
 
     points: np.ndarray  # float64 [J, T, 2], the paths moved sideways
-    spots: np.ndarray  # int32 [J, T, 2], the same as OpenCV takes them with ``shift``
+    fixed: np.ndarray  # int32 [J, T, 2], the same as OpenCV takes them with ``shift``
     starts: list[int]  # R + 1
     begins: list[int]  # M + 1, the first path of each part
     colors: list[Color]  # R
@@ -173,23 +173,23 @@ class Strands:
     zoom: list[int]  # M
 
 
-def strands(parts: Parts, paths: Paths) -> Strands:
-    """Return how the paths are drawn."""
-    zoom = np.where(_inked(parts.thick) < _FINE, 2, 1)
-    scale, thin = zoom.take(paths.part), (parts.thick < _THICK).take(paths.part)
-    spread = np.maximum(_inked(paths.widths) * scale - 1.5, 0) * thin / 0.87
+def prepare_lines(parts: Parts, paths: Paths) -> PreparedLines:
+    """Return the paths in the form that OpenCV draws."""
+    zoom = np.where(_visible_width(parts.thick) < ENLARGE_BELOW, 2, 1)
+    scale, thin = zoom.take(paths.part), (parts.thick < OPENCV_MIN_SIZE).take(paths.part)
+    spread = np.maximum(_visible_width(paths.widths) * scale - 1.5, 0) * thin / 0.87
     count = 1 + np.ceil(spread).astype(np.int64)
     starts, points = [0, *paths.lengths.cumsum().tolist()], paths.points
     most = int(count.max(initial=1))
     if most > 1:
         gap = (spread / np.maximum(count - 1, 1) / scale).repeat(paths.lengths)
-        sideways = gap * _across(points, starts)
+        sideways = gap * _normals(points, starts)
         nearest = points - ((count - 1) / 2).repeat(paths.lengths) * sideways
         points = nearest + np.arange(most)[:, None] * sideways
     moved = points.view(np.float64).reshape(most, len(paths.points), 2)
-    return Strands(
+    return PreparedLines(
         moved,
-        fixed(moved),
+        to_fixed_point(moved),
         starts,
         paths.part.searchsorted(np.arange(len(parts) + 1)).tolist(),
         paths.colors,
@@ -205,12 +205,12 @@ def _complex(parts: Parts) -> np.ndarray:
     return points
 
 
-def _inked(width: np.ndarray) -> np.ndarray:
-    """Return how wide a line shall look that is called ``width`` pixels wide; it nears what OpenCV makes of 3."""
+def _visible_width(width: np.ndarray) -> np.ndarray:
+    """Return the visible width for a line of nominal ``width`` pixels; towards 3 it approaches OpenCV's own."""
     return np.maximum(1.25 * width + 0.25, 1.75 * width - 0.35)
 
 
-def _across(points: np.ndarray, starts: list[int]) -> np.ndarray:
+def _normals(points: np.ndarray, starts: list[int]) -> np.ndarray:
     """Return the unit normals of paths, complex128 [T]."""
     steps = np.zeros(len(points) + 1, np.complex128)
     steps[1:-1] = _unit(points[1:] - points[:-1])
@@ -223,27 +223,27 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return unit
 
 
-def draw_lines(canvas: np.ndarray, strands: Strands, part: int, alpha: float) -> None:
+def draw_lines(canvas: np.ndarray, lines: PreparedLines, part: int, alpha: float) -> None:
     """Draw the lines of a part as one translucent layer."""
-    begin, end, thick = strands.begins[part], strands.begins[part + 1], strands.thick[part]
+    begin, end, thick = lines.begins[part], lines.begins[part + 1], lines.thick[part]
     if begin == end or thick <= 0:
         return
-    all_of_it = slice(strands.starts[begin], strands.starts[end])
-    points = strands.points[:, all_of_it]
+    all_of_it = slice(lines.starts[begin], lines.starts[end])
+    points = lines.points[:, all_of_it]
     (x1, x2), (y1, y2) = ((float(v.min()), float(v.max())) for v in points[0].T)
-    with layer(canvas, (x1, y1), (x2, y2), thick, alpha, strands.zoom[part]) as on:
-        if on is None:
+    with layer(canvas, (x1, y1), (x2, y2), thick, alpha, lines.zoom[part]) as target:
+        if target is None:
             return
-        spots = strands.spots[:, all_of_it] if on.zoom == 1 else on.place(points)
-        cuts = [start - strands.starts[begin] for start in strands.starts[begin : end + 1]]
-        together: list[np.ndarray] = []
+        fixed = lines.fixed[:, all_of_it] if target.zoom == 1 else target.to_layer(points)
+        cuts = [start - lines.starts[begin] for start in lines.starts[begin : end + 1]]
+        batch: list[np.ndarray] = []
         for r in range(begin, end):
             own = slice(cuts[r - begin], cuts[r - begin + 1])
-            together += [spots[j, own] for j in range(strands.side_by_side[r])]
-            look = strands.colors[r], strands.pixels[r]
-            if r + 1 == end or (strands.colors[r + 1], strands.pixels[r + 1]) != look:
-                cv2.polylines(on.image, together, False, *look, cv2.LINE_AA, SHIFT)
-                together = []
+            batch += [fixed[j, own] for j in range(lines.side_by_side[r])]
+            color_and_thickness = lines.colors[r], lines.pixels[r]
+            if r + 1 == end or (lines.colors[r + 1], lines.pixels[r + 1]) != color_and_thickness:
+                cv2.polylines(target.image, batch, False, *color_and_thickness, cv2.LINE_AA, FIXED_POINT_BITS)
+                batch = []
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,83 +251,83 @@ class Limb:
     """An ellipse from joint to joint."""
 
     outline: np.ndarray  # float64 [48, 2], pixels
-    spots: np.ndarray  # int32 [48, 2], the same as OpenCV takes it with ``shift``
+    fixed: np.ndarray  # int32 [48, 2], the same as OpenCV takes it with ``shift``
     low: list[float]  # x, y of its top left corner
     high: list[float]
     width: float  # of half of it, pixels
     color: Color
 
 
-def limbs(parts: Parts, facts: Table, count: int) -> list[list[Limb]]:
+def limbs(parts: Parts, tables: LookupTables, count: int) -> list[list[Limb]]:
     """Return the limbs of each part; the first ``count`` links are limbs."""
-    part, number, ends, widths = links(parts, facts)
+    part, number, ends, widths = drawn_links(parts, tables)
     along = (ends[:, 1] - ends[:, 0]) / 2
     across, middle = 1j * _unit(along) * widths, ends[:, 0] + along
     outlines = middle[:, None] + _COS * along[:, None] + _SIN * across[:, None]
-    outlines = outlines.view(np.float64).reshape(len(part), len(_TURN), 2)
+    outlines = outlines.view(np.float64).reshape(len(part), len(_ANGLES), 2)
     half = np.hypot(along.real, across.real) + 1j * np.hypot(along.imag, across.imag)
     low, high = ((middle + s * half).view(np.float64).reshape(-1, 2).tolist() for s in (-1, 1))
-    spots = fixed(outlines)
+    fixed = to_fixed_point(outlines)
     of_part: list[list[Limb]] = [[] for _ in range(len(parts))]
     for i, (m, link, width) in enumerate(zip(part.tolist(), number.tolist(), widths.tolist(), strict=True)):
         if link < count and width > 0:
-            of_part[m].append(Limb(outlines[i], spots[i], low[i], high[i], width, facts.link_colors[link]))
+            of_part[m].append(Limb(outlines[i], fixed[i], low[i], high[i], width, tables.link_colors[link]))
     return of_part
 
 
 def draw_limbs(canvas: np.ndarray, limbs: list[Limb], alpha: float) -> None:
     """Draw limbs, each translucent on those before it."""
     for limb in limbs:
-        zoom = 4 if limb.width < _THICK / 2 else 2 if limb.width < _THICK else 1
-        with layer(canvas, limb.low, limb.high, limb.width, alpha, zoom) as on:
-            if on is not None:
-                spots = limb.spots if on.zoom == 1 else on.place(limb.outline)
-                cv2.fillConvexPoly(on.image, spots, limb.color, cv2.LINE_AA, SHIFT)
+        zoom = 4 if limb.width < OPENCV_MIN_SIZE / 2 else 2 if limb.width < OPENCV_MIN_SIZE else 1
+        with layer(canvas, limb.low, limb.high, limb.width, alpha, zoom) as target:
+            if target is not None:
+                fixed = limb.fixed if target.zoom == 1 else target.to_layer(limb.outline)
+                cv2.fillConvexPoly(target.image, fixed, limb.color, cv2.LINE_AA, FIXED_POINT_BITS)
 
 
 def draw_dots(canvas: np.ndarray, parts: Parts, run: range, colors: np.ndarray) -> None:
-    """Draw the dots of the parts ``run``, none of which touches another; ``colors`` [K, 3] are BGR."""
+    """Draw the dots of the parts ``run``, none of which overlaps another; ``colors`` [K, 3] are BGR."""
     sizes: dict[int, list[int]] = {}
     for m in run:
         largest = float(parts.radii[m][parts.drawn[m]].max())
-        if largest >= _THICK:
+        if largest >= OPENCV_MIN_SIZE:
             _large_dots(canvas, parts, m, colors)
         elif largest > 0:
-            sizes.setdefault(int(np.ceil(_DOT * largest + _EDGE)), []).append(m)
+            sizes.setdefault(int(np.ceil(DOT_SCALE * largest + DOT_OFFSET)), []).append(m)
     for reach, members in sizes.items():
         _small_dots(canvas, parts, np.array(members), reach, colors)
 
 
 def _large_dots(canvas: np.ndarray, parts: Parts, m: int, colors: np.ndarray) -> None:
     drawn = parts.drawn[m]
-    centers = fixed(parts.points[m][drawn]).tolist()
-    radii = np.rint(parts.radii[m][drawn] * (1 << SHIFT)).astype(int).tolist()
+    centers = to_fixed_point(parts.points[m][drawn]).tolist()
+    radii = np.rint(parts.radii[m][drawn] * (1 << FIXED_POINT_BITS)).astype(int).tolist()
     for center, radius, color in zip(centers, radii, colors[drawn].tolist(), strict=True):
-        cv2.circle(canvas, center, radius, color, -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(canvas, center, radius, color, -1, cv2.LINE_AA, FIXED_POINT_BITS)
 
 
 def _small_dots(canvas: np.ndarray, parts: Parts, members: np.ndarray, reach: int, colors: np.ndarray) -> None:
     """Blend in dots that cover at most ``reach`` pixels on each side of the one they lie in.
 
-    Where they overlap, the last one is on top, and of those below it the strongest is seen.
+    Where they overlap, the last one is on top, and of those below it the most opaque one is visible.
     """
     height, width = canvas.shape[:2]
     which, number = np.nonzero(parts.drawn[members])
     centers = parts.points[members[which], number]
-    radii = (_DOT * parts.radii[members[which], number] + _EDGE).astype(np.float32)
+    radii = (DOT_SCALE * parts.radii[members[which], number] + DOT_OFFSET).astype(np.float32)
     x, y = (np.rint(centers)[..., None] + np.arange(-reach, reach + 1, dtype=np.float32)).transpose(1, 0, 2)
     across, down = np.square(x - centers[:, :1]), np.square(y - centers[:, 1:])
     cover = (radii + np.float32(0.5))[:, None, None] - np.sqrt(down[:, :, None] + across[:, None])
     if x.min() < 0 or y.min() < 0 or x.max() >= width or y.max() >= height:
         cover[~(((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None])] = 0
-    spots = np.flatnonzero(cover > 0)
-    pixels = (y.astype(np.int64)[:, :, None] * width + x.astype(np.int64)[:, None]).ravel().take(spots)
-    which = spots // (2 * reach + 1) ** 2
+    covered = np.flatnonzero(cover > 0)
+    pixels = (y.astype(np.int64)[:, :, None] * width + x.astype(np.int64)[:, None]).ravel().take(covered)
+    which = covered // (2 * reach + 1) ** 2
     # a dot smaller than a pixel covers no more than its area of it
-    cover = np.minimum(cover.ravel().take(spots), np.minimum(np.float32(np.pi) * radii**2, 1).take(which))
+    cover = np.minimum(cover.ravel().take(covered), np.minimum(np.float32(np.pi) * radii**2, 1).take(which))
     color = colors.take(number.take(which), axis=0)
 
-    turn = np.arange(len(spots), dtype=np.int32)
+    turn = np.arange(len(covered), dtype=np.int32)
     last = np.empty(height * width, np.int32)  # only what is written is read
     last[pixels] = turn
     on_top = last.take(pixels) == turn

@@ -1,4 +1,4 @@
-"""What the comparisons share: weights, a clip, stand-ins for what random networks find, and rounds in turn."""
+"""Shared by the comparisons: weights, a clip, recorded results in place of random networks', and rounds in turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-import record
 from limner import bench, build, config, loading
 from limner.errors import InputError
 from limner.loading import Engine
@@ -28,15 +27,16 @@ from limner.video.options import TrackingOptions
 from limner.video.pipeline import CurrentStyle, VideoPipeline
 from limner.video.reader import VideoSource
 from limner.video.writer import VideoWriter
+from recorded_results import RecordedFrame, iou
 
 PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
-BOX_THR = 0.3  # of MMPose's demo, for boxes
-CARRIED = 10  # frames for which one is looked for whom the detector misses
+BOX_THR = 0.3  # threshold of MMPose's demo for boxes
+MISSED_FRAMES = 10  # frames for which a person whom the detector misses is kept in the recorded results
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network: its config, and the name of its weights where they can be drawn again."""
+    """A network: its config, and the name of its weights in the parity data, where they can be made again."""
 
     config: str
     case: str
@@ -51,7 +51,7 @@ BODY = Model("configs/body_2d_keypoint/rtmpose/body8/rtmpose-m_8xb256-420e_body8
 
 
 def checkpoint(model: Model, folder: Path) -> Path:
-    """Return the ``.pth`` of a network, written once: the drawn weights of the parity data, else torch's own."""
+    """Return the ``.pth`` of a network, written once: the random weights of the parity data, else torch's own."""
     path = folder / f"{model.case}.pth"
     if path.is_file():
         return path
@@ -69,84 +69,82 @@ def checkpoint(model: Model, folder: Path) -> Path:
     return path
 
 
-def clip(video: Path | None, frames: int, folder: Path) -> Path:
-    """Return a clip of the first frames of a video, or of something that moves where none is given.
+def prepare_clip(video: Path | None, frames: int, folder: Path) -> Path:
+    """Return a clip of the first frames of a video, or a synthetic one where none is given.
 
     Raises:
         InputError: the video cannot be read, or is shorter.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{video.stem if video else 'made'}-{frames}.mp4"
+    path = folder / f"{video.stem if video else 'synthetic'}-{frames}.mp4"
     if video is None:
-        return bench._made_up(path, frames)
-    with VideoSource(video) as source, VideoWriter(path, source.fps, crf=16) as sink:
+        return bench.synthetic_video(path, frames)
+    with VideoSource(video) as source, VideoWriter(path, source.fps, crf=16) as writer:
         for frame in islice(source, frames):
-            sink.write(frame.image)
-        if sink.frames < frames:
-            raise InputError(f"'{video}' has {sink.frames} frames where {frames} are asked for: give fewer --frames")
+            writer.write(frame.image)
+        if writer.frames < frames:
+            raise InputError(f"'{video}' has {writer.frames} frames where {frames} are requested: give fewer --frames")
     return path
 
 
-# -- stand-ins --------------------------------------------------------------------------------------------------
+# -- recorded results -------------------------------------------------------------------------------------------
 
 
-class Stage:
-    """What was found beforehand in each frame of a clip, by the frame's pixels."""
+class RecordedResults:
+    """The results of the bundled model in each frame of a clip, by the frame's pixels."""
 
     def __init__(self, path: Path) -> None:
-        self.frames: list[record.Found] = []
-        self._places: dict[bytes, int] = {}
-        stages = loading.load("face-lite")
+        self.frames: list[RecordedFrame] = []
+        self._indices: dict[bytes, int] = {}
+        pipeline = loading.load("face-lite")
         with VideoSource(path) as source:
             for frame in source:
-                found = stages.one(frame)
-                parts = (found.boxes.xyxy, found.boxes.scores, found.keypoints, found.scores)
-                self._places[_print(frame.image)] = len(self.frames)
-                self.frames.append(self._with_missed(stages.pose, frame.image, record.Found(*parts)))
-        reader = cv2.VideoCapture(str(path))  # it may read other colours
+                result = pipeline.one(frame)
+                parts = (result.boxes.xyxy, result.boxes.scores, result.keypoints, result.scores)
+                self._indices[_fingerprint(frame.image)] = len(self.frames)
+                self.frames.append(self._with_missed_people(pipeline.pose, frame.image, RecordedFrame(*parts)))
+        reader = cv2.VideoCapture(str(path))  # its colours may differ
         for i in range(len(self.frames)):
-            self._places[_print(reader.read()[1])] = i
+            self._indices[_fingerprint(reader.read()[1])] = i
         reader.release()
-        if not any(len(found.boxes) for found in self.frames):  # a clip that is made up shows nobody
-            self.frames = [_three_in_a_row(*source.size)] * len(self.frames)
+        if not any(len(recorded.boxes) for recorded in self.frames):  # a synthetic clip shows nobody
+            self.frames = [_three_boxes(*source.size)] * len(self.frames)
 
-    def _with_missed(self, pose: PoseEstimator, image: np.ndarray, found: record.Found) -> record.Found:
-        """Add the points of those whom the detector saw in the last frames but not in this one: a box finds them."""
-        before = self.frames[-1].boxes if self.frames else found.boxes[:0]
-        recent = [f.detected for f in self.frames[-CARRIED:]]
+    def _with_missed_people(self, pose: PoseEstimator, image: np.ndarray, found: RecordedFrame) -> RecordedFrame:
+        """Add the poses of people detected in the last frames but not in this one, so that tracked boxes find them."""
+        previous = self.frames[-1].boxes if self.frames else found.boxes[:0]
+        recent = [f.detected for f in self.frames[-MISSED_FRAMES:]]
         seen = np.concatenate([found.boxes[:0], *recent])
-        missed = before[
-            (record.iou(before, found.boxes) < 0.3).all(axis=1) & (record.iou(before, seen) > 0.3).any(axis=1)
-        ]
+        missed = previous[(iou(previous, found.boxes) < 0.3).all(axis=1) & (iou(previous, seen) > 0.3).any(axis=1)]
         poses = pose(image, missed)
-        return record.Found(
+        return RecordedFrame(
             np.concatenate([found.boxes, missed]),
             np.concatenate([found.box_scores, np.zeros(len(missed), np.float32)]),
             np.concatenate([found.points, poses.keypoints]),
             np.concatenate([found.scores, poses.scores]),
         )
 
-    def of(self, image: np.ndarray) -> record.Found:
-        """Return what was found in a frame of the clip."""
-        return self.frames[self._places[_print(image)]]
+    def of(self, image: np.ndarray) -> RecordedFrame:
+        """Return the recorded results of a frame of the clip."""
+        return self.frames[self._indices[_fingerprint(image)]]
 
 
-def _print(image: np.ndarray) -> bytes:
+def _fingerprint(image: np.ndarray) -> bytes:
     return image[3::41, 5::37].tobytes()
 
 
-def _three_in_a_row(width: int, height: int) -> record.Found:
+def _three_boxes(width: int, height: int) -> RecordedFrame:
     left = np.array([0.1, 0.4, 0.7], np.float32) * width
     boxes = np.stack([left, 0 * left + 0.3 * height, left + 0.2 * width, 0 * left + 0.7 * height], axis=1)
     grid = np.stack(np.meshgrid(np.linspace(0.1, 0.9, 9), np.linspace(0.1, 0.9, 9)), axis=-1).reshape(-1, 2)
     points = boxes[:, None, :2] + grid * (boxes[:, None, 2:] - boxes[:, None, :2])
-    return record.Found(boxes, np.ones(3, np.float32), points.astype(np.float32), np.ones((3, 81), np.float32))
+    return RecordedFrame(boxes, np.ones(3, np.float32), points.astype(np.float32), np.ones((3, 81), np.float32))
 
 
-class KnownBoxes(Detector):
-    """Runs a detector, and gives the boxes that were found beforehand in place of its own."""
+class RecordedBoxes(Detector):
+    """Runs a detector, and returns the recorded boxes in place of its own."""
 
-    def __init__(self, detector: Detector, stage: Stage) -> None:
+    def __init__(self, detector: Detector, recorded: RecordedResults) -> None:
         super().__init__(
             detector.runtime,
             detector.spec,
@@ -154,38 +152,39 @@ class KnownBoxes(Detector):
             nms_thr=detector.nms_thr,
             labels=detector.labels,
         )
-        self.stage = stage
+        self.recorded = recorded
 
     def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
         super().many(images)
-        found = [self.stage.of(image) for image in images]
-        return [Boxes(f.detected, f.box_scores[f.box_scores > 0], np.zeros(len(f.detected), np.int64)) for f in found]
+        frames = [self.recorded.of(image) for image in images]
+        return [Boxes(f.detected, f.box_scores[f.box_scores > 0], np.zeros(len(f.detected), np.int64)) for f in frames]
 
 
-class KnownPoses(PoseEstimator):
-    """Runs a pose network, and gives the points that were found beforehand in place of its own."""
+class RecordedPoses(PoseEstimator):
+    """Runs a pose network, and returns the recorded keypoints in place of its own."""
 
-    def __init__(self, pose: PoseEstimator, stage: Stage) -> None:
+    def __init__(self, pose: PoseEstimator, recorded: RecordedResults) -> None:
         super().__init__(pose.runtime, pose.spec, pose.keypoint_set, pose.dataset_meta)
-        self.stage = stage
+        self.recorded = recorded
 
     def many(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], **more: Any) -> list[Poses]:
-        found = super().many(images, boxes, **more)
-        put = [
-            self.stage.of(image).put(of_one, poses.keypoints, poses.scores)
-            for image, of_one, poses in zip(images, boxes, found, strict=True)
+        estimated = super().many(images, boxes, **more)
+        replaced = [
+            self.recorded.of(image).substitute(image_boxes, poses.keypoints, poses.scores)
+            for image, image_boxes, poses in zip(images, boxes, estimated, strict=True)
         ]
         return [
-            replace(poses, keypoints=points, scores=scores) for poses, (points, scores) in zip(found, put, strict=True)
+            replace(poses, keypoints=points, scores=scores)
+            for poses, (points, scores) in zip(estimated, replaced, strict=True)
         ]
 
 
-class Counted:
-    """A network that notes the batches it is given.
+class CountingRuntime:
+    """A network whose input batches are counted.
 
     Args:
         runtime: the network.
-        around: entered for each call.
+        around: context manager that is entered for each call.
     """
 
     def __init__(self, runtime: Any, around: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
@@ -202,13 +201,13 @@ class Counted:
 
     @property
     def images(self) -> int:
-        """How many images it was given."""
+        """Number of input images."""
         return sum(shape[0] for shape in self.shapes)
 
 
-def stages(
+def open_pipeline(
     pose: Model,
-    stage: Stage | None,
+    recorded: RecordedResults | None,
     work: Path,
     *,
     flip: bool,
@@ -218,43 +217,46 @@ def stages(
     points: str = "recorded",
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Pipeline:
-    """Open YOLOX-s and a pose network, counted, with stand-ins for what they find.
+    """Open YOLOX-s and a pose network, with counted inputs and recorded results.
 
     Args:
         pose: the pose network.
-        stage: what was found beforehand; None leaves all findings to the networks.
+        recorded: the results to return; None returns the networks' own.
         work: folder of the weights.
-        flip: the pose network looks at each crop's mirror image, too.
+        flip: use the flip test.
         backend, half: see `loading.choose_engine`.
         tight: see `loading.open_detector`.
-        points: "recorded" puts the recorded points in place of the network's, "network" keeps those.
-        around: entered for each call of a network.
+        points: "recorded" returns the recorded keypoints, "network" the network's own.
+        around: context manager that is entered for each call of a network.
     """
-    engine = Engine(backend, half=half)  # as `limner run` opens it
+    engine = Engine(backend, half=half)  # as in `limner run`
     weights = checkpoint(DETECTOR, work)
     detector = loading.open_detector(
         DETECTOR.config, weights, engine=engine, bbox_thr=BOX_THR, nms_thr=BOX_THR, labels=(0,), tight=tight
     )
     estimator = loading.open_pose_estimator(pose.config, checkpoint(pose, work), engine=engine, flip=flip)
-    detector.runtime, estimator.runtime = Counted(detector.runtime, around), Counted(estimator.runtime, around)
-    if stage is not None:
-        detector = KnownBoxes(detector, stage)
-        estimator = KnownPoses(estimator, stage) if points == "recorded" else estimator
+    detector.runtime, estimator.runtime = (
+        CountingRuntime(detector.runtime, around),
+        CountingRuntime(estimator.runtime, around),
+    )
+    if recorded is not None:
+        detector = RecordedBoxes(detector, recorded)
+        estimator = RecordedPoses(estimator, recorded) if points == "recorded" else estimator
     return Pipeline(detector, estimator)
 
 
-def through_limner(found_by: Pipeline, path: Path, interval: int, target: Path | None) -> int:
-    """Run a clip as `limner run` does, drawn and encoded into ``target``, or neither; return its frames."""
+def run_limner(pipeline: Pipeline, path: Path, interval: int, target: Path | None) -> int:
+    """Run a clip as `limner run` does, drawn and encoded into ``target`` if given; return the number of frames."""
     count = 0
     source = VideoSource(path)
     fps = source.fps
     video = VideoPipeline(
-        source, found_by, TrackingOptions(interval), CurrentStyle(), draws=target is not None, overwrite_frames=True
+        source, pipeline, TrackingOptions(interval), CurrentStyle(), draws=target is not None, overwrite_frames=True
     )
-    with video, VideoWriter(target, fps) if target is not None else nullcontext() as sink:
+    with video, VideoWriter(target, fps) if target is not None else nullcontext() as writer:
         for frame_result in video.frame_results():
-            if sink is not None and frame_result.drawn is not None:
-                sink.write(frame_result.drawn, frame_result.frame.timestamp)
+            if writer is not None and frame_result.drawn is not None:
+                writer.write(frame_result.drawn, frame_result.frame.timestamp)
             count += 1
     return count
 
@@ -262,19 +264,19 @@ def through_limner(found_by: Pipeline, path: Path, interval: int, target: Path |
 # -- rounds -----------------------------------------------------------------------------------------------------
 
 
-def in_turn(
+def run_in_turns(
     systems: Mapping[str, Callable[[], object]], rounds: int, info: Callable[[str], None] = print
 ) -> dict[str, list[float]]:
-    """Run systems one after the other, round by round; return the seconds of each. The first round does not count."""
+    """Run systems one after the other, round by round; return the seconds of each, without those of the first round."""
     spent: dict[str, list[float]] = {name: [] for name in systems}
     for i in range(rounds + 1):
         for name, run in systems.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             run()
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - start
             if i:
                 spent[name].append(seconds)
-        info(f"round {i} of {rounds}" if i else "warmed up")
+        info(f"round {i} of {rounds}" if i else "warm-up done")
     return spent
 
 
@@ -283,13 +285,13 @@ def medians(spent: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in spent.items()}
 
 
-def apart(spent: Mapping[str, Sequence[float]], a: str, b: str) -> float:
-    """Return how many times as long as ``b`` ``a`` took: the median over the rounds of their ratio in one round."""
+def time_ratio(spent: Mapping[str, Sequence[float]], a: str, b: str) -> float:
+    """Return the time of ``a`` divided by that of ``b``: the median over the rounds of their ratio in one round."""
     return statistics.median(x / y for x, y in zip(spent[a], spent[b], strict=True))
 
 
 def machine() -> str:
-    """Return what was measured on, in words."""
+    """Return a description of this machine."""
     return f"{_processor()}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
@@ -308,7 +310,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what limner logs about random weights and exports out of the tables."""
+    """Hide limner's log messages about random weights and exports."""
     log = logging.getLogger("limner")
     level = log.level
     log.setLevel(logging.ERROR)
