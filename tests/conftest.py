@@ -11,6 +11,7 @@ import pytest
 from beside import NEEDED, SHARED
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that load ONNX Runtime themselves
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait awake would take the cores of other tests
 
 ROOT = Path(__file__).resolve().parents[1]
 
