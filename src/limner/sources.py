@@ -12,8 +12,6 @@ import itertools
 import os
 import re
 import stat
-import urllib.error
-import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +27,8 @@ from .images import decode_image, image_from_array, is_image
 from .types import Frame
 
 if TYPE_CHECKING:
+    from urllib.request import Request
+
     from .video.camera import CameraSource
     from .video.reader import VideoSource
 
@@ -347,11 +347,14 @@ def _read_bytes(path: Path) -> bytes:
 
 def _fetch(address: str) -> bytes:
     """Return the content of an image on a web server."""
+    from urllib.error import HTTPError  # loads what files do without
+    from urllib.request import urlopen
+
     display_name = without_password(address)
     try:
-        with urllib.request.urlopen(_request(address), timeout=FETCH_TIMEOUT) as response:
+        with urlopen(_request(address), timeout=FETCH_TIMEOUT) as response:
             data: bytes = response.read(MAX_BYTES + 1)
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         raise InputError(f"{display_name} cannot be read: its server answers {error.code}; check the address") from None
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "reason", None) or error).lower()
@@ -363,11 +366,13 @@ def _fetch(address: str) -> bytes:
     return data
 
 
-def _request(address: str) -> urllib.request.Request:
+def _request(address: str) -> Request:
     """Return the request for an address that may hold a user and password."""
+    from urllib.request import Request
+
     parts = urlsplit(address)
     if parts.username is None:
-        return urllib.request.Request(address)
+        return Request(address)
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return urllib.request.Request(address, headers={"Authorization": f"Basic {b64encode(credentials).decode()}"})
+    return Request(address, headers={"Authorization": f"Basic {b64encode(credentials).decode()}"})
