@@ -156,7 +156,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("no_proxy", "*")
     for name in ("LIMNER_OFFLINE", "LIMNER_MIRRORS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(web, "RETRY_DELAYS", (0.0, 0.0))
+    for module in (download, mirrors):
+        monkeypatch.setattr(module, "RETRY_DELAYS", (0.0, 0.0))
     return tmp_path / "home"
 
 

@@ -34,7 +34,7 @@ LAYERS: dict[str, set[str]] = {
     "formats": {*PLAIN, "files"},
     "video": {*PLAIN, "files"},
     "sources": {*PLAIN, "files", "images", "video"},
-    "writers": {*PLAIN, "files", "formats", "video"},
+    "writers": {*PLAIN, "files", "formats", "images", "video"},
     "pipeline": {*PLAIN, "build", "crop", "decode", "draw", "keypoints", "runtimes"},
     "loading": {*ESTIMATION, "pipeline"},
     "video.estimator": {*PLAIN, "pipeline", "tracking"},

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from limner.display.hud import Meter
+from limner.display.keys import Action
 from limner.display.player import Player
-from limner.display.window import Action
 from limner.draw import DrawStyle
 from limner.types import Boxes, Frame, Poses, Result
 from limner.video.pipeline import CurrentStyle, FrameResult

@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 import pytest
 
-from limner.display import hud
-from limner.display.window import Action, Window
+from limner.display import hud, keys
+from limner.display.keys import Action
+from limner.display.window import Window
 from limner.errors import MissingExtraError, OutputError
 
 IMAGE = np.zeros((90, 160, 3), np.uint8)
@@ -212,11 +213,11 @@ def test_what_the_user_asks_for_comes_in_order(pygame: Any) -> None:
 
 def test_the_keys_on_the_image_do_what_they_say(pygame: Any) -> None:
     with Window("live") as window:
-        for hint in reversed(hud.KEYS):  # ESC last
+        for hint in reversed(keys.HINTS):  # ESC last
             key, what = hint.split()
             press(pygame, {"ESC": "ESCAPE", "space": "SPACE"}.get(key, key))
             assert [action.value for action in window.play(IMAGE)] == [what]
-    assert sorted(hint.split()[1] for hint in hud.KEYS) == sorted(action.value for action in Action)
+    assert sorted(hint.split()[1] for hint in keys.HINTS) == sorted(action.value for action in Action)
 
 
 @pytest.mark.parametrize("way", ["ESCAPE", "q", "button"])
@@ -477,7 +478,8 @@ class Viewer:
     """A program that shows images, and the lines that it prints."""
 
     def __init__(self, display: Display, code: str, *arguments: object) -> None:
-        start = "import sys, time, numpy as np, pygame\nfrom limner.display.window import Action, Window\n"
+        start = "import sys, time, numpy as np, pygame\n"
+        start += "from limner.display.keys import Action\nfrom limner.display.window import Window\n"
         start += "def say(*words): print(*words, flush=True)\n"
         self.process = subprocess.Popen(
             [sys.executable, "-c", start + textwrap.dedent(code), *map(str, arguments)],

@@ -1,4 +1,4 @@
-"""Decodes the content of one image file to BGR pixels, those of ``cv2.imread``, or raises InputError."""
+"""The content of one image file <-> BGR pixels: those of ``cv2.imread`` and ``cv2.imwrite``, or one clear error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import cv2
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, OutputError
 
 MAX_PIXELS = 1 << 28  # 0.8 GB once decoded: more than any camera takes, less than a hostile file may ask for
 
@@ -167,3 +167,52 @@ def image_from_array(array: np.ndarray, name: str) -> np.ndarray:
             "[height, width, 3] in BGR order, or [height, width] grey, is needed; convert it first"
         )
     return np.ascontiguousarray(array if colour else cv2.cvtColor(array, cv2.COLOR_GRAY2BGR))
+
+
+# -- encoding --------------------------------------------------------------------------------------
+
+_KEPT_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
+# OpenCV writes some of these, but a GIF in 256 colours, and .pgm and .pbm only in grey.
+_LOSSLESS_SUFFIXES = {".gif", ".pbm", ".pgm", ".ppm", ".pnm"}
+_QUALITY = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpe": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+}
+_LONGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".jpe": 65500, ".webp": 16383}  # of libjpeg and of the WebP format
+
+
+def written_suffix(suffix: str) -> str:
+    """Return the ending of an image that is written, for the ending of the file that it comes from.
+
+    That of JPEG, PNG, BMP, TIFF and WebP is kept; other kinds become PNG where they are lossless and JPEG where not.
+    """
+    if suffix.lower() in _KEPT_SUFFIXES:
+        return suffix
+    return ".png" if suffix.lower() in _LOSSLESS_SUFFIXES else ".jpg"
+
+
+def encode_image(image: np.ndarray, suffix: str, name: str) -> bytes:
+    """Encode an image as the kind of file that an ending names: JPEG and WebP with quality 95.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+        suffix: one that `written_suffix` returns.
+        name: what errors call the file.
+
+    Raises:
+        OutputError: The image does not fit the format, or OpenCV cannot write it.
+    """
+    suffix = suffix.lower()
+    height, width = image.shape[:2]
+    # Checked first, because the libraries below print messages of their own.
+    if suffix in _LONGEST_SIDE and max(height, width) > _LONGEST_SIDE[suffix]:
+        raise OutputError(f"'{name}' cannot be written: {width} x {height} pixels do not fit {suffix}; use .png")
+    try:
+        done, data = cv2.imencode(suffix, image, _QUALITY.get(suffix, []))
+    except cv2.error as error:
+        raise OutputError(f"'{name}' cannot be written: OpenCV fails with {error.err!r}; use .png") from None
+    if not done:
+        raise OutputError(f"'{name}' cannot be written: OpenCV cannot encode it as {suffix}; use .png")
+    return data.tobytes()

@@ -15,18 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-import cv2
 import numpy as np
 
 from .errors import ArgumentError, OutputError
 from .files import create_folder, same_file, write_atomically
 from .formats.mmpose_json import VideoJsonWriter, image_json
+from .images import encode_image, written_suffix
 from .types import Result
 
 if TYPE_CHECKING:
     from .video.writer import VideoWriter
 
 _Writer = TypeVar("_Writer", bound="_FolderWriter")
+
+_KEPT_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}  # the others do not hold H.264, or not well
 
 
 class UniqueStems:
@@ -82,7 +84,7 @@ class ImageWriter(_FolderWriter):
 
     def path(self, stem: str, suffix: str = ".jpg") -> Path:
         """Return the path to which `write` writes an image with the stem and suffix of its input."""
-        return self.folder / (_checked_stem(stem) + _writable_suffix(suffix))
+        return self.folder / (_checked_stem(stem) + written_suffix(suffix))
 
     def write(self, stem: str, image: np.ndarray, suffix: str = ".jpg") -> Path:
         """Write one image and return its path.
@@ -102,7 +104,7 @@ class ImageWriter(_FolderWriter):
                 f"an image to write has shape {list(image.shape)} and dtype {image.dtype} "
                 "where uint8 [height, width, 3] is needed"
             )
-        write_atomically(path, _encode(image, path))
+        write_atomically(path, encode_image(image, path.suffix, str(path)))
         return path
 
     def video_path(self, stem: str, suffix: str = ".mp4") -> Path:
@@ -180,39 +182,3 @@ def _checked_stem(stem: str) -> str:
     if not stem or "\0" in stem or os.path.basename(stem) != stem:
         raise ArgumentError(f"{stem!r} is not the stem of a file name; give a name without folders")
     return stem
-
-
-# -- images --------------------------------------------------------------------------------------
-
-_KEPT_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}  # the others do not hold H.264, or not well
-_KEPT_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
-# OpenCV writes some of these, but a GIF in 256 colours, and .pgm and .pbm only in grey.
-_LOSSLESS_SUFFIXES = {".gif", ".pbm", ".pgm", ".ppm", ".pnm"}
-_QUALITY = {
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-    ".jpe": [cv2.IMWRITE_JPEG_QUALITY, 95],
-    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
-}
-_LONGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".jpe": 65500, ".webp": 16383}  # of libjpeg and of the WebP format
-
-
-def _writable_suffix(suffix: str) -> str:
-    if suffix.lower() in _KEPT_SUFFIXES:
-        return suffix
-    return ".png" if suffix.lower() in _LOSSLESS_SUFFIXES else ".jpg"
-
-
-def _encode(image: np.ndarray, path: Path) -> bytes:
-    suffix = path.suffix.lower()
-    height, width = image.shape[:2]
-    # Checked first, because the libraries below print messages of their own.
-    if suffix in _LONGEST_SIDE and max(height, width) > _LONGEST_SIDE[suffix]:
-        raise OutputError(f"'{path}' cannot be written: {width} x {height} pixels do not fit {suffix}; use .png")
-    try:
-        done, data = cv2.imencode(suffix, image, _QUALITY.get(suffix, []))
-    except cv2.error as error:
-        raise OutputError(f"'{path}' cannot be written: OpenCV fails with {error.err!r}; use .png") from None
-    if not done:
-        raise OutputError(f"'{path}' cannot be written: OpenCV cannot encode it as {suffix}; use .png")
-    return data.tobytes()

@@ -14,7 +14,8 @@ from itertools import accumulate
 import cv2
 import numpy as np
 
-KEYS = ("ESC quit", "space pause", "s snapshot", "b boxes", "h heatmap")
+from .keys import HINTS
+
 KEYS_SECONDS = 5.0  # for which the keys are shown at the start
 MAX_COVERED = 0.05  # share of an image that the status may cover
 
@@ -145,7 +146,7 @@ def overlay(
     device: str = "",
     *,
     paused: bool = False,
-    keys: Sequence[str] = KEYS,
+    keys: Sequence[str] = HINTS,
 ) -> np.ndarray:
     """Return a new image with the status in its corner: FPS, latency, dropped frames, device.
 

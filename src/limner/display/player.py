@@ -12,7 +12,8 @@ from ..types import MessageCallback
 from ..video.pipeline import CurrentStyle, FrameResult, VideoPipeline
 from ..writers import ImageWriter
 from .hud import Meter, overlay
-from .window import Action, Window
+from .keys import Action
+from .window import Window
 
 
 class Player:

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from enum import Enum
 from types import TracebackType
 from typing import Any
 
@@ -15,19 +14,10 @@ import cv2
 import numpy as np
 
 from ..errors import MissingExtraError, OutputError
+from .keys import Action, by_key, by_scancode
 
 MARGIN = 80  # pixels of the desktop that a new window leaves free
 POLL_SECONDS = 0.2  # longest wait for an event, so that Ctrl-C is handled
-
-
-class Action(Enum):
-    """What the user requests by a key while a video is shown."""
-
-    QUIT = "quit"  # ESC, q or the window's own button
-    PAUSE = "pause"  # space: pause or resume
-    SNAPSHOT = "snapshot"  # s
-    BOXES = "boxes"  # b: show or hide them
-    HEATMAP = "heatmap"  # h: show or hide it
 
 
 class Window:
@@ -58,21 +48,7 @@ class Window:
         except ImportError as error:
             raise MissingExtraError(f"a window ({advice})", "show") from error
         self._pygame: Any = pygame
-        self._keys = {
-            pygame.K_ESCAPE: Action.QUIT,
-            pygame.K_q: Action.QUIT,
-            pygame.K_SPACE: Action.PAUSE,
-            pygame.K_s: Action.SNAPSHOT,
-            pygame.K_b: Action.BOXES,
-            pygame.K_h: Action.HEATMAP,
-        }
-        # the keys of those letters on a keyboard whose own letters are not Latin
-        self._scancodes = {
-            pygame.KSCAN_Q: Action.QUIT,
-            pygame.KSCAN_S: Action.SNAPSHOT,
-            pygame.KSCAN_B: Action.BOXES,
-            pygame.KSCAN_H: Action.HEATMAP,
-        }
+        self._actions_by_key, self._actions_by_scancode = by_key(pygame), by_scancode(pygame)
         self._thread = threading.get_ident()
         self._image: np.ndarray = np.zeros((1, 1, 3), np.uint8)  # the shown image
         self._set_size = (0, 0)  # (width, height) that this object gave the window
@@ -251,9 +227,9 @@ class Window:
         for event in events:
             action = Action.QUIT if event.type == pygame.QUIT else None
             if event.type == pygame.KEYDOWN:
-                action = self._keys.get(event.key)
+                action = self._actions_by_key.get(event.key)
                 if event.key > 127:
-                    action = self._scancodes.get(getattr(event, "scancode", -1))
+                    action = self._actions_by_scancode.get(getattr(event, "scancode", -1))
             if action is not None:
                 actions.append(action)
         self._open = self._open and Action.QUIT not in actions

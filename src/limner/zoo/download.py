@@ -22,6 +22,8 @@ OPENMMLAB = "https://download.openmmlab.com/"
 MIRRORS = ("https://openmmlab.oss-cn-hangzhou.aliyuncs.com/", "https://openmmlab.oss-accelerate.aliyuncs.com/")
 
 OFFLINE_MESSAGE = "it is not in the cache, and the network is switched off (offline)"
+ROUNDS = 3  # each round tries each address that may still answer
+RETRY_DELAYS = (1.0, 2.0)  # seconds between the rounds
 MIN_BYTES_PER_SECOND = 1024.0  # a slower transfer is given up, measured over twice the timeout
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -223,14 +225,14 @@ def _addresses(task: _Task) -> Iterator[str]:
 
 
 def _download(task: _Task, addresses: list[_Address], rejected: list[str], reason: str) -> Path:
-    for number in range(web.ROUNDS):
+    for number in range(ROUNDS):
         for address in addresses:
             if not address.finished and _attempt(task, address):
                 return task.target
         if all(address.finished for address in addresses):
             break
-        if number + 1 < web.ROUNDS:
-            time.sleep(web.RETRY_DELAYS[number])
+        if number + 1 < ROUNDS:
+            time.sleep(RETRY_DELAYS[number])
     raise _failure(task, addresses, rejected, reason)
 
 

@@ -24,6 +24,8 @@ from . import store, web
 
 SUMS_FILE = "SHA256SUMS"
 MAX_LIST_BYTES = 4 << 20  # bytes of a list: enough for some 30,000 files
+ATTEMPTS = 3  # to read a list
+RETRY_DELAYS = (1.0, 2.0)  # seconds between them
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 
@@ -166,9 +168,9 @@ def _fetch(mirror: Mirror) -> str:
             return _read(mirror)
         except web.TransientError as error:
             number += 1
-            if number == web.ROUNDS or isinstance(error, web.SlowError):
+            if number == ATTEMPTS or isinstance(error, web.SlowError):
                 raise
-            time.sleep(web.RETRY_DELAYS[number - 1])
+            time.sleep(RETRY_DELAYS[number - 1])
 
 
 def _read(mirror: Mirror) -> str:

@@ -10,8 +10,6 @@ from typing import Any
 
 from . import store
 
-ROUNDS = 3  # each round tries each address that may still answer
-RETRY_DELAYS = (1.0, 2.0)  # seconds between the rounds
 TIMEOUT = 15.0  # seconds without an answer or a byte
 
 
