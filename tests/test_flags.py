@@ -19,8 +19,7 @@ import pytest
 from limner import config, loading, pipeline
 from limner.display.window import Window
 from limner.errors import LimnerError
-from limner.mmpose import arguments as arguments
-from limner.mmpose import demos
+from limner.mmpose import demo_arguments, demos
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
@@ -556,7 +555,7 @@ def topdown_command(models: Models, chance: random.Random) -> tuple[list[str], s
     if chance.random() < 0.1:
         four[chance.randrange(4)] = chance.choice(["nowhere.py", "wrong.pth", models.face[1], DETECTOR, "", "text.txt"])
     source, target = pick(chance, INPUTS), pick(chance, TARGETS)
-    given = flags_of(arguments.topdown_parser(None), chance)
+    given = flags_of(demo_arguments.topdown_parser(None), chance)
     kinds = {"image"} | ({"sheet"} if "--save-predictions" in given else set())
     return [*four, "--input", source, "--output-root", target, *given], source, kinds if target else set()
 
@@ -576,7 +575,7 @@ def inferencer_command(models: Models, chance: random.Random) -> tuple[list[str]
             target = pick(chance, TARGETS)
             given += [flag, target]
             kinds |= {kind} if target else set()
-    return given + flags_of(arguments.inferencer_parser(None), chance), source, kinds
+    return given + flags_of(demo_arguments.inferencer_parser(None), chance), source, kinds
 
 
 def image_command(models: Models, chance: random.Random) -> tuple[list[str], str, set[str]]:
@@ -585,7 +584,7 @@ def image_command(models: Models, chance: random.Random) -> tuple[list[str], str
         pose[chance.randrange(2)] = chance.choice(["nowhere.py", "wrong.pth", models.faces[0], models.faces[1], ""])
     target = pick(chance, FILES)
     given = [source, *pose, "--out-file", source if target == "itself" else target]
-    return given + flags_of(arguments.image_parser(None), chance), source, {"image"}
+    return given + flags_of(demo_arguments.image_parser(None), chance), source, {"image"}
 
 
 def snapshot() -> dict[Path, tuple[int, bytes]]:

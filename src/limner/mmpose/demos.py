@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import ArgumentError, LimnerError
-from .arguments import FOR_3D, NO_3D, image_parser, inferencer_parser, parse_arguments, topdown_parser
+from .demo_arguments import FOR_3D, NO_3D, image_parser, inferencer_parser, parse_arguments, topdown_parser
 
 if TYPE_CHECKING:
     from ..draw import DrawStyle

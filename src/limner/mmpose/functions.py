@@ -17,8 +17,8 @@ from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator, WholeImage
 from ..sources import ImageLike
 from ..types import Boxes, HeatmapMode, Poses, Result
-from .call_arguments import parse_bboxes
 from .data_samples import InstanceData, PoseDataSample, dataset_meta, pose_instances
+from .inferencer_arguments import parse_bboxes
 
 Config = str | Path | Mapping[str, Any]
 

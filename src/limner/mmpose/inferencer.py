@@ -23,11 +23,11 @@ from ..sources import Input
 from ..types import Boxes, Frame, Result
 from ..video.options import VideoOptions
 from ..writers import UniqueStems
-from .arguments import NO_3D
-from .call_arguments import FOR_3D, CallArguments, bboxes_of_images
 from .data_samples import PoseDataSample, pose_instances
+from .demo_arguments import NO_3D
+from .inferencer_arguments import FOR_3D, CallArguments, bboxes_of_images
+from .inferencer_outputs import CallOutputs
 from .models import ModelArguments, open_models, with_thresholds
-from .outputs import CallOutputs
 
 if TYPE_CHECKING:
     from ..video.pipeline import FrameResult

@@ -15,7 +15,7 @@ from ..files import IMAGE_SUFFIXES
 from ..sources import Input
 from ..types import Result
 from ..writers import ImageWriter, JsonWriter, refuse_overwrite
-from .call_arguments import CallArguments
+from .inferencer_arguments import CallArguments
 
 if TYPE_CHECKING:
     from ..display.player import Player
