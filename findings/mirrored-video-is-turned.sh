@@ -29,9 +29,9 @@ def look(name, matrix):
     with av.open("clip.mp4", "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = W, H, "yuv420p"
-        picture = np.zeros((H, W, 3), np.uint8)
-        picture[:H // 2, :W // 2] = 255           # white in the top left quarter
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        image = np.zeros((H, W, 3), np.uint8)
+        image[:H // 2, :W // 2] = 255           # white in the top left quarter
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     data = bytearray(open("clip.mp4", "rb").read())
     a, b, c, d, x, y = (ONE * v for v in matrix)

@@ -3,7 +3,7 @@
 #
 # Guess:    an array of the wrong type raises, or is rounded and clipped to 0..255.
 # Really:   it is cast without a word: fractions are dropped, 256 becomes 0, 260 becomes 4, -1 becomes 255. Pictures
-#           enlarged with a cubic or Lanczos filter in float overshoot just so; a picture in 0..1 turns black.
+#           enlarged with a cubic or Lanczos filter in float overshoot just so; an image in 0..1 turns black.
 # Versions: openvino 2026.4.1, CPU device of an x86-64, an input made uint8 with PrePostProcessor. (Other processors
 #           may turn a float below 0 or above 255 into another number; int32 wraps everywhere.)
 # Advice:   compare array.dtype with the input's type before each call; clip and round before you cast.

@@ -15,8 +15,8 @@ import sys
 import cv2, numpy as np, PIL
 from PIL import Image
 
-picture = np.zeros((20, 30, 3), np.uint8)
-picture[:10, :15] = 200
+pixels = np.zeros((20, 30, 3), np.uint8)
+pixels[:10, :15] = 200
 size = lambda read: "None" if read is None else f"{read.shape[1]}x{read.shape[0]}"
 seen = {}
 for orientation in range(1, 9):
@@ -24,7 +24,7 @@ for orientation in range(1, 9):
     exif[274] = orientation
     for kind in ("tif", "jpg"):
         name = f"{orientation}.{kind}"
-        Image.fromarray(picture).save(name, exif=exif)
+        Image.fromarray(pixels).save(name, exif=exif)
         seen[kind, orientation] = (size(cv2.imread(name)), size(cv2.imdecode(np.fromfile(name, np.uint8), 1)))
 print("versions: opencv", cv2.__version__, "Pillow", PIL.__version__)
 print("expected: orientation 1 to 4 is 30x20, 5 to 8 is 20x30, from both functions and for both formats")

@@ -780,7 +780,7 @@ def test_a_pipe_in_a_folder_is_no_file(official: str, stick: Path, monkeypatch: 
 
 @pytest.mark.parametrize("address", ["file:///etc/hostname", "ftp://example.org/SHA256SUMS"])
 def test_only_mirrors_can_be_files(address: str) -> None:
-    with pytest.raises(DownloadError, match="not an http or https address"):
+    with pytest.raises(DownloadError, match="not an http or https URL"):
         zoo.ensure(address)
 
 

@@ -376,7 +376,7 @@ def test_numbers_of_neighbours_do_not_cover_each_other() -> None:
 
 
 def test_an_unknown_style_names_the_known_ones() -> None:
-    with pytest.raises(ArgumentError, match=r"'opnpose'.*Did you mean 'openpose'.*mmpose, openpose"):
+    with pytest.raises(ArgumentError, match=r"'opnpose' where mmpose or openpose is needed. Did you mean 'openpose'"):
         draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), skeleton_style="opnpose")
 
 

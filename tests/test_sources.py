@@ -338,7 +338,7 @@ def test_an_image_behind_a_login(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    assert "is not a valid address" in only_error("http://[::1/x.mp4")
+    assert "is not a valid URL" in only_error("http://[::1/x.mp4")
 
 
 def test_an_image_from_a_server_that_is_not_there() -> None:
@@ -346,7 +346,7 @@ def test_an_image_from_a_server_that_is_not_there() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (found,), _, _ = expand(f"http://127.0.0.1:{port}/a.png")
-    with pytest.raises(InputError, match="check the address") as caught:
+    with pytest.raises(InputError, match="check the URL") as caught:
         read(found)
     assert one_sentence(str(caught.value))
 

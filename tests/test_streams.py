@@ -125,7 +125,7 @@ def test_a_camera_that_wants_a_password(
     said: list[str] = []
     with running(server):
         for wrong in (server.address.replace("secret", "s3cret"), server.address.replace("someone:secret@", "")):
-            with pytest.raises(InputError, match=r"refuses access; put a user and password in the address") as caught:
+            with pytest.raises(InputError, match=r"refuses access; put a user and password in the URL") as caught:
                 VideoSource(wrong)
             assert "s3cret" not in str(caught.value)
         with LatestFrames(VideoSource(server.address, timeout=2), info=said.append, pauses=(0.05, 0.1)) as newest:

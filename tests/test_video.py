@@ -834,7 +834,7 @@ def test_a_stream_that_ends_is_connected_again(server: Server) -> None:
     with LatestFrames(source, info=said.append, pauses=(0.01, 0.05)) as newest:
         wait_for(lambda: newest.received >= 3 * server.images)
     assert newest.reconnects >= 2
-    assert "stopped after 8 frames: the connection failed; check the address" in said[0]
+    assert "stopped after 8 frames: the connection failed; check the URL" in said[0]
     assert re.search(r"is back after \d+\.\d s$", said[1])
 
 

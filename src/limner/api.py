@@ -87,7 +87,7 @@ class Model:
         with what the caller does; leaving the loop closes the source.
 
         Args:
-            source: a path, an address, "webcam" or "webcam:1".
+            source: a path, a URL, "webcam" or "webcam:1".
             tracking: fields of `limner.video.options.TrackingOptions`: ``det_interval``, ``smooth``, ``follow``,
                 ``max_persons``, ``batch``, ...
 

@@ -53,7 +53,7 @@ def plain_json(value: object) -> object:
 
 
 def without_password(address: str) -> str:
-    """Return the address fit for messages and outputs: user and password become ``***``.
+    """Return the URL fit for messages and outputs: user and password become ``***``.
 
     In a password that should have been escaped, ``/``, ``@`` and ``#`` are part of it: where there may be
     one, all up to the last ``@`` goes, rather a piece of the path too than half a password left.

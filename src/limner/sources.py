@@ -1,4 +1,4 @@
-"""Where frames come from: paths, folders, patterns, addresses, cameras and arrays are listed first, then opened.
+"""Where frames come from: paths, folders, patterns, URLs, cameras and arrays are listed first, then opened.
 
 `expand` only lists names, so a large folder costs no memory for pixels; `read` opens one image and
 `open_video` one video or camera. Errors of single inputs are returned by `expand` as a list, so that
@@ -61,12 +61,12 @@ class Input:
 
     @property
     def source(self) -> str:
-        """Its name in messages and outputs; a password in an address is left out."""
+        """Its name in messages and outputs; a password in a URL is left out."""
         return without_password(self.address) or ("array" if self.path is None else str(self.path))
 
     @property
     def location(self) -> str:
-        """The path or address to open."""
+        """The path or URL to open."""
         return self.address or str(self.path)
 
 
@@ -78,7 +78,7 @@ def expand(inputs: object) -> tuple[list[Input], list[InputError], list[str]]:
     listed twice.
 
     Args:
-        inputs: A path, a folder, a pattern such as ``"photos/**/*.jpg"``, an address (http, https, rtsp
+        inputs: A path, a folder, a pattern such as ``"photos/**/*.jpg"``, a URL (http, https, rtsp
             ...), a camera (``"webcam"``, ``"webcam:1"``, ``"/dev/video1"``), an array (uint8 [H, W, 3]
             BGR or [H, W] grey), or a list or tuple of any of these.
 
@@ -182,9 +182,7 @@ def _flatten(inputs: object) -> Iterator[object]:
 def _expand_text(text: str) -> tuple[list[Input], list[str]]:
     """Return the inputs that a text names, and notices about skipped files; raise InputError where there is none."""
     if not text.strip():
-        raise InputError(
-            "an input is an empty text; give an image, a video, a folder, a pattern, an address or a camera"
-        )
+        raise InputError("an input is an empty text; give an image, a video, a folder, a pattern, a URL or a camera")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         return [_input_at_address(text)], []
     path = Path(os.path.expanduser(text))
@@ -219,13 +217,13 @@ def _camera_input(text: str) -> Input:
 
 
 def _input_at_address(text: str) -> Input:
-    """Return the input at an address: an image where it ends like one, else a video or stream."""
+    """Return the input at a URL: an image where it ends like one, else a video or stream."""
     from .video.inputs import is_video
 
     try:
         parts = urlsplit(text)
     except ValueError:
-        raise InputError(f"{without_password(text)} is not a valid address; check it for stray characters") from None
+        raise InputError(f"{without_password(text)} is not a valid URL; check it for stray characters") from None
     if parts.scheme.lower() == "file":
         path = Path(unquote(parts.path))
         return Input(path.name, path, is_video=_is_video_file(path))
@@ -355,10 +353,10 @@ def _fetch(address: str) -> bytes:
         with urlopen(_request(address), timeout=FETCH_TIMEOUT) as response:
             data: bytes = response.read(MAX_BYTES + 1)
     except HTTPError as error:
-        raise InputError(f"{display_name} cannot be read: its server answers {error.code}; check the address") from None
+        raise InputError(f"{display_name} cannot be read: its server answers {error.code}; check the URL") from None
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "reason", None) or error).lower()
-        raise InputError(f"{display_name} cannot be read: {reason}; check the address and the network") from None
+        raise InputError(f"{display_name} cannot be read: {reason}; check the URL and the network") from None
     if len(data) > MAX_BYTES:
         raise InputError(
             f"{display_name} is more than {MAX_BYTES >> 20} MB, too large for an image; give an image file"
@@ -367,7 +365,7 @@ def _fetch(address: str) -> bytes:
 
 
 def _request(address: str) -> Request:
-    """Return the request for an address that may hold a user and password."""
+    """Return the request for a URL that may hold a user and password."""
     from urllib.request import Request
 
     parts = urlsplit(address)

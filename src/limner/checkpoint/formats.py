@@ -32,8 +32,8 @@ SIGNATURES = {
     b"\xff\xd8\xff": "an image",
 }
 TEXT_SIGNATURES = {
-    b"<!doctype html": "a web page: the download was refused or its address is wrong",
-    b"<html": "a web page: the download was refused or its address is wrong",
+    b"<!doctype html": "a web page: the download was refused or its URL is wrong",
+    b"<html": "a web page: the download was refused or its URL is wrong",
     b"<?xml": "an XML document, as download servers answer with in place of a file",
 }
 

@@ -58,7 +58,7 @@ class _PlainHelp:
 def _row(param: Any) -> tuple[str, str]:
     if param.param_type_name == "argument":
         return param.metavar or param.name.upper(), param.help or ""
-    names = ", ".join([*param.opts, *param.secondary_opts])
+    names = ", ".join(sorted([*param.opts, *param.secondary_opts], key=len))  # short names first
     return f"{names} {param.metavar}" if param.metavar else names, param.help or ""
 
 

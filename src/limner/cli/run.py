@@ -78,10 +78,11 @@ def run(
         option("How long to try to reopen a lost camera or stream (default: 60).", "SECONDS", min=0, hidden=True),
     ] = 60.0,
     kpt_thr: Annotated[
-        float, option("Draw keypoints with at least this score (default: 0.3).", "SCORE", min=0, max=1)
+        float, option("Draw keypoints with at least this score, 0 to 1 (default: 0.3).", "SCORE", min=0, max=1)
     ] = 0.3,
     bbox_thr: Annotated[
-        float | None, option("Keep boxes with a score above this (default: the model's own).", "SCORE", min=0, max=1)
+        float | None,
+        option("Keep boxes with a score above this, 0 to 1 (default: the model's own).", "SCORE", min=0, max=1),
     ] = None,
     radius: Annotated[
         int | None,

@@ -115,7 +115,9 @@ def _check(
     style: str,
 ) -> None:
     if style not in STYLES:
-        raise ArgumentError(f"no style is called '{style}'.{suggest(style, STYLES)} Known: {', '.join(STYLES)}.")
+        raise ArgumentError(
+            f"skeleton_style is '{style}' where {' or '.join(STYLES)} is needed.{suggest(style, STYLES)}"
+        )
     is_array = isinstance(image, np.ndarray)
     if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         got = f"{image.dtype} {list(image.shape)}" if is_array else type(image).__name__

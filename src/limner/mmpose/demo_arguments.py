@@ -11,7 +11,7 @@ from ..errors import ArgumentError, suggest
 
 NO_3D = "belongs to 3D models, and limner finds 2D keypoints: leave it out"
 # flags of MMPose for 3D models only
-FOR_3D = (
+FLAGS_FOR_3D = (
     "pose3d",
     "pose3d-weights",
     "tracking-thr",
@@ -226,7 +226,7 @@ def inferencer_parser(prog: str | None) -> _Parser:
     add("--show-alias", action="store_true", help="list the aliases")
     _add_shared_arguments(parser)
     _add_video_arguments(parser)
-    for flag in FOR_3D:
+    for flag in FLAGS_FOR_3D:
         if flag.startswith(("use", "disable")):
             add(f"--{flag}", action="store_true", help=argparse.SUPPRESS)
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import ArgumentError, LimnerError
-from .demo_arguments import FOR_3D, NO_3D, image_parser, inferencer_parser, parse_arguments, topdown_parser
+from .demo_arguments import FLAGS_FOR_3D, NO_3D, image_parser, inferencer_parser, parse_arguments, topdown_parser
 
 if TYPE_CHECKING:
     from ..draw import DrawStyle
@@ -107,7 +107,7 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
         LimnerError: nothing can be processed.
     """
     args = parse_arguments(inferencer_parser(prog), arguments)
-    for flag in FOR_3D:
+    for flag in FLAGS_FOR_3D:
         if getattr(args, flag.replace("-", "_")) not in (None, False):
             raise ArgumentError(f"--{flag} {NO_3D}")
     if args.show_alias:

@@ -25,7 +25,7 @@ from ..video.options import VideoOptions
 from ..writers import UniqueStems
 from .data_samples import PoseDataSample, pose_instances
 from .demo_arguments import NO_3D
-from .inferencer_arguments import FOR_3D, CallArguments, bboxes_of_images
+from .inferencer_arguments import ARGUMENTS_FOR_3D, CallArguments, bboxes_of_images
 from .inferencer_outputs import CallOutputs
 from .models import ModelArguments, open_models, with_thresholds
 
@@ -125,7 +125,7 @@ class MMPoseInferencer:
             ArgumentError: an unknown or impossible argument; the message suggests the most similar one.
             InputError: an input that does not exist, or cannot be read.
         """
-        for name, default in FOR_3D.items():
+        for name, default in ARGUMENTS_FOR_3D.items():
             if arguments.pop(name, default) != default:
                 raise ArgumentError(f"{name} {NO_3D}")
         check_arguments("the call", arguments, CALL_NAMES)
@@ -278,4 +278,4 @@ def _text(value: str | Path | None) -> str | None:
 
 
 INIT_NAMES = [name for name in inspect.signature(MMPoseInferencer).parameters if name != "unknown"]
-CALL_NAMES = [entry.name for entry in fields(CallArguments)] + list(FOR_3D)
+CALL_NAMES = [entry.name for entry in fields(CallArguments)] + list(ARGUMENTS_FOR_3D)

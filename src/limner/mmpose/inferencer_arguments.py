@@ -14,7 +14,7 @@ from ..types import Boxes
 from ..video.options import TrackingOptions
 
 # call arguments of MMPose for 3D models only, with their defaults
-FOR_3D = {
+ARGUMENTS_FOR_3D = {
     "use_oks_tracking": False,
     "tracking_thr": 0.3,
     "disable_norm_pose_2d": False,
@@ -49,6 +49,12 @@ class CallArguments:
     merge_results: bool = True
     return_datasample: bool | None = None  # an older name of return_datasamples
     tracking: TrackingOptions = field(default_factory=TrackingOptions)  # limner's own; for videos
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tracking, TrackingOptions):
+            raise ArgumentError(
+                f"tracking is {self.tracking!r} where options are needed, such as TrackingOptions(det_interval=5)"
+            )
 
     @property
     def style(self) -> DrawStyle:

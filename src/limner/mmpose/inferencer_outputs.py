@@ -39,7 +39,7 @@ class CallOutputs:
             if folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
                 if count != 1:
                     raise ArgumentError(
-                        f"vis_out_dir is the file '{folder}' where {count} images need a folder: give a folder"
+                        f"vis_out_dir is the file '{folder}', and there are {count} images: give a folder"
                     )
                 self._single, folder = folder, folder.parent
             self._images = stack.enter_context(ImageWriter(folder))

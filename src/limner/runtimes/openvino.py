@@ -39,7 +39,7 @@ class OpenVino:
     def __init__(self, path: Path, threads: int = 0, *, hint: str = "latency", half: bool = False) -> None:
         core, reader = import_openvino()
         if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise DeviceError("this processor does not compute in bfloat16: use float32, the default precision")
+            raise DeviceError("this processor does not compute in bfloat16: leave --precision out, or use float32")
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             "EXECUTION_MODE_HINT": "PERFORMANCE" if half else "ACCURACY",

@@ -1,4 +1,4 @@
-"""Frame rates and addresses, for the readers and writers of video."""
+"""Frame rates and URLs, for the readers and writers of video."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tidy_rate(rate: Fraction | float) -> Fraction:
 
 
 def scheme_of(address: str) -> str:
-    """Return the scheme of an address in lower case ("rtsp"), "" for a path."""
+    """Return the scheme of a URL in lower case ("rtsp"), "" for a path."""
     match = _SCHEME.match(address)
     return match[1].lower() if match else ""
 

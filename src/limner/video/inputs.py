@@ -86,7 +86,7 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
 
 
 def without_file_scheme(address: str | os.PathLike[str]) -> str:
-    """Return the address as text, and the path of one that begins with file://."""
+    """Return the URL as text, and the path of one that begins with file://."""
     text = os.fspath(address)
     with suppress(ValueError):  # such as file://[clip.mp4; opening it raises the error
         return unquote(urlsplit(text).path) if scheme_of(text) == "file" else text
@@ -94,7 +94,7 @@ def without_file_scheme(address: str | os.PathLike[str]) -> str:
 
 
 def display_name(address: str) -> str:
-    """Return the address as messages show it: without a password, a path in quotes."""
+    """Return the URL as messages show it: without a password, a path in quotes."""
     return without_password(address) if scheme_of(address) else f"'{address}'"
 
 
@@ -177,7 +177,7 @@ def _ca_file() -> str:
 
 
 def _certificate_problem(address: str, timeout: float) -> str | None:
-    """Return the problem of an https address with its certificate, which FFmpeg does not report; None for none."""
+    """Return the problem of an https URL with its certificate, which FFmpeg does not report; None for none."""
     with suppress(OSError, ValueError):
         parts = urlsplit(address)
         if parts.scheme.lower() == "https" and parts.hostname:
@@ -197,16 +197,16 @@ def _network_reason(error: Exception, timeout: float) -> str:
     if isinstance(error, (TimeoutError, av.error.ExitError)):
         return f"nothing came for {timeout:g} s; check that it is running"
     if isinstance(error, av.error.HTTPNotFoundError):
-        return "its server has nothing at this address (404); check the address"
+        return "its server has nothing at this URL (404); check the URL"
     if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-        return "its server refuses access; put a user and password in the address: scheme://user:password@host/..."
+        return "its server refuses access; put a user and password in the URL: scheme://user:password@host/..."
     if isinstance(error, (av.error.HTTPClientError, av.error.HTTPServerError)):
-        return f"its server answers with an error ({error.strerror}); check the address or try later"
+        return f"its server answers with an error ({error.strerror}); check the URL or try later"
     if isinstance(error, ConnectionRefusedError):
         return "nothing answers there; check host and port, and that it is running"
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
-        return "what it sends is not a video; check the address"
+        return "what it sends is not a video; check the URL"
     if getattr(error, "errno", None) == errno.EIO:
-        return "the connection failed; check the address and the network"
+        return "the connection failed; check the URL and the network"
     text = str(getattr(error, "strerror", None) or error).lower()
-    return f"{text}; check the address and the network"
+    return f"{text}; check the URL and the network"

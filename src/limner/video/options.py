@@ -40,13 +40,16 @@ class TrackingOptions:
     batch: int | None = None
 
     def __post_init__(self) -> None:
-        if self.det_interval is not None and self.det_interval < 1:
-            raise ArgumentError(f"det_interval is {self.det_interval} where a whole number from 1 on is needed")
-        if self.batch is not None and self.batch < 1:
-            raise ArgumentError(f"batch is {self.batch} where a whole number from 1 on is needed")
+        for name, value in (
+            ("det_interval", self.det_interval),
+            ("max_persons", self.max_persons),
+            ("batch", self.batch),
+        ):
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ArgumentError(f"{name} is {value!r} where a whole number from 1 on is needed")
         if self.smooth is not None and self.smooth not in SMOOTHING:
             raise ArgumentError(
-                f"smooth is '{self.smooth}' where {', '.join(SMOOTHING)} is needed.{suggest(self.smooth, SMOOTHING)}"
+                f"smooth is '{self.smooth}' where off, live or file is needed.{suggest(self.smooth, SMOOTHING)}"
             )
         need_tracking = [
             name

@@ -117,7 +117,7 @@ class VideoSource:
         self._frames = self._decode()
         self._first = next(self._frames, None)
         if self._first is None:
-            advice = "check the address" if self._scheme else "it is damaged or cut short: copy it again"
+            advice = "check the URL" if self._scheme else "it is damaged or cut short: copy it again"
             raise InputError(f"{name} has no frame that can be decoded; {advice}")
         rate = fraction(stream.average_rate) or fraction(stream.guessed_rate) or fraction(stream.base_rate)
         self.fps = tidy_rate(rate if rate and Fraction(1, 1000) <= rate <= 1000 else 25)  # average, frames per second

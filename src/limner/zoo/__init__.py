@@ -58,7 +58,7 @@ class ModelInfo:
     family: str  # "RTMPose", "HRNet", "YOLOX", ...
     config: str  # a path that limner.config.load finds
     aliases: tuple[str, ...] = ()
-    weights: str | None = None  # address; None where they ship with limner
+    weights: str | None = None  # URL; None where they ship with limner
     sha256: str = ""  # prefix of the weights' SHA-256; "" where their name has none
     bundled: str | None = None  # file below limner/bundled
     keypoints: str | None = None  # name of the keypoint set; of a pose model only
@@ -186,10 +186,10 @@ def detector_for(model: ModelInfo | str) -> ModelInfo:
 def ensure(
     model_or_url: ModelInfo | str, *, offline: bool = False, refresh: bool = False, progress: Progress | None = None
 ) -> Path:
-    """Return the verified file of the weights of a model or address; download them where they are not cached.
+    """Return the verified file of the weights of a model or URL; download them where they are not cached.
 
     Args:
-        model_or_url: a model, its name, an http or https address, or a file, which is returned as it is.
+        model_or_url: a model, its name, an http or https URL, or a file, which is returned as it is.
         offline: do not use the network, as with ``LIMNER_OFFLINE=1``.
         refresh: ask the mirrors of ``LIMNER_MIRRORS`` again which files they list.
         progress: called with the file's name, the bytes downloaded so far and the bytes in all (None: unknown).

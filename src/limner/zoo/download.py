@@ -22,7 +22,7 @@ OPENMMLAB = "https://download.openmmlab.com/"
 MIRRORS = ("https://openmmlab.oss-cn-hangzhou.aliyuncs.com/", "https://openmmlab.oss-accelerate.aliyuncs.com/")
 
 OFFLINE_MESSAGE = "it is not in the cache, and the network is switched off (offline)"
-ROUNDS = 3  # each round tries each address that may still answer
+ROUNDS = 3  # each round tries each URL that may still answer
 RETRY_DELAYS = (1.0, 2.0)  # seconds between the rounds
 MIN_BYTES_PER_SECOND = 1024.0  # a slower transfer is given up, measured over twice the timeout
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,7 +54,7 @@ class _Address:
 
 @dataclass(frozen=True)
 class CacheLocation:
-    """The file of an address in limner's cache, present or not, and what it is verified by."""
+    """The file of a URL in limner's cache, present or not, and what it is verified by."""
 
     file: Path
     key: str  # its name in the record of hashes
@@ -114,7 +114,7 @@ def is_offline() -> bool:
 
 
 def locate(url: str, *, query: bool = False) -> CacheLocation:
-    """Return the location of an address's file in the cache.
+    """Return the location of a URL's file in the cache.
 
     A file that one of the user's mirrors lists is in that mirror's folder. Where the listed hash begins with the
     prefix in the name, the file is the published one, wherever it comes from.
@@ -123,7 +123,7 @@ def locate(url: str, *, query: bool = False) -> CacheLocation:
         query: ask the mirrors on the web; otherwise their cached lists are used.
 
     Raises:
-        DownloadError: the address names no file, or a mirror's list is damaged.
+        DownloadError: the URL names no file, or a mirror's list is damaged.
     """
     published = store.cache_path(url, trusted_names=url.startswith(OPENMMLAB))
     listing = (
@@ -138,7 +138,7 @@ def locate(url: str, *, query: bool = False) -> CacheLocation:
 
 
 def _relative_path(url: str) -> str:
-    """Return the path of an address below OpenMMLab's, or "" where it is elsewhere or not a plain path."""
+    """Return the path of a URL below OpenMMLab's, or "" where it is elsewhere or not a plain path."""
     if not url.startswith(OPENMMLAB):
         return ""
     path = unquote(urlsplit(url[len(OPENMMLAB) :]).path)
@@ -150,16 +150,16 @@ def _user_mirrors() -> list[mirrors.Mirror]:
 
 
 def find_cached(url: str) -> Path | None:
-    """Return the file of an address in limner's cache or in that of torch.hub, unverified, or None."""
+    """Return the file of a URL in limner's cache or in that of torch.hub, unverified, or None."""
     return next((file for file in locate(url).copies if file.is_file()), None)
 
 
 def fetch(url: str, *, offline: bool = False, refresh: bool = False, progress: Progress | None = None) -> Path:
-    """Return the verified file of an address, downloaded where it is not cached yet.
+    """Return the verified file of a URL, downloaded where it is not cached yet.
 
     Args:
-        url: an http or https address. One below ``https://download.openmmlab.com/`` has mirrors: those of
-            ``LIMNER_MIRRORS`` (folders and prefixes, separated by commas) come first, then the address, then the
+        url: an http or https URL. One below ``https://download.openmmlab.com/`` has mirrors: those of
+            ``LIMNER_MIRRORS`` (folders and prefixes, separated by commas) come first, then the URL, then the
             built-in ones; but a file that one of the user's lists (see `mirrors`) comes from there alone.
         offline: do not use the network, as with ``LIMNER_OFFLINE=1``.
         refresh: ask the user's mirrors for their lists again, even where a file is cached.
@@ -169,7 +169,7 @@ def fetch(url: str, *, offline: bool = False, refresh: bool = False, progress: P
         DownloadError: the file cannot be downloaded; the message says what was tried and what to do.
     """
     if not web.is_web(url):
-        raise DownloadError(f"{url!r} is not an http or https address")
+        raise DownloadError(f"{url!r} is not an http or https URL")
     offline = offline or is_offline()
     task = _Task(url, locate(url, query=refresh and not offline), progress)
     found, rejected = _verified_copy(task)
@@ -211,7 +211,7 @@ def _verified_copy(task: _Task) -> tuple[Path | None, list[str]]:
 
 
 def _addresses(task: _Task) -> Iterator[str]:
-    """Yield the addresses that may have a file, in the order in which they are tried."""
+    """Yield the URLs that may have a file, in the order in which they are tried."""
     if not task.url.startswith(OPENMMLAB):
         yield task.url
         return
@@ -237,7 +237,7 @@ def _download(task: _Task, addresses: list[_Address], rejected: list[str], reaso
 
 
 def _attempt(task: _Task, address: _Address) -> bool:
-    """Try one address once, and record the outcome in it."""
+    """Try one URL once, and record the outcome in it."""
     address.tries += 1
     try:
         resumed = _transfer(task, address.url)
@@ -262,7 +262,7 @@ def _attempt(task: _Task, address: _Address) -> bool:
 
 
 def _transfer(task: _Task, url: str) -> bool:
-    """Download the file of an address to ``task.part``; return whether a part of it was there before."""
+    """Download the file of a URL to ``task.part``; return whether a part of it was there before."""
     if not task.has_known_hash:
         task.part.unlink(missing_ok=True)  # the rest may be of another file, and no hash would reveal it
     start = task.part.stat().st_size if task.part.exists() else 0
@@ -367,11 +367,11 @@ def _failure(task: _Task, addresses: list[_Address], rejected: list[str], reason
         lines += ["Tried:", *(f"  - {line}" for line in [*rejected, *tried])]
     lines += ["What you can do:", f"  - put the file there yourself: {task.target}"]
     if any("SHA-256" in line for line in [*rejected, *tried]):
-        lines.append("  - if you trust a file with another hash, give its path in place of the address")
+        lines.append("  - if you trust a file with another hash, give its path in place of the URL")
     if task.location.mirror:
         lines.append(f"  - correct the file or {mirrors.SUMS_FILE} on the mirror")
         lines.append("  - take the mirror out of LIMNER_MIRRORS: the published weights are used then")
     elif task.url.startswith(OPENMMLAB):
-        lines.append(f"  - set LIMNER_MIRRORS to a mirror, an address or a folder that has the files of {OPENMMLAB}")
+        lines.append(f"  - set LIMNER_MIRRORS to a mirror, a URL or a folder that has the files of {OPENMMLAB}")
     lines.append("  - use the model that ships with limner and needs no download: face-lite")
     return DownloadError("\n".join(lines))

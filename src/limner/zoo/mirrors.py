@@ -1,6 +1,6 @@
 """The mirrors that a user names in ``LIMNER_MIRRORS``, and the weights of their own that they may have.
 
-A mirror is a folder, or an http, https or file address, laid out as https://download.openmmlab.com/ is. A file
+A mirror is a folder, or an http, https or file URL, laid out as https://download.openmmlab.com/ is. A file
 ``SHA256SUMS`` at its root, in the format of ``sha256sum``, lists hashes of the files below it; a listed path is
 verified by its full hash in place of the prefix in the file's name. The user trusts the mirror by naming it, so
 the built-in mirrors are never asked for such a list.
@@ -33,11 +33,11 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 class Mirror:
     """A mirror that the user named."""
 
-    prefix: str  # an http, https or file address that ends with "/"
+    prefix: str  # an http, https or file URL that ends with "/"
 
     @property
     def printable(self) -> str:
-        """Its name for messages: a folder's path, or an address without a password."""
+        """Its name for messages: a folder's path, or a URL without a password."""
         return store.printable(self.prefix)
 
     @property
@@ -175,7 +175,7 @@ def _fetch(mirror: Mirror) -> str:
 
 def _read(mirror: Mirror) -> str:
     if store.is_local(mirror.prefix) and not store.local_path(mirror.prefix).is_dir():
-        raise web.FinalError("there is no such folder; an address must begin with https:// or http://")
+        raise web.FinalError("there is no such folder; a URL must begin with https:// or http://")
     content = bytearray()
     with web.open_address(mirror.prefix + SUMS_FILE) as response:
         length = response.headers.get("Content-Length", "")

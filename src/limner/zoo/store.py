@@ -61,21 +61,21 @@ def is_plain_name(name: str) -> bool:
 
 
 def file_name(address: str) -> str:
-    """Return the name of the file that an address ends with.
+    """Return the name of the file that a URL ends with.
 
     Raises:
         DownloadError: It ends with none, or with one that no file should have.
     """
     name = PurePosixPath(unquote(urlsplit(address).path)).name
     if not is_plain_name(name):
-        raise DownloadError(f"the address {printable(address)} does not end with the name of a file")
+        raise DownloadError(f"the URL {printable(address)} does not end with the name of a file")
     return name
 
 
 def cache_path(address: str, *, trusted_names: bool) -> Path:
-    """Return the path of an address's file in the cache.
+    """Return the path of a URL's file in the cache.
 
-    Two addresses can end with the same name. That is harmless where the name contains a hash, or where the names
+    Two URLs can end with the same name. That is harmless where the name contains a hash, or where the names
     are known to differ (``trusted_names``); otherwise the folder distinguishes them.
     """
     name = file_name(address)
@@ -93,7 +93,7 @@ def torch_hub(name: str) -> Path:
 
 
 def printable(address: str) -> str:
-    """Return an address for messages: without user name, password and query; a local one as a path."""
+    """Return a URL for messages: without user name, password and query; a local one as a path."""
     if is_local(address):
         return str(local_path(address))
     parts = urlsplit(address)
@@ -102,12 +102,12 @@ def printable(address: str) -> str:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address is one of a file or folder on this machine."""
+    """Whether a URL is one of a file or folder on this machine."""
     return address.lower().startswith("file:")
 
 
 def local_path(address: str) -> Path:
-    """Return the path of a file address."""
+    """Return the path of a file URL."""
     from urllib.request import url2pathname
 
     return Path(url2pathname(urlsplit(address).path))

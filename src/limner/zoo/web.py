@@ -1,4 +1,4 @@
-"""Opens an address, and classifies errors by whether a retry can help."""
+"""Opens a URL, and classifies errors by whether a retry can help."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ TIMEOUT = 15.0  # seconds without an answer or a byte
 
 
 class TransientError(Exception):
-    """The address may work in the next round."""
+    """The URL may work in the next round."""
 
 
 class SlowError(TransientError):
-    """The address answers too slowly: one more round, not two."""
+    """The URL answers too slowly: one more round, not two."""
 
 
 class FinalError(Exception):
-    """The address cannot give the file; a retry would not help."""
+    """The URL cannot give the file; a retry would not help."""
 
 
 class MissingError(FinalError):
@@ -34,13 +34,13 @@ class NoMoreBytesError(Exception):
 
 
 def is_web(url: str) -> bool:
-    """Whether an address is one of http or https."""
+    """Whether a URL is one of http or https."""
     return url.lower().startswith(("https://", "http://"))
 
 
 @contextmanager
 def open_address(url: str, start: int = 0) -> Iterator[Any]:
-    """Open an http, https or file address; errors, also while reading, are classified by whether a retry can help.
+    """Open an http, https or file URL; errors, also while reading, are classified by whether a retry can help.
 
     The response has ``read1``, ``headers`` and ``status``: 206 where it begins at byte ``start``, otherwise it is
     the whole file.
@@ -53,7 +53,7 @@ def open_address(url: str, start: int = 0) -> Iterator[Any]:
             yield found
         return
     if not is_web(url):
-        raise FinalError("a mirror must be a folder or an http, https or file address")
+        raise FinalError("a mirror must be a folder or an http, https or file URL")
     with _remote(url, start) as found:
         yield found
 
@@ -95,7 +95,7 @@ def _remote(url: str, start: int) -> Iterator[Any]:
     except URLError as error:
         raise _unreachable(error.reason) from error
     except (http.client.InvalidURL, ValueError) as error:
-        raise FinalError(f"not a valid address: {error}") from error
+        raise FinalError(f"not a valid URL: {error}") from error
     except (http.client.HTTPException, OSError) as error:
         raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
 
