@@ -113,8 +113,33 @@ class Demos:
         return cv2.imread("i/photo.png"), None
 
 
+@pytest.fixture(scope="module")
+def openers() -> dict[str, Callable[..., Any]]:
+    """What opens models, remembering: models that are asked for again are not built again."""
+    return {name: remembering(getattr(loading, name)) for name in ("open_detector", "open_pose_estimator")}
+
+
+def remembering(function: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[str, Any] = {}
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        key = repr((arguments, sorted(named.items())))
+        if key not in known:
+            known[key] = function(*arguments, **named)
+        return known[key]
+
+    return call
+
+
 @pytest.fixture
-def run(models: Models, photo: Path) -> Demos:
+def opened_once(openers: dict[str, Callable[..., Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of a command's time goes into building its models."""
+    for name, opener in openers.items():
+        monkeypatch.setattr(loading, name, opener)
+
+
+@pytest.fixture
+def run(models: Models, photo: Path, opened_once: None) -> Demos:
     return Demos(models)
 
 
@@ -506,25 +531,6 @@ def desk(photo: Path, portrait: np.ndarray) -> Path:
     for path in ("text.txt", "mixed/text.txt", "in the way", "wrong.pth"):
         Path(path).write_text("words")
     return Path()
-
-
-@pytest.fixture
-def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that are asked for again are not built again: most of a command's time goes there."""
-    for name in ("open_detector", "open_pose_estimator"):
-        monkeypatch.setattr(loading, name, remembering(getattr(loading, name)))
-
-
-def remembering(function: Callable[..., Any]) -> Callable[..., Any]:
-    known: dict[str, Any] = {}
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        key = repr((arguments, sorted(named.items())))
-        if key not in known:
-            known[key] = function(*arguments, **named)
-        return known[key]
-
-    return call
 
 
 def flags_of(parser: argparse.ArgumentParser, chance: random.Random) -> list[str]:
