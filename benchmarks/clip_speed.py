@@ -7,17 +7,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 
 import comparison
-from comparison import FACE, CountingRuntime, RecordedResults, medians, run_in_turns, time_ratio
+from comparison import FACE, CountingRuntime, Numbers, RecordedResults, medians, run_in_turns, time_ratio
 from limner import loading
 from limner.pipeline import Pipeline
 from limner.video.reader import VideoSource
-
-Numbers = dict[str, Any]
 
 
 def transcode(clip: Path, target: Path, *, same_settings: bool = True) -> int:

@@ -33,6 +33,8 @@ PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
 BOX_THR = 0.3  # threshold of MMPose's demo for boxes
 MISSED_FRAMES = 10  # frames for which a person whom the detector misses is kept in the recorded results
 
+Numbers = dict[str, Any]  # what a benchmark measured, as it is kept in JSON
+
 
 @dataclass(frozen=True)
 class Model:

@@ -19,7 +19,6 @@ import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,14 +27,12 @@ import plot
 import recorded_results
 import rtmlib_export
 from clip_speed import clip_rate
-from comparison import BODY, DETECTOR, FACE, RecordedResults, medians, run_in_turns, time_ratio
+from comparison import BODY, DETECTOR, FACE, Numbers, RecordedResults, medians, run_in_turns, time_ratio
 from limner.errors import LimnerError
 from limner.pipeline import Pipeline
 from processor_limits import BACKENDS, limits
 
 MAX_DIFFERENCE = 1e-3  # between raw outputs with the same weights, relative to their norm
-
-Numbers = dict[str, Any]
 
 
 # -- MMPose -----------------------------------------------------------------------------------------------------

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import comparison
-from comparison import BODY, medians, time_ratio
+from comparison import BODY, Numbers, medians, time_ratio
 from limner import loading
 from limner.loading import Engine
 from limner.runtimes.hardware import usable_cores
@@ -22,8 +21,6 @@ PRODUCT = 4096  # side of the matrices whose product measures the processor's li
 BACKENDS = ("onnxruntime", "openvino", "torch")
 PEOPLE, CROPS = 8, 32  # crops of a frame, and of a batch of many frames
 WITH_CROP_AND_DECODE = " cut and decoded"  # suffix of rows that include cropping and decoding
-
-Numbers = dict[str, Any]
 
 
 def limits(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import cycle, islice
@@ -26,7 +26,7 @@ from .draw import DrawStyle, render
 from .errors import InputError
 from .pipeline import Detector, Pipeline
 from .runtimes import Runtime
-from .types import Boxes, Frame, Result
+from .types import Boxes, Frame, MessageCallback, Result
 from .video.options import TrackingOptions
 from .video.pipeline import CurrentStyle, VideoPipeline
 from .video.reader import VideoSource
@@ -142,7 +142,7 @@ def measure(
     people: int = 1,
     det_interval: int = 1,
     cold_start_arguments: Sequence[str] | None = None,
-    info: Callable[[str], None] = lambda _: None,
+    info: MessageCallback = lambda _: None,
 ) -> Report:
     """Measure a pipeline.
 

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ import numpy as np
 from .errors import ArgumentError, InputError, suggest
 from .files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, without_password
 from .images import decode_image, image_from_array, is_image
-from .types import Frame
+from .types import Frame, MessageCallback
 
 if TYPE_CHECKING:
     from urllib.request import Request
@@ -146,7 +146,7 @@ def open_video(
     *,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
-    info: Callable[[str], None] | None = None,
+    info: MessageCallback | None = None,
 ) -> CameraSource | VideoSource:
     """Open a video, a stream or a camera.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from .errors import ArgumentError, OutputError
 from .files import create_folder, same_file, write_atomically
 from .formats.mmpose_json import VideoJsonWriter, image_json
 from .images import encode_image, written_suffix
-from .types import Result
+from .types import MessageCallback, Result
 
 if TYPE_CHECKING:
     from .video.writer import VideoWriter
@@ -118,7 +118,7 @@ class ImageWriter(_FolderWriter):
         fps: Fraction | None = None,
         *,
         audio_from: str | None = None,
-        info: Callable[[str], None] | None = None,
+        info: MessageCallback | None = None,
     ) -> VideoWriter:
         """Return the writer of a video with this stem; for the other arguments see `limner.video.writer.VideoWriter`.
 
