@@ -72,7 +72,7 @@ def one_by_one(pipeline: Pipeline, path: Path, target: Path | None) -> int:
         height, width = image.shape[:2]
         if target is not None:
             drawn = render(
-                image, Result(boxes, poses, pipeline.keypoint_set.name, (width, height)), pipeline.pose, DrawStyle()
+                image, Result(boxes, poses, pipeline.keypoint_set, (width, height)), DrawStyle()
             )
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*"mp4v")

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from crossing import Crossing, Cutout, cross, crossing_outcome, cut_face, cut_person
-from limner import loading
+from limner import keypoints, loading
 from limner.errors import LimnerError
 from limner.pipeline import Detector, Pipeline, PoseEstimator
 from limner.tracking import OneEuro, Tracker, smooth
@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MIN_IOU_OF_CHAIN = 0.5  # from one frame to the next, for a chain to continue
 MIN_IOU_OF_MATCH = 0.3  # above which instances of two runs are the same person
 FACES = ("300w/indoor_029.png", "lapa/10773046825_0.jpg")
+COCO = keypoints.load("coco-17")
 BODIES = (219454, 204343)  # ids of COCO's annotations
 
 
@@ -300,7 +301,7 @@ def result_of(boxes: Boxes, frame: Frame, points: np.ndarray | None = None) -> R
     keypoints = np.full((len(boxes), 17, 2), np.nan) if points is None else points
     scores = np.full((len(boxes), 17), 0.0 if points is None else 0.8, np.float32)
     return Result(
-        boxes, Poses(keypoints.astype(np.float32), scores), "coco-17", (width, height), timestamp=frame.timestamp
+        boxes, Poses(keypoints.astype(np.float32), scores), COCO, (width, height), timestamp=frame.timestamp
     )
 
 

@@ -32,7 +32,7 @@ def found(
     return Result(
         Boxes(np.asarray(boxes, np.float32), np.full(n, 0.93, np.float32), np.zeros(n, np.int64)),
         Poses(points, np.broadcast_to(np.float32(scores), points.shape[:2])),
-        name,
+        keypoints.load(name) if isinstance(name, str) else name,
         (0, 0),
         track_ids=None if track_ids is None else np.array(track_ids),
     )
@@ -95,7 +95,7 @@ def test_the_image_given_is_never_changed() -> None:
 
 def test_nothing_found_gives_a_copy() -> None:
     image = np.arange(40 * 30 * 3, dtype=np.uint8).reshape(30, 40, 3)
-    nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), "300w-68", (40, 30))
+    nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), keypoints.load("300w-68"), (40, 30))
     drawn = draw(image, nothing, keypoints.load("300w-68"), draw_bbox=True)
     assert np.array_equal(drawn, image)
     assert not np.shares_memory(drawn, image)
@@ -556,7 +556,7 @@ def test_openpose_survives_wild_points(wild: float) -> None:
 
 
 def test_openpose_of_nobody_is_the_image() -> None:
-    nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), "coco-17", (40, 30))
+    nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), keypoints.load("coco-17"), (40, 30))
     image = blank(40, 30)
     assert np.array_equal(draw(image, nothing, keypoints.load("coco-17"), skeleton_style="openpose"), image)
 

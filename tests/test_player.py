@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from limner import keypoints
 from limner.display.hud import Meter
 from limner.display.keys import Action
 from limner.display.player import Player
@@ -39,7 +40,9 @@ class Window:
 
 def frame_result(i: int, seconds: float | None = None) -> FrameResult:
     image = np.full((240, 320, 3), 60 + i, np.uint8)
-    nobody = Result(Boxes.empty(), Poses(np.zeros((0, 5, 2)), np.zeros((0, 5))), "five", (320, 240), index=i)
+    nobody = Result(
+        Boxes.empty(), Poses(np.zeros((0, 5, 2)), np.zeros((0, 5))), keypoints.numbered(5, "five"), (320, 240), index=i
+    )
     return FrameResult(Frame(image, index=i, timestamp=i / 25 if seconds is None else seconds), nobody, image)
 
 

@@ -59,7 +59,7 @@ def result(
     return Result(
         Boxes(xyxy, np.broadcast_to(np.float32(box_score), n).copy(), np.zeros(n, np.int64)),
         Poses(np.array(people, np.float32).reshape(n, 17, 2), np.full((n, 17), score, np.float32)),
-        "coco-17",
+        keypoints.load("coco-17"),
         size,
         timestamp=time,
     )
@@ -765,7 +765,7 @@ def test_every_keypoint_set_can_be_tracked(name: str) -> None:
         one = Result(
             Boxes(boxes, np.float32([0.9, 0.8]), np.zeros(2, np.int64)),
             Poses(people, np.ones((2, k), np.float32)),
-            name,
+            keypoints.load(name),
             SIZE,
             timestamp=i / 25,
         )

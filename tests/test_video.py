@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import pytest
 
+from limner import keypoints
 from limner.errors import ArgumentError, InputError, OutputError
 from limner.formats.json_lines import JsonLinesWriter
 from limner.formats.mmpose_json import VideoJsonWriter
@@ -1021,6 +1022,7 @@ def test_what_had_the_name_stays_until_there_is_an_image(tmp_path: Path) -> None
 WORKER = """
 import sys, numpy as np
 from fractions import Fraction
+from limner import keypoints
 from limner.errors import OutputError
 from limner.types import Boxes, Poses, Result
 from limner.formats.json_lines import JsonLinesWriter
@@ -1030,7 +1032,7 @@ from limner.video.writer import VideoWriter
 def result(i):
     n = np.full((1, 5, 2), i, np.float32)
     boxes = Boxes(np.ones((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
-    return Result(boxes, Poses(n, n[..., 0]), "five", (64, 48), "clip.mp4", i, i / fps)
+    return Result(boxes, Poses(n, n[..., 0]), keypoints.numbered(5, "five"), (64, 48), "clip.mp4", i, i / fps)
 
 def work(frames, say=print):
     with VideoWriter(folder + "/out.mp4", rate) as video, JsonLinesWriter(folder + "/out.jsonl") as lines, \\
@@ -1124,7 +1126,7 @@ def result(number: int, people: int = 1, ids: list[int] | None = None) -> Result
     )
     poses = Poses(points, random.random((people, 5), np.float32))
     track = None if ids is None else np.array(ids)
-    return Result(boxes, poses, "five", (64, 48), "clip.mp4", number, number / 25, track)
+    return Result(boxes, poses, keypoints.numbered(5, "five"), (64, 48), "clip.mp4", number, number / 25, track)
 
 
 def test_a_line_per_frame(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from beside import NEEDED, SHARED
+from limner import keypoints as keypoint_sets
 from limner import writers
 from limner.errors import ArgumentError, OutputError
 from limner.files import plain_json
@@ -33,7 +34,7 @@ def result_of(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, box_
     return Result(
         Boxes(boxes.astype(np.float32), box_scores.astype(np.float32), np.zeros(n, np.int64)),
         Poses(keypoints.astype(np.float32).reshape(n, k, 2), scores.astype(np.float32).reshape(n, k)),
-        "any",
+        keypoint_sets.numbered(k, "any"),
         (640, 480),
     )
 

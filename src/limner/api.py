@@ -22,7 +22,7 @@ import numpy as np
 from . import loading, sources, types
 from .draw import DrawStyle, render
 from .errors import ArgumentError, check_arguments, checks_arguments
-from .pipeline import Pipeline, PoseEstimator
+from .pipeline import Pipeline
 from .sources import ImageLike, Input
 from .types import Frame
 from .video.options import TrackingOptions
@@ -34,12 +34,11 @@ class Result(types.Result):
     """What was found in one image or frame, with the image itself and the names of its keypoints."""
 
     image: np.ndarray = field(repr=False)  # uint8 [H, W, 3], BGR
-    pose: PoseEstimator = field(repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the K keypoints."""
-        return self.pose.keypoint_set.names
+        return self.keypoint_set.names
 
     def plot(self, **style: Any) -> np.ndarray:
         """Return the image with the keypoints drawn on it, uint8 ``[H, W, 3]`` BGR.
@@ -49,7 +48,7 @@ class Result(types.Result):
         """
         known = [f.name for f in fields(DrawStyle) if f.name != "draw_heatmap"]
         check_arguments("plot", style, known)
-        return render(self.image, self, self.pose, DrawStyle(**style))
+        return render(self.image, self, DrawStyle(**style))
 
     def save(self, path: str | Path, **style: Any) -> Path:
         """Write the drawn image, or the instances where the path ends with ``.json``; return its path.
@@ -116,7 +115,7 @@ class Model:
 
     def _result(self, frame: Frame, result: types.Result) -> Result:
         inherited = {f.name: getattr(result, f.name) for f in fields(types.Result)}
-        return Result(**inherited, image=frame.image, pose=self.pipeline.pose)
+        return Result(**inherited, image=frame.image)
 
     def __repr__(self) -> str:
         return f"Model({self.pipeline.keypoint_set.name}, {', '.join(self.pipeline.devices)})"

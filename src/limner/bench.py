@@ -240,9 +240,9 @@ def _time_stages(pipeline: Pipeline, clip: Path, frames: int, times: _StageTimes
                 times.add("pose", timed.seconds)
                 times.add("decode", max(0.0, total - timed.seconds - crop))
                 height, width = frame.image.shape[:2]
-                result = Result(boxes, poses, pipeline.keypoint_set.name, (width, height))
+                result = Result(boxes, poses, pipeline.keypoint_set, (width, height))
                 start = time.perf_counter()
-                drawn = render(frame.image, result, pose, DrawStyle())
+                drawn = render(frame.image, result, DrawStyle())
                 times.add("draw", time.perf_counter() - start)
                 start = time.perf_counter()
                 writer.write(drawn)

@@ -260,7 +260,7 @@ class Pipeline:
         return Result(
             boxes,
             poses,
-            self.keypoint_set.name,
+            self.keypoint_set,
             (width, height),
             source=frame.source,
             index=frame.index,

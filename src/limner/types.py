@@ -7,13 +7,18 @@ are ``(x1, y1, x2, y2)`` in the same unit; scores lie in 0..1 unless a model say
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 from .errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .keypoints import KeypointSet
+
+_Result = TypeVar("_Result", bound="Result")
 
 # heatmaps that a pose estimator returns: none, one of each keypoint, or the maximum over all, for display
 HeatmapMode = Literal["", "all", "strongest"]
@@ -26,6 +31,23 @@ def _check(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
     if not matches:
         expected = ", ".join("any" if s is None else str(s) for s in shape)
         raise ArgumentError(f"{name} has shape {list(array.shape)} where [{expected}] is needed")
+
+
+def _rows(index: object, n: int) -> np.ndarray:
+    """Return the numbers of the rows of N that an index means."""
+    if isinstance(index, slice):
+        return np.arange(n)[index]
+    rows = np.asarray(index)
+    if rows.ndim == 1 and rows.size == 0 and rows.dtype != bool:
+        return np.zeros(0, np.int64)
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    if rows.dtype.kind in "iu" and rows.ndim < 2 and (rows >= -n).all() and (rows < n).all():
+        return np.atleast_1d(rows)
+    given = "a mask of shape " + str(list(rows.shape)) if rows.dtype == bool else repr(index)
+    raise ArgumentError(
+        f"{given} does not select from {n} instances; give numbers from 0 to {n - 1}, a slice, or a mask of {n} bools"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +118,7 @@ class Result:
 
     boxes: Boxes
     poses: Poses
-    keypoint_set: str  # name of the keypoint set, e.g. "300w-68"
+    keypoint_set: KeypointSet  # names, skeleton, colours ... of the keypoints
     size: tuple[int, int]  # (width, height) of the frame in pixels
     source: str = "array"
     index: int = 0
@@ -111,6 +133,20 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __getitem__(self: _Result, index: np.ndarray | Sequence[int] | Sequence[bool] | slice | int) -> _Result:
+        """Return the result of some of the instances: by number, slice, numbers, or a mask of N bools.
+
+        Raises:
+            ArgumentError: there is no such instance, or the mask has another length.
+        """
+        rows = _rows(index, len(self))
+        track_ids = None if self.track_ids is None else self.track_ids[rows]
+        return replace(self, boxes=self.boxes[rows], poses=self.poses[rows], track_ids=track_ids)
+
+    def __iter__(self: _Result) -> Iterator[_Result]:
+        """Yield each instance as a result of its own."""
+        return (self[i] for i in range(len(self)))
 
     @property
     def keypoints(self) -> np.ndarray:

@@ -126,7 +126,7 @@ def _check(
     if len(result) and found != len(keypoint_set):
         raise ArgumentError(
             f"the result has {found} keypoints where keypoint set '{keypoint_set.name}' has {len(keypoint_set)}; "
-            f"draw it with the set '{result.keypoint_set}'"
+            f"draw it with the set '{result.keypoint_set.name}'"
         )
     for name, value, high in (("radius", radius, 1000), ("thickness", thickness, 1000), ("alpha", alpha, 1)):
         if value is not None and not 0 <= value <= high:
@@ -137,4 +137,4 @@ def _in_openpose(layout: openpose.Layout, result: Result) -> Result:
     if not len(result):
         return result
     poses = Poses(*layout.convert(result.poses.keypoints, result.poses.scores))
-    return replace(result, poses=poses, keypoint_set=layout.keypoint_set.name)
+    return replace(result, poses=poses, keypoint_set=layout.keypoint_set)

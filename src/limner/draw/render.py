@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from ..crop import Crop
-from ..keypoints import KeypointSet
 from ..types import HeatmapMode, Result
 from . import heatmap
 from .instances import draw
@@ -34,26 +33,22 @@ class DrawStyle:
         return "strongest" if self.draw_heatmap else ""
 
 
-class Estimator(Protocol):
-    """The part of a `limner.pipeline.PoseEstimator` that drawing needs."""
-
-    keypoint_set: KeypointSet
-
-    def crop(self, boxes: np.ndarray) -> Crop:
-        """Return the regions that its heatmaps cover."""
-        ...
-
-
 def render(
-    image: np.ndarray, result: Result, pose: Estimator, style: DrawStyle, *, overwrite: bool = False
+    image: np.ndarray,
+    result: Result,
+    style: DrawStyle,
+    *,
+    crop: Callable[[np.ndarray], Crop] | None = None,
+    overwrite: bool = False,
 ) -> np.ndarray:
     """Return an image with ``result`` drawn on ``image``, and the heatmaps of its keypoints below.
 
     Args:
         image: uint8 ``[H, W, 3]``, BGR; it is not changed unless ``overwrite`` is set.
         result: of that image, with heatmaps where ``style`` shows them.
-        pose: the pose estimator that returned it.
         style: how it is drawn.
+        crop: returns the regions that the heatmaps of boxes ``[N, 4]`` cover, see `limner.pipeline.PoseEstimator.crop`;
+            without it no heatmaps are drawn.
         overwrite: ``image`` is not needed any more, and may be drawn on.
 
     Returns:
@@ -65,7 +60,7 @@ def render(
     drawn = draw(
         image,
         result,
-        pose.keypoint_set,
+        result.keypoint_set,
         kpt_thr=style.kpt_thr,
         radius=style.radius,
         thickness=style.thickness,
@@ -76,8 +71,8 @@ def render(
         black_background=style.black_background,
         overwrite=overwrite and not style.draw_heatmap,
     )
-    if not style.draw_heatmap or result.poses.heatmaps is None:
+    if not style.draw_heatmap or result.poses.heatmaps is None or crop is None:
         return drawn
     below = np.zeros_like(image) if style.black_background else image
-    heatmaps = heatmap.panel(below, result.poses.heatmaps, pose.crop(result.boxes.xyxy))
+    heatmaps = heatmap.panel(below, result.poses.heatmaps, crop(result.boxes.xyxy))
     return np.concatenate([drawn, heatmaps])

@@ -65,7 +65,7 @@ def json_line(result: Result) -> str:
         "frame_id": result.index,
         "timestamp": round(result.timestamp, 6),
         "size": list(result.size),
-        "keypoint_set": result.keypoint_set,
+        "keypoint_set": result.keypoint_set.name,
         "instances": result.instances(),
     }
     return json.dumps(plain_json(line), allow_nan=False, separators=(",", ":"))

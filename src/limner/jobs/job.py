@@ -192,7 +192,7 @@ class _Runner:
             result_writer.write(result)
         if job.json_writer is not None:
             job.json_writer.write(stem, result)
-        drawn = render(frame.image, result, self.pipeline.pose, job.style) if self.draws else frame.image
+        drawn = render(frame.image, result, job.style, crop=self.pipeline.pose.crop) if self.draws else frame.image
         if image_writer is not None:
             image_writer.write(stem, drawn, item.suffix)
         self.counts.images += 1
@@ -255,8 +255,8 @@ def check_style(pipeline: Pipeline, style: DrawStyle) -> None:
     """
     k = len(pipeline.keypoint_set)
     poses = Poses(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32))
-    empty_result = Result(Boxes.empty(), poses, pipeline.keypoint_set.name, (8, 8))
-    render(np.zeros((8, 8, 3), np.uint8), empty_result, pipeline.pose, style)
+    empty_result = Result(Boxes.empty(), poses, pipeline.keypoint_set, (8, 8))
+    render(np.zeros((8, 8, 3), np.uint8), empty_result, style, crop=pipeline.pose.crop)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -7,9 +7,10 @@ colours here are RGB, as MMPose writes them; images elsewhere in limner are BGR.
 
 from __future__ import annotations
 
+import colorsys
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any
@@ -93,6 +94,15 @@ class KeypointSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        return f"KeypointSet({self.name}, {len(self)} keypoints)"
+
+    def __reduce__(self) -> Any:
+        """Pickle one of limner's own sets as its name: results that travel between processes stay small."""
+        if self.name in _NAMES and self is _read(self.name):
+            return load, (self.name,)
+        return _build, tuple(getattr(self, f.name) for f in fields(self))
+
     @cached_property
     def parts(self) -> tuple[np.ndarray, ...]:
         """Keypoints that belong together, each part an int64 array of indices.
@@ -161,6 +171,20 @@ def _read_only(values: Any, dtype: type[np.generic], *columns: int) -> np.ndarra
     array = np.array(values, dtype).reshape(-1, *columns)
     array.flags.writeable = False
     return array
+
+
+def numbered(count: int, name: str = "") -> KeypointSet:
+    """Return a set of ``count`` keypoints of which nothing is known: kpt_0, kpt_1, ... without links or flip pairs."""
+    hues = [i * 0.618034 % 1 for i in range(count)]  # the golden ratio: neighbours differ
+    return _build(
+        name=name or f"numbered-{count}",
+        names=[f"kpt_{i}" for i in range(count)],
+        skeleton=(),
+        link_colors=(),
+        keypoint_colors=[[round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, 0.8, 1)] for hue in hues],
+        sigmas=None,
+        flip_indices=range(count),
+    )
 
 
 def by_mmpose_name(name: str) -> KeypointSet:

@@ -194,7 +194,7 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
     )
     pipeline = _print_devices(models.open_whole_image(model_arguments, show_download_progress).pipeline)
     style = _style(args, draw_bbox=True)
-    drawn = render(frame.image, pipeline.one(frame, heatmaps=style.heatmaps), pipeline.pose, style)
+    drawn = render(frame.image, pipeline.one(frame, heatmaps=style.heatmaps), style, crop=pipeline.pose.crop)
     if writer is not None:
         print(f"the drawn image is written to '{writer.write(stem, drawn, suffix)}'")
     if window is not None:

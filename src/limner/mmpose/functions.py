@@ -239,7 +239,7 @@ def visualize(
     keypoint_set = _keypoint_set(metainfo, points.shape[1])
     whole = WholeImage()(frame.image)[np.zeros(len(points), np.int64)]
     size = (frame.image.shape[1], frame.image.shape[0])
-    result = Result(whole, poses, keypoint_set.name, size)
+    result = Result(whole, poses, keypoint_set, size)
     drawn = draw(
         frame.image,
         result,

@@ -250,7 +250,7 @@ def _step_of_images(
     results = pipeline.many(frames, boxes or None, heatmaps=call.style.heatmaps if call.draws else "")
     step: dict[str, Any] = {"visualization": [], "predictions": []}
     for entry, result in zip(batch, results, strict=True):
-        drawn = render(entry.frame.image, result, pipeline.pose, call.style) if call.draws else None
+        drawn = render(entry.frame.image, result, call.style, crop=pipeline.pose.crop) if call.draws else None
         outputs.write(entry.output_name, entry.stem, result, drawn)
         if call.return_vis and drawn is not None:
             step["visualization"].append(np.ascontiguousarray(drawn[..., ::-1]))

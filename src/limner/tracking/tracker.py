@@ -240,7 +240,7 @@ class Tracker:
         if result.keypoints.shape[1] != len(self.keypoint_set):
             raise ArgumentError(
                 f"the tracker was made for the {len(self.keypoint_set)} keypoints of '{self.keypoint_set.name}', "
-                f"but a result has {result.keypoints.shape[1]} ('{result.keypoint_set}')"
+                f"but a result has {result.keypoints.shape[1]} ('{result.keypoint_set.name}')"
             )
 
     def _in_view(self, track: Track) -> bool:

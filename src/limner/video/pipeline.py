@@ -133,13 +133,13 @@ class VideoPipeline:
 
     def draw(self, frame_result: FrameResult) -> np.ndarray:
         """Return a frame in the current style; a heatmap that was not computed with the result is left out."""
-        return render(frame_result.frame.image, frame_result.result, self._pose, self._current.style)
+        return render(frame_result.frame.image, frame_result.result, self._current.style, crop=self._pose.crop)
 
     def _draw_frame(self, frame: Frame, result: Result) -> FrameResult:
         if not self._draws:
             return FrameResult(frame, result, None)
         style = self._current.style
-        drawn = render(frame.image, result, self._pose, style, overwrite=self._overwrite_frames)
+        drawn = render(frame.image, result, style, crop=self._pose.crop, overwrite=self._overwrite_frames)
         return FrameResult(frame, result, drawn)
 
     def __enter__(self) -> VideoPipeline:
