@@ -296,3 +296,17 @@ def test_rtmlibs_side_counts_what_it_runs_and_takes_what_was_found(
     assert all(np.array_equal(a, b.points) for a, b in zip(tracker.seen, tracker.frames, strict=True))
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 8
     assert isinstance(tracker.frames[0], RecordedFrame)
+
+
+def test_a_dependency_costs_what_only_it_brings() -> None:
+    import install_size
+
+    rows = [
+        ("limner", 5, ["A.x", "b"]),
+        ("a-x", 10, ["deep", "common"]),
+        ("b", 20, ["common"]),
+        ("deep", 3, []),
+        ("common", 7, []),
+        ("pip", 99, []),
+    ]
+    assert install_size.costs(rows) == {"limner": 5, "a-x": 13, "b": 20, "shared by several": 7}
