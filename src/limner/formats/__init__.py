@@ -1,8 +1,11 @@
-"""Writes results in the formats that other tools read: one module for each format."""
+"""Writes results in the formats that other tools read: one module for each format, `forms.FORMATS` lists them."""
 
-from typing import Protocol
+from __future__ import annotations
 
-from ..types import Result
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # what the forms are called is known without numpy
+    from ..types import Result
 
 
 class ResultWriter(Protocol):

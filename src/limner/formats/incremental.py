@@ -16,9 +16,18 @@ _File = TypeVar("_File", bound="IncrementalFile")
 
 
 class IncrementalFile:
-    """A file whose text is complete after each addition, even where the process is killed or the disk is full."""
+    """A file whose text is complete after each addition, even where the process is killed or the disk is full.
 
-    def __init__(self, path: str | os.PathLike[str], head: str = "", tail: str = "") -> None:
+    Args:
+        path: of the file; its folder is created.
+        head, tail: the text around what is added.
+        append: keep what is in the file, and add to it; otherwise it is replaced.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], head: str = "", tail: str = "", *, append: bool = False) -> None:
         self.path = Path(os.path.expanduser(path))
         self.frames = 0  # frames written
         self._tail = tail.encode("ascii")
@@ -26,7 +35,9 @@ class IncrementalFile:
         create_parent_folder(self.path)
         try:
             # Unbuffered: written text is with the system, so it is kept if this process is killed.
-            self._file: io.FileIO = open(self.path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
+            kept = append and self.path.is_file()
+            self._file: io.FileIO = open(self.path, "r+b" if kept else "wb", buffering=0)  # noqa: SIM115 - by close()
+            self._end = os.fstat(self._file.fileno()).st_size if kept else 0
         except (OSError, ValueError) as error:
             raise write_error(self.path, error) from None
         try:
@@ -39,7 +50,7 @@ class IncrementalFile:
         """Insert ``text`` before the tail; leave the file as it was where that fails."""
         if self._file.closed:
             raise ArgumentError(f"'{self.path}' is closed; open a new {type(self).__name__}")
-        data = text.encode("ascii")
+        data = text.encode("utf-8")
         try:
             self._write(data + self._tail)
         except OSError as error:
@@ -50,7 +61,8 @@ class IncrementalFile:
         self._end += len(data)
 
     def _write(self, data: bytes) -> None:
-        self._file.seek(self._end)
+        if self._file.seekable():  # a pipe is not, and only grows
+            self._file.seek(self._end)
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
