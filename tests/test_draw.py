@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from limner import draw as drawing
 from limner import keypoints, loading
-from limner.draw import draw
 from limner.errors import ArgumentError
 from limner.keypoints import openpose
 from limner.types import Boxes, Poses, Result
@@ -36,6 +38,10 @@ def found(
         (0, 0),
         track_ids=None if track_ids is None else np.array(track_ids),
     )
+
+
+def draw(image: np.ndarray, result: Result, **style: Any) -> np.ndarray:
+    return drawing.draw(image, result, drawing.DrawStyle(**style))
 
 
 def face(size: float, left: float = 0.0, top: float = 0.0) -> np.ndarray:
@@ -84,9 +90,7 @@ def only(k: int, index: int, point: tuple[float, float]) -> tuple[np.ndarray, np
 def test_the_image_given_is_never_changed() -> None:
     image = blank(200, 200)
     image.flags.writeable = False
-    drawn = draw(
-        image, found("300w-68", [face(150, 20, 20)]), keypoints.load("300w-68"), draw_bbox=True, show_kpt_idx=True
-    )
+    drawn = draw(image, found("300w-68", [face(150, 20, 20)]), draw_bbox=True, show_kpt_idx=True)
     assert drawn is not image
     assert (drawn.shape, drawn.dtype) == (image.shape, image.dtype)
     assert (image == GREY).all()
@@ -96,10 +100,10 @@ def test_the_image_given_is_never_changed() -> None:
 def test_nothing_found_gives_a_copy() -> None:
     image = np.arange(40 * 30 * 3, dtype=np.uint8).reshape(30, 40, 3)
     nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), keypoints.load("300w-68"), (40, 30))
-    drawn = draw(image, nothing, keypoints.load("300w-68"), draw_bbox=True)
+    drawn = draw(image, nothing, draw_bbox=True)
     assert np.array_equal(drawn, image)
     assert not np.shares_memory(drawn, image)
-    assert not draw(image, nothing, keypoints.load("300w-68"), black_background=True).any()
+    assert not draw(image, nothing, background="black").any()
 
 
 @pytest.mark.parametrize("radius", [1.0, 2.5, 6.0])
@@ -107,7 +111,7 @@ def test_nothing_found_gives_a_copy() -> None:
 def test_a_dot_lies_at_its_sub_pixel_position_with_its_radius(radius: float, point: tuple[float, float]) -> None:
     image = blank(80, 60)
     points, scores = only(68, 8, point)
-    drawn = draw(image, found("300w-68", points, scores), keypoints.load("300w-68"), radius=radius)
+    drawn = draw(image, found("300w-68", points, scores), radius=radius)
     weight = ink(drawn, image) / ink(drawn, image).max()
     y, x = np.mgrid[:60, :80]
     centre = (weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()
@@ -119,7 +123,7 @@ def test_dots_have_the_colours_of_the_data_set_in_bgr() -> None:
     coco = keypoints.load("coco-17")
     for index in (0, 5, 6):  # nose, left and right shoulder: blue, green and orange
         points, scores = only(17, index, (40, 30))
-        drawn = draw(blank(80, 60), found("coco-17", points, scores), coco, radius=4)
+        drawn = draw(blank(80, 60), found("coco-17", points, scores), radius=4)
         assert drawn[30, 40].tolist() == coco.keypoint_colors[index][::-1].tolist()
 
 
@@ -129,7 +133,7 @@ def test_a_point_below_the_threshold_takes_its_links_along() -> None:
     knee, ankle, hip = (coco.names.index(f"left_{n}") for n in ("knee", "ankle", "hip"))
     scores = np.ones((1, 17))
     scores[0, knee] = 0.29
-    drawn = draw(image, found("coco-17", [points], scores), coco)
+    drawn = draw(image, found("coco-17", [points], scores))
     touched = ink(drawn, image)
 
     def at(point: np.ndarray) -> int:
@@ -140,7 +144,7 @@ def test_a_point_below_the_threshold_takes_its_links_along() -> None:
     assert at((points[knee] + points[ankle]) / 2) == 0
     assert at((points[knee] + points[hip]) / 2) == 0
     assert at(points[ankle]) > 0
-    assert ink(draw(image, found("coco-17", [points], scores), coco, kpt_thr=0.29), drawn).any()
+    assert ink(draw(image, found("coco-17", [points], scores), kpt_thr=0.29), drawn).any()
 
 
 def test_links_are_translucent_and_dots_are_not() -> None:
@@ -149,18 +153,18 @@ def test_links_are_translucent_and_dots_are_not() -> None:
     scores[0, [5, 7]] = 1  # left shoulder and elbow, both green
     points[0, 5], points[0, 7] = (20, 30), (80, 30)
     result = found("coco-17", points, scores)
-    drawn = draw(blank(100, 60), result, coco, radius=5, thickness=6, alpha=0.5)
+    drawn = draw(blank(100, 60), result, radius=5, thickness=6, alpha=0.5)
     green = coco.keypoint_colors[5][::-1].astype(int)
     assert drawn[30, 20].tolist() == green.tolist()
     assert drawn[30, 50] == pytest.approx((green + GREY) / 2, abs=1)
-    assert (draw(blank(100, 60), result, coco, radius=5, thickness=6, alpha=0)[30, 50] == GREY).all()
-    assert (draw(blank(100, 60), result, coco, radius=5, thickness=0)[30, 50] == GREY).all()
-    assert (draw(blank(100, 60), result, coco, radius=0, thickness=6, alpha=0.5)[30, 20] != green).any()
+    assert (draw(blank(100, 60), result, radius=5, thickness=6, alpha=0)[30, 50] == GREY).all()
+    assert (draw(blank(100, 60), result, radius=5, thickness=0)[30, 50] == GREY).all()
+    assert (draw(blank(100, 60), result, radius=0, thickness=6, alpha=0.5)[30, 20] != green).any()
 
 
 def test_eyes_and_lips_are_closed_and_the_jaw_is_open() -> None:
     image, points = blank(500, 500), face(400, 50, 50)
-    drawn = draw(image, found("300w-68", [points]), keypoints.load("300w-68"), radius=0, thickness=4)
+    drawn = draw(image, found("300w-68", [points]), radius=0, thickness=4)
     touched = ink(drawn, image)
     for last, first in ((41, 36), (47, 42), (59, 48), (67, 60)):
         x, y = np.rint((points[last] + points[first]) / 2).astype(int)
@@ -172,7 +176,7 @@ def test_eyes_and_lips_are_closed_and_the_jaw_is_open() -> None:
 def test_a_contour_bends_with_its_points() -> None:
     """Seen from a chord of the jaw, an arc of an ellipse bulges outwards."""
     image, points = blank(1700, 1700), face(1600, 50, 50)
-    drawn = draw(image, found("300w-68", [points]), keypoints.load("300w-68"), radius=0, thickness=2)
+    drawn = draw(image, found("300w-68", [points]), radius=0, thickness=2)
     touched = ink(drawn, image)
     middle = (points[8] + points[9]) / 2
     t = np.radians(180 - 180 * 8.5 / 16)
@@ -183,10 +187,10 @@ def test_a_contour_bends_with_its_points() -> None:
     assert not touched[my, mx]
 
 
-def test_contours_can_be_left_out() -> None:
+def test_lines_can_be_left_out() -> None:
     image, points = blank(500, 500), face(400, 50, 50)
     result = found("300w-68", [points])
-    touched = ink(draw(image, result, keypoints.load("300w-68"), contours=False), image)
+    touched = ink(draw(image, result, lines=False), image)
     x, y = np.rint((points[8] + points[9]) / 2).astype(int)
     assert not touched[y - 8 : y + 9, x].any()
     x, y = np.rint(points[8]).astype(int)
@@ -197,7 +201,7 @@ def test_a_hidden_point_opens_the_contour_there() -> None:
     image, points = blank(500, 500), face(400, 50, 50)
     scores = np.ones((1, 68))
     scores[0, 4] = 0
-    touched = ink(draw(image, found("300w-68", [points], scores), keypoints.load("300w-68")), image)
+    touched = ink(draw(image, found("300w-68", [points], scores)), image)
     for a, b, seen in ((2, 3, True), (3, 4, False), (4, 5, False), (5, 6, True)):
         x, y = np.rint((points[a] + points[b]) / 2).astype(int)
         assert touched[y - 4 : y + 5, x - 4 : x + 5].any() == seen, (a, b)
@@ -206,7 +210,7 @@ def test_a_hidden_point_opens_the_contour_there() -> None:
 @pytest.mark.parametrize("size", [20, 90, 400, 2000])
 def test_a_face_is_neither_a_blob_nor_invisible_at_any_size(size: int) -> None:
     image = blank(size * 2, size * 2)
-    drawn = draw(image, found("300w-68", [face(size, size / 2, size / 2)]), keypoints.load("300w-68"))
+    drawn = draw(image, found("300w-68", [face(size, size / 2, size / 2)]))
     inside = ink(drawn, image)[size // 2 : size * 3 // 2, size // 2 : size * 3 // 2]
     covered = inside.sum() / (255 * inside.size)
     assert 0.01 < covered < 0.2
@@ -217,7 +221,7 @@ def test_a_face_is_neither_a_blob_nor_invisible_at_any_size(size: int) -> None:
 def test_each_instance_gets_its_own_size() -> None:
     image = blank(1000, 600)
     both = [person(500, 20, 40), person(50, 600, 300)]
-    touched = ink(draw(image, found("coco-17", both), keypoints.load("coco-17")), image)
+    touched = ink(draw(image, found("coco-17", both)), image)
     hip = 11  # its dot is the widest thing around it
 
     def width(points: np.ndarray) -> int:
@@ -232,7 +236,7 @@ def test_what_is_not_touched_stays_as_it_was() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (400, 600, 3), np.uint8)
     for size in (40, 150):  # with and without an enlarged layer
-        drawn = draw(image, found("300w-68", [face(size, 100, 100)]), keypoints.load("300w-68"))
+        drawn = draw(image, found("300w-68", [face(size, 100, 100)]))
         touched = ink(drawn, image)
         assert touched.any()
         touched[100 - 15 : 100 + size + 15, 100 - 15 : 100 + size + 15] = 0
@@ -248,13 +252,13 @@ SMALL, LARGE = 60, 200  # pixels
     [("300w-68", "mmpose"), ("coco-17", "mmpose"), ("onehand10k-21", "mmpose"), ("coco-17", "openpose")],
 )
 def test_a_group_looks_as_if_drawn_one_after_the_other_the_largest_first(name: str, style: str, gap: int) -> None:
-    known, shape = keypoints.load(name), np.random.default_rng(2).uniform(0, 1, (len(keypoints.load(name)), 2))
+    shape = np.random.default_rng(2).uniform(0, 1, (len(keypoints.load(name)), 2))
     both = [shape * LARGE + 20, shape * SMALL + (20 + gap, 80)]
-    together = draw(blank(420, 260), found(name, both), known, skeleton_style=style)
-    np.testing.assert_array_equal(draw(blank(420, 260), found(name, both[::-1]), known, skeleton_style=style), together)
+    together = draw(blank(420, 260), found(name, both), skeleton_style=style)
+    np.testing.assert_array_equal(draw(blank(420, 260), found(name, both[::-1]), skeleton_style=style), together)
     one_by_one = blank(420, 260)
     for points in both:
-        one_by_one = draw(one_by_one, found(name, [points]), known, skeleton_style=style)
+        one_by_one = draw(one_by_one, found(name, [points]), skeleton_style=style)
     np.testing.assert_array_equal(together, one_by_one)
 
 
@@ -262,12 +266,12 @@ def test_a_group_looks_as_if_drawn_one_after_the_other_the_largest_first(name: s
 def test_a_line_grows_with_its_thickness_and_has_no_gap(end: tuple[float, float]) -> None:
     points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
     points[0, [5, 7]], scores[0, [5, 7]] = ((30, 30), end), 1
-    result, coco, image = found("coco-17", points, scores), keypoints.load("coco-17"), blank(200, 200)
+    result, image = found("coco-17", points, scores), blank(200, 200)
     length, along = np.hypot(*np.subtract(end, 30)), np.rint(np.linspace((30, 30), end, 21)[2:-2]).astype(int)
     widths = []
     for thickness in (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5):
-        touched = ink(draw(image, result, coco, radius=0, thickness=thickness, alpha=1), image)
-        full = ink(draw(image, result, coco, radius=0, thickness=9, alpha=1), image).max()
+        touched = ink(draw(image, result, radius=0, thickness=thickness, alpha=1), image)
+        full = ink(draw(image, result, radius=0, thickness=9, alpha=1), image).max()
         widths.append((touched / full).sum() / length)
         if thickness >= 1.5:
             assert touched[along[:, 1], along[:, 0]].min() > 0.8 * full
@@ -281,7 +285,7 @@ def test_where_small_dots_overlap_the_later_one_is_on_top() -> None:
     assert left != right
     points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
     points[0, SHOULDERS], scores[0, SHOULDERS] = ((28, 30), (31, 30)), 1
-    drawn = draw(blank(60, 60), found("coco-17", points, scores), coco, radius=2, thickness=0)
+    drawn = draw(blank(60, 60), found("coco-17", points, scores), radius=2, thickness=0)
     assert [drawn[30, x].tolist() for x in (27, 28)] == [left] * 2
     assert [drawn[30, x].tolist() for x in (30, 31, 32)] == [right] * 3
     assert left[0] == right[0] == 0, "neither has any blue"
@@ -291,7 +295,7 @@ def test_where_small_dots_overlap_the_later_one_is_on_top() -> None:
 def test_on_black_the_same_is_drawn_without_the_image() -> None:
     image = np.full((200, 200, 3), 255, np.uint8)
     result = found("300w-68", [face(150, 20, 20)])
-    black = draw(image, result, keypoints.load("300w-68"), black_background=True)
+    black = draw(image, result, background="black")
     assert black[0, 0].tolist() == [0, 0, 0]
     assert black.any()
 
@@ -305,43 +309,42 @@ def test_wild_points_and_boxes_do_not_harm(name: str, wild: float) -> None:
     points[0, 1, 1] = wild
     boxes = np.array([[wild, 10, 60, wild]])
     result = found(name, points, boxes=boxes, track_ids=[3])
-    touched = ink(draw(image, result, known, draw_bbox=True, show_kpt_idx=True), image)
+    touched = ink(draw(image, result, draw_bbox=True, show_kpt_idx=True), image)
     assert touched.any()
     everything = found(name, np.full((2, len(known), 2), wild), boxes=np.full((2, 4), wild))
-    assert draw(image, everything, known, draw_bbox=True, show_kpt_idx=True).shape == image.shape
+    assert draw(image, everything, draw_bbox=True, show_kpt_idx=True).shape == image.shape
 
 
 def test_a_single_point_far_larger_than_the_image_is_survived() -> None:
     points, scores = only(17, 0, (0.4, 0.4))
-    drawn = draw(blank(1, 1), found("coco-17", points, scores), keypoints.load("coco-17"), radius=50, show_kpt_idx=True)
+    drawn = draw(blank(1, 1), found("coco-17", points, scores), radius=50, show_kpt_idx=True)
     assert drawn.shape == (1, 1, 3)
 
 
 def test_boxes_and_scores_are_drawn_only_when_asked_for() -> None:
     image = blank(300, 300)
     result = found("coco-17", [person(200, 100, 60)], boxes=[[60, 50, 260, 280]])
-    coco = keypoints.load("coco-17")
-    plain, boxed = draw(image, result, coco), draw(image, result, coco, draw_bbox=True)
+    plain, boxed = draw(image, result), draw(image, result, draw_bbox=True)
     assert not ink(plain, image)[270:, 250:].any()
     assert ink(boxed, image)[280, 250] > 0
     assert ink(boxed, image)[36:50, 60:80].any(), "the tag with the score stands on the box"
 
 
 def test_somebody_without_a_number_yet_gets_no_tag() -> None:
-    image, coco = blank(320, 300), keypoints.load("coco-17")
+    image = blank(320, 300)
     pose = [person(200, 100, 60)]
-    plain = draw(image, found("coco-17", pose), coco)
-    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco), plain)
-    boxed = draw(image, found("coco-17", pose), coco, draw_bbox=True)
-    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), coco, draw_bbox=True), boxed)
+    plain = draw(image, found("coco-17", pose))
+    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1])), plain)
+    boxed = draw(image, found("coco-17", pose), draw_bbox=True)
+    np.testing.assert_array_equal(draw(image, found("coco-17", pose, track_ids=[-1]), draw_bbox=True), boxed)
 
 
 def test_a_track_id_is_written_with_and_without_the_box() -> None:
-    image, coco = blank(300, 300), keypoints.load("coco-17")
+    image = blank(300, 300)
     tags = []
     for track_id in (1, 7, 1):
         result = found("coco-17", [person(200, 100, 60)], boxes=[[60, 50, 260, 280]], track_ids=[track_id])
-        drawn = draw(image, result, coco)
+        drawn = draw(image, result)
         assert not ink(drawn, image)[275:, 250:].any()
         tags.append(drawn[20:52, 55:110])
     assert ink(tags[0], tags[0] * 0 + GREY).any()
@@ -351,33 +354,31 @@ def test_a_track_id_is_written_with_and_without_the_box() -> None:
 
 @pytest.mark.parametrize("size", [90, 400, 3000])
 def test_numbers_are_written_and_stay_in_the_image(size: int) -> None:
-    coco = keypoints.load("coco-17")
     written = []
     for point in ((size / 2, size / 2), (0.0, 0.0), (size - 1.0, size - 1.0)):
         points, scores = only(17, 16, point)
         result = found("coco-17", points, scores, boxes=[[0, 0, size - 1, size - 1]])
         options = {"radius": 0, "thickness": 0}
-        numbered = draw(blank(size, size), result, coco, show_kpt_idx=True, **options)
+        numbered = draw(blank(size, size), result, show_kpt_idx=True, **options)
         written.append(int((ink(numbered, blank(size, size)) > 60).sum()))
     assert written[0] > 40, "two digits of at least six pixels"
     assert min(written[1:]) > 0.9 * written[0], "at a corner the number moves inwards"
 
 
 def test_numbers_of_neighbours_do_not_cover_each_other() -> None:
-    coco = keypoints.load("coco-17")
     points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
     points[0, [3, 4]], scores[0, [3, 4]] = (100.0, 100.0), 1
     both = found("coco-17", points, scores)
     one = found("coco-17", points, scores * (np.arange(17) == 3))
     options = {"radius": 0, "thickness": 0, "show_kpt_idx": True}
     image = blank(200, 200)
-    single = (ink(draw(image, one, coco, **options), image) > 60).sum()
-    assert (ink(draw(image, both, coco, **options), image) > 60).sum() > 1.7 * single
+    single = (ink(draw(image, one, **options), image) > 60).sum()
+    assert (ink(draw(image, both, **options), image) > 60).sum() > 1.7 * single
 
 
 def test_an_unknown_style_names_the_known_ones() -> None:
     with pytest.raises(ArgumentError, match=r"'opnpose' where mmpose or openpose is needed. Did you mean 'openpose'"):
-        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("coco-17"), skeleton_style="opnpose")
+        draw(blank(9, 9), found("coco-17", [person(5)]), skeleton_style="opnpose")
 
 
 @pytest.mark.parametrize(
@@ -393,12 +394,12 @@ def test_an_unknown_style_names_the_known_ones() -> None:
 )
 def test_impossible_arguments_are_refused(image: object, options: dict[str, float], complaint: str) -> None:
     with pytest.raises(ArgumentError, match=complaint):
-        draw(image, found("coco-17", [person(5)]), keypoints.load("coco-17"), **options)  # type: ignore[arg-type]
+        draw(image, found("coco-17", [person(5)]), **options)  # type: ignore[arg-type]
 
 
 def test_a_result_of_another_set_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"17 keypoints where keypoint set '300w-68' has 68.*'coco-17'"):
-        draw(blank(9, 9), found("coco-17", [person(5)]), keypoints.load("300w-68"))
+    with pytest.raises(ArgumentError, match=r"17 keypoints where keypoint set '300w-68' has 68"):
+        draw(blank(9, 9), found("300w-68", [person(5)]))
 
 
 @pytest.mark.parametrize("name", keypoints.names())
@@ -406,7 +407,7 @@ def test_every_set_can_be_drawn(name: str) -> None:
     known = keypoints.load(name)
     points = np.random.default_rng(1).uniform(10, 190, (2, len(known), 2))
     image = blank(200, 200)
-    assert ink(draw(image, found(name, points), known, draw_bbox=True, show_kpt_idx=True), image).any()
+    assert ink(draw(image, found(name, points), draw_bbox=True, show_kpt_idx=True), image).any()
 
 
 SHOULDERS = (5, 6)  # left and right of a body of COCO
@@ -422,7 +423,7 @@ def two_shoulders(name: str = "coco-17") -> tuple[np.ndarray, np.ndarray]:
 def in_openpose(name: str, points: np.ndarray, scores: np.ndarray | float = 1.0, **options: object) -> np.ndarray:
     """The points on a grey image of 200 x 120 pixels in OpenPose's style."""
     result = found(name, points, scores, boxes=np.tile((0, 0, 200, 120), (len(points), 1)))
-    return draw(blank(200, 120), result, keypoints.load(name), skeleton_style="openpose", **options)  # type: ignore[arg-type]
+    return draw(blank(200, 120), result, skeleton_style="openpose", **options)
 
 
 @pytest.mark.parametrize("name", openpose.known())
@@ -529,7 +530,7 @@ def test_openpose_fingers_are_lines_in_the_colours_of_the_rainbow() -> None:
 def test_openpose_face_of_a_small_body_can_be_seen() -> None:
     points = np.full((1, 133, 2), np.nan)
     points[0, 23:91] = face(60, 70, 30)
-    touched = ink(in_openpose("coco-wholebody-133", points, black_background=True), np.zeros((120, 200, 3), np.uint8))
+    touched = ink(in_openpose("coco-wholebody-133", points, background="black"), np.zeros((120, 200, 3), np.uint8))
     x, y = np.rint(points[0, 23:40].T).astype(int)
     assert (touched[y, x] > 90).all()
 
@@ -542,7 +543,7 @@ def test_openpose_numbers_are_its_own() -> None:
     options = {"radius": 0, "thickness": 0}
     numbered = ink(in_openpose("coco-17", points, scores, show_kpt_idx=True, **options), blank(200, 120)) > 60
     two_digits = ink(
-        draw(blank(200, 120), found("coco-17", points, scores), coco, show_kpt_idx=True, **options), blank(200, 120)
+        draw(blank(200, 120), found("coco-17", points, scores), show_kpt_idx=True, **options), blank(200, 120)
     )
     assert 0 < np.ptp(np.nonzero(numbered)[1]) < 0.75 * np.ptp(np.nonzero(two_digits > 60)[1])
 
@@ -558,13 +559,13 @@ def test_openpose_survives_wild_points(wild: float) -> None:
 def test_openpose_of_nobody_is_the_image() -> None:
     nothing = Result(Boxes.empty(), Poses(np.zeros((0, 0, 2)), np.zeros((0, 0))), keypoints.load("coco-17"), (40, 30))
     image = blank(40, 30)
-    assert np.array_equal(draw(image, nothing, keypoints.load("coco-17"), skeleton_style="openpose"), image)
+    assert np.array_equal(draw(image, nothing, skeleton_style="openpose"), image)
 
 
 def test_a_real_face_shows_through_its_contours(portrait: np.ndarray) -> None:
     result = found("300w-68", loading.load("face-lite")(portrait).poses.keypoints)
     assert len(result.boxes) == 1
-    touched = ink(draw(portrait, result, keypoints.load("300w-68")), portrait)
+    touched = ink(draw(portrait, result), portrait)
     x1, y1, x2, y2 = np.rint(result.boxes.xyxy[0]).astype(int)
     share = (touched[y1:y2, x1:x2] > 0).mean()
     assert 0.02 < share < 0.25

@@ -1,6 +1,7 @@
-"""Results drawn on images: an image and its `Result` in, a new image out."""
+"""Results drawn on images: an image and its `Result` in, a new image out; `svg` draws them as vectors."""
 
-from .instances import STYLES, draw
-from .render import DrawStyle, render
+from .instances import draw
+from .render import render
+from .style import PARTS, STYLES, DrawStyle
 
-__all__ = ["STYLES", "DrawStyle", "draw", "render"]
+__all__ = ["PARTS", "STYLES", "DrawStyle", "draw", "render"]

@@ -6,131 +6,161 @@ each body, hand or face, so that both a face of 20 pixels and one of 2,000 pixel
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
-from ..errors import ArgumentError, suggest
+from ..errors import ArgumentError
 from ..keypoints import KeypointSet, openpose
 from ..types import Poses, Result
+from . import colors, compose
 from .labels import draw_boxes, write_indices
-from .parts import fit_parts, lookup_tables
-from .primitives import contour_paths, draw_dots, draw_limbs, draw_lines, limbs, link_paths, merge_paths, prepare_lines
+from .parts import LookupTables, Parts, fit_parts, lookup_tables
+from .paths import contour_paths, link_paths, merge_paths
+from .primitives import draw_dots, draw_limbs, draw_lines, limbs, prepare_lines
+from .selection import names_of, part_names, select
+from .style import DrawStyle
 
-STYLES = ("mmpose", "openpose")
+LINE_ALPHA, LIMB_ALPHA, FINGER_ALPHA = 0.7, 0.6, 1.0
 
 
-def draw(
-    image: np.ndarray,
-    result: Result,
-    keypoint_set: KeypointSet,
-    *,
-    kpt_thr: float = 0.3,
-    radius: float | None = None,
-    thickness: float | None = None,
-    alpha: float | None = None,
-    draw_bbox: bool = False,
-    show_kpt_idx: bool = False,
-    skeleton_style: str = "mmpose",
-    black_background: bool = False,
-    contours: bool = True,
-    overwrite: bool = False,
-) -> np.ndarray:
-    """Return an image with the instances of ``result`` drawn on ``image``.
+@dataclass(frozen=True, eq=False)
+class Drawable:
+    """What there is to draw of a result in a style."""
 
-    Args:
-        image: uint8 [H, W, 3], BGR; it is not changed unless ``overwrite`` is set.
-        result: of that image; its keypoints are those of ``keypoint_set``.
-        keypoint_set: names, links, colours and contours of the keypoints.
-        kpt_thr: keypoints that score less are not drawn, nor the lines that touch them.
-        radius: of every dot, pixels; 0 draws none. None fits it to each body, hand or face.
-            OpenPose's faces and hands on a body get half of it.
-        thickness: of every line, pixels, and half that of OpenPose's limbs; 0 draws none. None
-            fits it likewise.
-        alpha: opacity of the lines, 0..1; dots are opaque. None means 0.7 in MMPose's style,
-            0.6 for OpenPose's limbs and 1 for its fingers.
-        draw_bbox: draw each box and its score too.
-        show_kpt_idx: write the index of each keypoint beside it, in the order of the style.
-        skeleton_style: "mmpose", the colours and links of the data set, or "openpose" (Cao et al. 2019,
-            arXiv:1812.08008): its order, with a neck, and limbs as ellipses, as ControlNet reads them.
-        black_background: draw on black in place of the image.
-        contours: draw the lines of a face (jaw, eyes, lips, ...).
-        overwrite: ``image`` is not needed any more, so draw on it where its memory layout allows that.
+    result: Result  # of the parts that are shown, in the order of the style
+    keypoint_set: KeypointSet
+    tables: LookupTables
+    parts: Parts | None  # None where no point is drawn
+    layout: openpose.Layout | None  # where it is drawn as OpenPose does
 
-    Returns:
-        uint8 [H, W, 3], BGR.
+
+def prepare(result: Result, style: DrawStyle, size: tuple[int, int]) -> Drawable:
+    """Return what there is to draw of a result on an image of a size, (width, height).
 
     Raises:
-        ArgumentError: an argument of the wrong shape, range or name; a keypoint set without OpenPose layout.
+        ArgumentError: the keypoint set has not the parts or the layout that the style asks for.
     """
-    _check(image, result, keypoint_set, radius, thickness, alpha, skeleton_style)
-    canvas = np.zeros(image.shape, np.uint8) if black_background else _canvas(image, overwrite)
-    layout = openpose.layout(keypoint_set.name) if skeleton_style == "openpose" else None
+    _check_set(result)
+    if style.parts is not None:
+        result = select(result, part_names(style.parts))
+    keypoint_set = result.keypoint_set
+    layout = openpose.layout(keypoint_set.name) if style.skeleton_style == "openpose" else None
     if layout is not None:
         keypoint_set, result = layout.keypoint_set, _in_openpose(layout, result)
     tables = lookup_tables(keypoint_set)
-    parts = fit_parts(result, tables, image.shape[1::-1], kpt_thr, radius, thickness)
+    names = names_of(keypoint_set)
+    radius, thickness = style.radius if style.dots else 0, style.thickness if style.lines else 0
+    faces = np.array([name == "face" for name in names])
+    fit_dots, fit_lines = (
+        faces & (word in style.fit_faces) & shown for word, shown in (("dots", style.dots), ("lines", style.lines))
+    )
+    parts = fit_parts(result, tables, size, style.kpt_thr, radius, thickness, fit_dots, fit_lines)
+    if parts is not None:
+        parts = replace(parts, colors=_part_colors(parts, result, names, style))
+        if layout is not None:
+            fitted = np.ones(len(keypoint_set), bool) if radius is None else fit_dots.take(tables.part)
+            parts.radii[:, layout.unlinked[fitted[layout.unlinked]]] *= 2  # no line shows a face there: its dots must
+            parts.radii[:, layout.joints :][:, ~fitted[layout.joints :]] /= 2
+    return Drawable(result, keypoint_set, tables, parts, layout)
+
+
+def draw(image: np.ndarray, result: Result, style: DrawStyle | None = None, *, overwrite: bool = False) -> np.ndarray:
+    """Return an image with the instances of ``result`` drawn on ``image``.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, BGR, or ``[H, W, 4]`` with alpha, which is kept: what is drawn is opaque. It is
+            not changed unless ``overwrite`` is set.
+        result: of that image.
+        style: how it is drawn; None takes the default.
+        overwrite: ``image`` is not needed any more, so draw on it where its memory layout allows that.
+
+    Returns:
+        uint8 ``[H, W, 3]``, BGR; ``[H, W, 4]`` where the background is transparent, or is an image with alpha.
+
+    Raises:
+        ArgumentError: an image of the wrong shape, or a keypoint set without what the style asks for.
+    """
+    style = DrawStyle() if style is None else style
+    _check_image(image)
+    drawable = prepare(result, style, image.shape[1::-1])
+    opacity, rgba = style.layer_opacity, style.background_rgba
+    if style.transparent or (rgba is None and image.shape[2] == 4):
+        below = image if rgba is None else compose.filled(image.shape[:2], rgba)
+        black, white = (np.full((*image.shape[:2], 3), value, np.uint8) for value in (0, 255))
+        for canvas in (black, white):
+            _draw_on(canvas, drawable, style)
+        return compose.on_alpha(below, black, white, opacity)
+    if rgba is not None:
+        canvas = compose.filled(image.shape[:2], rgba)[..., :3].copy()
+    else:
+        canvas = _canvas(image, overwrite and opacity == 1)
+    before = canvas.copy() if opacity < 1 else canvas
+    _draw_on(canvas, drawable, style)
+    return cv2.addWeighted(canvas, opacity, before, 1 - opacity, 0) if opacity < 1 else canvas
+
+
+def _draw_on(canvas: np.ndarray, drawable: Drawable, style: DrawStyle) -> None:
+    """Draw on a canvas, uint8 ``[H, W, 3]`` and contiguous."""
+    parts, tables, layout = drawable.parts, drawable.tables, drawable.layout
     if parts is not None:
         if layout is None:
             paths = link_paths(parts, tables)
-            if contours and len(tables.segments):
+            if len(tables.segments):
                 paths = merge_paths(paths, contour_paths(parts, tables))
-            line_alpha = 0.7 if alpha is None else alpha
-            ellipses = None
+            line_alpha, ellipses = style.line_alpha(LINE_ALPHA), None
         else:
             paths = link_paths(parts, tables, after=layout.limbs)
-            line_alpha = 1.0 if alpha is None else alpha
-            ellipses = limbs(parts, tables, layout.limbs)
-            if radius is None:  # no line shows a face there, so its dots must
-                parts.radii[:, layout.unlinked] *= 2
-            else:
-                parts.radii[:, layout.joints :] /= 2
+            line_alpha, ellipses = style.line_alpha(FINGER_ALPHA), limbs(parts, tables, layout.limbs)
         lines = prepare_lines(parts, paths)
         for run in parts.independent_runs():
             for m in run:
                 if ellipses is not None:
-                    draw_limbs(canvas, ellipses[m], 0.6 if alpha is None else alpha)
+                    draw_limbs(canvas, ellipses[m], style.line_alpha(LIMB_ALPHA))
                 draw_lines(canvas, lines, m, line_alpha)
             draw_dots(canvas, parts, run, tables.dot_colors)
-    if draw_bbox or result.track_ids is not None:
-        draw_boxes(canvas, result, with_lines_and_scores=draw_bbox)
-    if show_kpt_idx and parts is not None:
+    if style.draw_bbox or (style.labels and drawable.result.track_ids is not None):
+        draw_boxes(canvas, drawable.result, style)
+    if style.show_kpt_idx and parts is not None:
         for m in range(len(parts)):
             write_indices(canvas, parts, m)
-    return canvas
+
+
+def _part_colors(parts: Parts, result: Result, names: tuple[str, ...], style: DrawStyle) -> list[colors.Color] | None:
+    """Return the colour of each part, or None where each dot and line has its own."""
+    if style.by == colors.BY_PART:
+        return [colors.of_part(names[number]) for number in parts.number.tolist()]
+    if style.by == colors.BY_ID:
+        return [colors.of_person(person_number(result, owner)) for owner in parts.owner.tolist()]
+    rgba = style.rgba
+    return None if rgba is None else [(rgba[2], rgba[1], rgba[0])] * len(parts)
+
+
+def person_number(result: Result, i: int) -> int:
+    """Return the track id of an instance, below 0 where it has none yet; its number where nobody is tracked."""
+    return i if result.track_ids is None else int(result.track_ids[i])
 
 
 def _canvas(image: np.ndarray, overwrite: bool) -> np.ndarray:
     own = overwrite and image.flags.writeable and image.flags.c_contiguous
-    return image if own else np.array(image, order="C")
+    return image if own else np.array(image[..., :3], order="C")
 
 
-def _check(
-    image: np.ndarray,
-    result: Result,
-    keypoint_set: KeypointSet,
-    radius: float | None,
-    thickness: float | None,
-    alpha: float | None,
-    style: str,
-) -> None:
-    if style not in STYLES:
-        raise ArgumentError(
-            f"skeleton_style is '{style}' where {' or '.join(STYLES)} is needed.{suggest(style, STYLES)}"
-        )
+def _check_image(image: np.ndarray) -> None:
     is_array = isinstance(image, np.ndarray)
-    if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or not image.size:
         got = f"{image.dtype} {list(image.shape)}" if is_array else type(image).__name__
         raise ArgumentError(f"the image to draw on is {got} where uint8 [height, width, 3] is needed")
-    found = result.poses.keypoints.shape[1]
-    if len(result) and found != len(keypoint_set):
+
+
+def _check_set(result: Result) -> None:
+    found, known = result.poses.keypoints.shape[1], result.keypoint_set
+    if len(result) and found != len(known):
         raise ArgumentError(
-            f"the result has {found} keypoints where keypoint set '{keypoint_set.name}' has {len(keypoint_set)}; "
-            f"draw it with the set '{result.keypoint_set.name}'"
+            f"the result has {found} keypoints where keypoint set '{known.name}' has {len(known)}; "
+            "give it the set that describes its keypoints"
         )
-    for name, value, high in (("radius", radius, 1000), ("thickness", thickness, 1000), ("alpha", alpha, 1)):
-        if value is not None and not 0 <= value <= high:
-            raise ArgumentError(f"{name} is {value} where a number from 0 to {high} is needed")
 
 
 def _in_openpose(layout: openpose.Layout, result: Result) -> Result:

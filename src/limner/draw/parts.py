@@ -10,6 +10,7 @@ import numpy as np
 
 from ..keypoints import KeypointSet
 from ..types import Result
+from .colors import Color
 
 # RGB by what a contour's name ends with: MMPose has one colour for a whole face
 _CONTOUR_COLORS = {
@@ -22,8 +23,6 @@ _CONTOUR_COLORS = {
     "inner_lips": (255, 170, 190),
     "lips": (255, 118, 150),
 }
-
-Color = tuple[int, int, int]  # BGR
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +53,8 @@ class Parts:
     radii: np.ndarray  # float64 [M, K] of the dots, pixels
     thin: np.ndarray  # float64 [M], width of the thinnest line, pixels
     thick: np.ndarray  # float64 [M], of the thickest
+    number: np.ndarray  # int64 [M], which of the keypoint set's parts it is
+    colors: list[Color] | None = None  # M, of everything in a part; None: each dot and line has its own
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -126,13 +127,16 @@ def fit_parts(
     kpt_thr: float,
     radius: float | None,
     thickness: float | None,
+    fit_dots: np.ndarray,
+    fit_lines: np.ndarray,
 ) -> Parts | None:
     """Return the parts of all instances that have a point to draw, or None where there is none.
 
     Args:
         result: N instances of the keypoint set that ``tables`` were made of.
         image: (width, height) in pixels.
-        kpt_thr, radius, thickness: see `draw`.
+        kpt_thr, radius, thickness: see `DrawStyle`.
+        fit_dots, fit_lines: bool [P], the parts that they are fitted to all the same.
     """
     if not len(result):
         return None
@@ -160,20 +164,20 @@ def fit_parts(
     owner, number, size = owner[order], number[order], size[order]
 
     fitting = np.minimum(np.maximum(size, 1.0) / tables.scale[number], 0.012 * reach)
-    if radius is None:
+    radii: np.ndarray = np.full((len(owner), len(tables.part)), np.nan if radius is None else float(radius))
+    if radius is None or fit_dots.any():
         of_part = np.zeros(counts.shape)
         of_part[owner, number] = fitting
-        radii = _shrunk(of_part.take(tables.part, axis=1), points, drawn, tables).take(owner, axis=0)
-    else:
-        radii = np.full((len(owner), len(tables.part)), float(radius))
+        fitted = _shrunk(of_part.take(tables.part, axis=1), points, drawn, tables).take(owner, axis=0)
+        np.copyto(radii, fitted, where=True if radius is None else fit_dots.take(tables.part))
     points, drawn = points.take(owner, axis=0), drawn.take(owner, axis=0) & (tables.part == number[:, None])
-    if thickness is None:
-        # line widths grow slower than the part, or lines would be invisible on a small face
-        thick = np.maximum(0.8 * fitting, 1.2 * np.sqrt(fitting))
-        thin = 0.4 * thick
-    else:
-        thick = thin = np.full(len(size), float(thickness))
-    return Parts(owner, points, drawn, size, radii, thin, thick)
+    # line widths grow slower than the part, or lines would be invisible on a small face
+    thick = np.maximum(0.8 * fitting, 1.2 * np.sqrt(fitting))
+    thin = 0.4 * thick
+    if thickness is not None:
+        fits = fit_lines.take(number)
+        thick, thin = np.where(fits, thick, float(thickness)), np.where(fits, thin, float(thickness))
+    return Parts(owner, points, drawn, size, radii, thin, thick, number)
 
 
 def _shrunk(radii: np.ndarray, points: np.ndarray, drawn: np.ndarray, tables: LookupTables) -> np.ndarray:

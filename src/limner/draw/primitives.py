@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .parts import Color, LookupTables, Parts
+from .colors import Color
+from .parts import LookupTables, Parts
+from .paths import Paths, colors_of, drawn_links, unit_vectors
 
 FIXED_POINT_BITS = 4  # OpenCV takes positions in 1/16 pixel
 MAX_LAYER_PIXELS = 3_000_000  # pixels that an enlarged layer may have
 OPENCV_MIN_SIZE = 3.0  # pixels: lines and dots of this size are left to OpenCV
-CURVE_TOLERANCE = 0.1  # pixels, largest distance of a polyline from its curve
 ENLARGE_BELOW = 1.6  # pixels: lines that look thinner get an enlarged layer
 DOT_SCALE, DOT_OFFSET = 1.08, 0.08  # a dot of radius r looks like one of _DOT * r + _EDGE pixels
 
@@ -78,87 +79,6 @@ def layer(
 
 
 @dataclass(frozen=True, eq=False)
-class Paths:
-    """R polylines of T points in all, part after part; points are x + iy."""
-
-    points: np.ndarray  # complex128 [T], pixels
-    lengths: np.ndarray  # int64 [R], how many points each has
-    part: np.ndarray  # int64 [R], the part that each belongs to
-    widths: np.ndarray  # float64 [R], pixels
-    colors: list[Color]  # R
-
-
-def drawn_links(parts: Parts, tables: LookupTables) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the part [R], index [R], ends [R, 2] and width [R] of each link that is drawn."""
-    both = parts.drawn.take(tables.skeleton, axis=1)
-    part, number = (both[..., 0] & both[..., 1]).nonzero()
-    ends = _complex(parts)[part[:, None], tables.skeleton.take(number, axis=0)]
-    widths = 0.13 * np.abs(ends[:, 1] - ends[:, 0])
-    return part, number, ends, np.minimum(np.maximum(widths, parts.thin.take(part)), parts.thick.take(part))
-
-
-def link_paths(parts: Parts, tables: LookupTables, after: int = 0) -> Paths:
-    """Return the links as paths, from link index ``after`` on."""
-    part, number, ends, widths = drawn_links(parts, tables)
-    if after:
-        keep = number >= after
-        part, number, ends, widths = part[keep], number[keep], ends[keep], widths[keep]
-    colors = [tables.link_colors[k] for k in number.tolist()]
-    return Paths(ends.ravel(), np.full(len(part), 2), part, widths, colors)
-
-
-def contour_paths(parts: Parts, tables: LookupTables) -> Paths:
-    """Return smooth curves through the drawn points of the contours.
-
-    Cubic Hermite splines whose tangents fade where a contour turns sharply, so that the corners of
-    eyes and lips stay corners. A hidden point ends a path.
-    """
-    here = parts.drawn.take(tables.segments, axis=1) & (tables.segments >= 0)
-    part, segment = (here[..., 1] & here[..., 2]).nonzero()
-    here = here[part, segment].T
-    nodes = _complex(parts)[part, tables.segments.T.take(segment, axis=1)]
-    chords = nodes[1:] - nodes[:-1]
-    lengths = np.abs(chords)
-    unit = chords / np.maximum(lengths, 1e-9)
-    # a tangent lies between two chords, and is shorter where they turn by 60 to 120 degrees
-    turn = (unit[:-1] * unit[1:].conj()).real
-    tangents = np.minimum(np.maximum(turn + 0.5, 0), 1) * _unit(unit[:-1] * lengths[1:] + unit[1:] * lengths[:-1])
-    m1, m2 = lengths[1] * np.where(here[::3], tangents, unit[1])
-    chord = chords[1]
-    square, cube = 3 * chord - 2 * m1 - m2, m1 + m2 - 2 * chord
-
-    bend = np.maximum(np.abs(square), np.abs(square + 3 * cube))  # half of it
-    steps = np.minimum(np.maximum(np.ceil(np.sqrt(bend / (4 * CURVE_TOLERANCE))), 1), 48).astype(np.int64)
-    # a path ends where the next segment is not the next of the same contour
-    contour, ends = tables.contour.take(segment), np.ones(len(part), bool)
-    ends[:-1] = (segment[1:] != segment[:-1] + 1) | (contour[1:] != contour[:-1]) | (part[1:] != part[:-1])
-    counts = steps + ends
-    after_all = counts.cumsum()
-    which = np.arange(len(part)).repeat(counts)
-    t = (np.arange(len(which)) - (after_all - counts).take(which)) / steps.take(which)
-    points = ((cube.take(which) * t + square.take(which)) * t + m1.take(which)) * t + nodes[1].take(which)
-    lasts = ends.nonzero()[0]
-    owner, stops = part.take(lasts), after_all.take(lasts)
-    colors = [tables.contour_colors[c] for c in contour.take(lasts).tolist()]
-    return Paths(points, np.diff(stops, prepend=0), owner, parts.thick.take(owner), colors)
-
-
-def merge_paths(a: Paths, b: Paths) -> Paths:
-    """Return the paths of both; within a part those of ``a`` come first."""
-    if not a.colors or not b.colors:
-        return a if a.colors else b
-    part, lengths = np.concatenate([a.part, b.part]), np.concatenate([a.lengths, b.lengths])
-    order, colors = part.argsort(kind="stable"), a.colors + b.colors
-    return Paths(
-        np.concatenate([a.points, b.points])[part.repeat(lengths).argsort(kind="stable")],
-        lengths[order],
-        part[order],
-        np.concatenate([a.widths, b.widths])[order],
-        [colors[r] for r in order.tolist()],
-    )
-
-
-@dataclass(frozen=True, eq=False)
 class PreparedLines:
     """R paths of M parts in the form that OpenCV draws: as thick lines, or as one-pixel lines side by side."""
 
@@ -175,9 +95,9 @@ class PreparedLines:
 
 def prepare_lines(parts: Parts, paths: Paths) -> PreparedLines:
     """Return the paths in the form that OpenCV draws."""
-    zoom = np.where(_visible_width(parts.thick) < ENLARGE_BELOW, 2, 1)
+    zoom = np.where(visible_width(parts.thick) < ENLARGE_BELOW, 2, 1)
     scale, thin = zoom.take(paths.part), (parts.thick < OPENCV_MIN_SIZE).take(paths.part)
-    spread = np.maximum(_visible_width(paths.widths) * scale - 1.5, 0) * thin / 0.87
+    spread = np.maximum(visible_width(paths.widths) * scale - 1.5, 0) * thin / 0.87
     count = 1 + np.ceil(spread).astype(np.int64)
     starts, points = [0, *paths.lengths.cumsum().tolist()], paths.points
     most = int(count.max(initial=1))
@@ -200,12 +120,7 @@ def prepare_lines(parts: Parts, paths: Paths) -> PreparedLines:
     )
 
 
-def _complex(parts: Parts) -> np.ndarray:
-    points: np.ndarray = parts.points.astype(np.float64).view(np.complex128)[..., 0]
-    return points
-
-
-def _visible_width(width: np.ndarray) -> np.ndarray:
+def visible_width(width: np.ndarray) -> np.ndarray:
     """Return the visible width for a line of nominal ``width`` pixels; towards 3 it approaches OpenCV's own."""
     return np.maximum(1.25 * width + 0.25, 1.75 * width - 0.35)
 
@@ -213,14 +128,9 @@ def _visible_width(width: np.ndarray) -> np.ndarray:
 def _normals(points: np.ndarray, starts: list[int]) -> np.ndarray:
     """Return the unit normals of paths, complex128 [T]."""
     steps = np.zeros(len(points) + 1, np.complex128)
-    steps[1:-1] = _unit(points[1:] - points[:-1])
+    steps[1:-1] = unit_vectors(points[1:] - points[:-1])
     steps[starts] = 0
-    return 1j * _unit(steps[1:] + steps[:-1])
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = vectors / np.maximum(np.abs(vectors), 1e-9)
-    return unit
+    return 1j * unit_vectors(steps[1:] + steps[:-1])
 
 
 def draw_lines(canvas: np.ndarray, lines: PreparedLines, part: int, alpha: float) -> None:
@@ -262,16 +172,17 @@ def limbs(parts: Parts, tables: LookupTables, count: int) -> list[list[Limb]]:
     """Return the limbs of each part; the first ``count`` links are limbs."""
     part, number, ends, widths = drawn_links(parts, tables)
     along = (ends[:, 1] - ends[:, 0]) / 2
-    across, middle = 1j * _unit(along) * widths, ends[:, 0] + along
+    across, middle = 1j * unit_vectors(along) * widths, ends[:, 0] + along
     outlines = middle[:, None] + _COS * along[:, None] + _SIN * across[:, None]
     outlines = outlines.view(np.float64).reshape(len(part), len(_ANGLES), 2)
     half = np.hypot(along.real, across.real) + 1j * np.hypot(along.imag, across.imag)
     low, high = ((middle + s * half).view(np.float64).reshape(-1, 2).tolist() for s in (-1, 1))
     fixed = to_fixed_point(outlines)
     of_part: list[list[Limb]] = [[] for _ in range(len(parts))]
+    colors = colors_of(parts, part, [tables.link_colors[link] for link in number.tolist()])
     for i, (m, link, width) in enumerate(zip(part.tolist(), number.tolist(), widths.tolist(), strict=True)):
         if link < count and width > 0:
-            of_part[m].append(Limb(outlines[i], fixed[i], low[i], high[i], width, tables.link_colors[link]))
+            of_part[m].append(Limb(outlines[i], fixed[i], low[i], high[i], width, colors[i]))
     return of_part
 
 
@@ -286,7 +197,15 @@ def draw_limbs(canvas: np.ndarray, limbs: list[Limb], alpha: float) -> None:
 
 
 def draw_dots(canvas: np.ndarray, parts: Parts, run: range, colors: np.ndarray) -> None:
-    """Draw the dots of the parts ``run``, none of which overlaps another; ``colors`` [K, 3] are BGR."""
+    """Draw the dots of the parts ``run``, none of which overlaps another.
+
+    Args:
+        colors: float32 [K, 3], BGR, of dots in parts without a colour of their own.
+    """
+    if parts.colors is not None:
+        colors = np.array(parts.colors, np.float32)[:, None].repeat(parts.drawn.shape[1], axis=1)
+    else:
+        colors = np.broadcast_to(colors, (len(parts), *colors.shape))
     sizes: dict[int, list[int]] = {}
     for m in run:
         largest = float(parts.radii[m][parts.drawn[m]].max())
@@ -302,7 +221,7 @@ def _large_dots(canvas: np.ndarray, parts: Parts, m: int, colors: np.ndarray) ->
     drawn = parts.drawn[m]
     centers = to_fixed_point(parts.points[m][drawn]).tolist()
     radii = np.rint(parts.radii[m][drawn] * (1 << FIXED_POINT_BITS)).astype(int).tolist()
-    for center, radius, color in zip(centers, radii, colors[drawn].tolist(), strict=True):
+    for center, radius, color in zip(centers, radii, colors[m][drawn].tolist(), strict=True):
         cv2.circle(canvas, center, radius, color, -1, cv2.LINE_AA, FIXED_POINT_BITS)
 
 
@@ -312,9 +231,9 @@ def _small_dots(canvas: np.ndarray, parts: Parts, members: np.ndarray, reach: in
     Where they overlap, the last one is on top, and of those below it the most opaque one is visible.
     """
     height, width = canvas.shape[:2]
-    which, number = np.nonzero(parts.drawn[members])
-    centers = parts.points[members[which], number]
-    radii = (DOT_SCALE * parts.radii[members[which], number] + DOT_OFFSET).astype(np.float32)
+    part, number = np.nonzero(parts.drawn[members])
+    centers = parts.points[members[part], number]
+    radii = (DOT_SCALE * parts.radii[members[part], number] + DOT_OFFSET).astype(np.float32)
     x, y = (np.rint(centers)[..., None] + np.arange(-reach, reach + 1, dtype=np.float32)).transpose(1, 0, 2)
     across, down = np.square(x - centers[:, :1]), np.square(y - centers[:, 1:])
     cover = (radii + np.float32(0.5))[:, None, None] - np.sqrt(down[:, :, None] + across[:, None])
@@ -325,7 +244,7 @@ def _small_dots(canvas: np.ndarray, parts: Parts, members: np.ndarray, reach: in
     which = covered // (2 * reach + 1) ** 2
     # a dot smaller than a pixel covers no more than its area of it
     cover = np.minimum(cover.ravel().take(covered), np.minimum(np.float32(np.pi) * radii**2, 1).take(which))
-    color = colors.take(number.take(which), axis=0)
+    color = colors[members.take(part.take(which)), number.take(which)]
 
     turn = np.arange(len(covered), dtype=np.int32)
     last = np.empty(height * width, np.int32)  # only what is written is read

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..crop import Crop
-from ..types import HeatmapMode, Result
-from . import heatmap
+from ..types import Result
+from . import compose, heatmap
 from .instances import draw
-
-
-@dataclass(frozen=True)
-class DrawStyle:
-    """How results are drawn; the sizes fit each body, hand or face where they are None (see `limner.draw.draw`)."""
-
-    kpt_thr: float = 0.3
-    radius: float | None = None  # pixels
-    thickness: float | None = None  # pixels
-    alpha: float | None = None  # opacity of the lines, 0..1
-    draw_bbox: bool = False
-    show_kpt_idx: bool = False
-    skeleton_style: str = "mmpose"
-    black_background: bool = False
-    draw_heatmap: bool = False  # add the heatmaps of the keypoints in a second image below
-
-    @property
-    def heatmaps(self) -> HeatmapMode:
-        """The heatmaps that a pose estimator has to return for it."""
-        return "strongest" if self.draw_heatmap else ""
+from .style import DrawStyle
 
 
 def render(
@@ -44,7 +24,7 @@ def render(
     """Return an image with ``result`` drawn on ``image``, and the heatmaps of its keypoints below.
 
     Args:
-        image: uint8 ``[H, W, 3]``, BGR; it is not changed unless ``overwrite`` is set.
+        image: uint8 ``[H, W, 3]``, BGR, or ``[H, W, 4]`` with alpha; it is not changed unless ``overwrite`` is set.
         result: of that image, with heatmaps where ``style`` shows them.
         style: how it is drawn.
         crop: returns the regions that the heatmaps of boxes ``[N, 4]`` cover, see `limner.pipeline.PoseEstimator.crop`;
@@ -52,27 +32,18 @@ def render(
         overwrite: ``image`` is not needed any more, and may be drawn on.
 
     Returns:
-        uint8 ``[H, W, 3]``, or ``[2 H, W, 3]`` with the heatmaps.
+        uint8 ``[H, W, 3]``, or ``[2 H, W, 3]`` with the heatmaps; four channels where the background is
+        transparent, or is an image with alpha.
 
     Raises:
-        ArgumentError: a size out of range, an unknown style, or OpenPose's style for a keypoint set without layout.
+        ArgumentError: a keypoint set without what the style asks for.
     """
-    drawn = draw(
-        image,
-        result,
-        result.keypoint_set,
-        kpt_thr=style.kpt_thr,
-        radius=style.radius,
-        thickness=style.thickness,
-        alpha=style.alpha,
-        draw_bbox=style.draw_bbox,
-        show_kpt_idx=style.show_kpt_idx,
-        skeleton_style=style.skeleton_style,
-        black_background=style.black_background,
-        overwrite=overwrite and not style.draw_heatmap,
-    )
+    drawn = draw(image, result, style, overwrite=overwrite and not style.draw_heatmap)
     if not style.draw_heatmap or result.poses.heatmaps is None or crop is None:
         return drawn
-    below = np.zeros_like(image) if style.black_background else image
-    heatmaps = heatmap.panel(below, result.poses.heatmaps, crop(result.boxes.xyxy))
+    rgba = style.background_rgba
+    below = image[..., :3] if rgba is None else compose.filled(image.shape[:2], rgba)[..., :3]
+    heatmaps = heatmap.panel(np.ascontiguousarray(below), result.poses.heatmaps, crop(result.boxes.xyxy))
+    if drawn.shape[2] == 4:
+        heatmaps = np.dstack([heatmaps, np.full(heatmaps.shape[:2], 255, np.uint8)])
     return np.concatenate([drawn, heatmaps])

@@ -1,7 +1,8 @@
 """Keypoint sets: names, skeleton, colours and flip pairs of a model's K keypoints.
 
 Each set is one JSON file beside this module. Names, order, links, colours, sigmas and mirror pairs
-are those of the data set of the same name in MMPose 1.x; the contours of faces are ours. All
+are those of the data set of the same name in MMPose 1.x; the contours of faces are ours, and so are the names
+of the 68 points that MMPose only numbers (left and right are the person's). All
 colours here are RGB, as MMPose writes them; images elsewhere in limner are BGR.
 """
 
@@ -46,6 +47,11 @@ _MMPOSE_NAMES = {
 }
 _NAMES = tuple(dict.fromkeys(_MMPOSE_NAMES.values()))
 _ALIASES = {"hand-21": "onehand10k-21"}
+_KINDS = {
+    **dict.fromkeys(("lapa-106", "wflw-98", "300w-68", "coco-wholebody-face-68", "cofw-29", "aflw-19"), "face"),
+    **dict.fromkeys(("coco-wholebody-hand-21", "onehand10k-21"), "hand"),
+    "ap10k-17": "animal",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class KeypointSet:
     contours: tuple[Contour, ...] = ()
     licence: str = ""  # of the data set that defines the keypoints
     source: str = ""
+    mmpose_names: tuple[str, ...] = ()  # K names that MMPose has for them, where they are others
 
     def __post_init__(self) -> None:
         k, links = len(self.names), len(self.skeleton)
@@ -80,9 +87,10 @@ class KeypointSet:
             "keypoint_colors": (k, 3),
             "flip_indices": (k,),
             "sigmas": (k,) if len(self.sigmas) else (0,),
+            "upstream_names": (k,),
         }
         for field, wanted in shapes.items():
-            array = getattr(self, field)
+            array = np.asarray(getattr(self, field))
             if array.shape != wanted:
                 raise ArgumentError(
                     f"keypoint set '{self.name}': {field} has shape {list(array.shape)} where {list(wanted)} is needed"
@@ -94,6 +102,11 @@ class KeypointSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def upstream_names(self) -> tuple[str, ...]:
+        """The names of the K keypoints in MMPose: ``dataset_meta`` of its checkpoints has these."""
+        return self.mmpose_names or self.names
+
     def __repr__(self) -> str:
         return f"KeypointSet({self.name}, {len(self)} keypoints)"
 
@@ -102,6 +115,12 @@ class KeypointSet:
         if self.name in _NAMES and self is _read(self.name):
             return load, (self.name,)
         return _build, tuple(getattr(self, f.name) for f in fields(self))
+
+    @property
+    def kind(self) -> str:
+        """What has these keypoints: "person", "face", "hand", "animal", or "instance" where that is not known."""
+        body = {"left_shoulder", "right_shoulder", "left_hip", "right_hip"} <= set(self.names)
+        return _KINDS.get(self.name, "person" if body else "instance")
 
     @cached_property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -136,6 +155,10 @@ def load(name: str) -> KeypointSet:
 def _read(name: str) -> KeypointSet:
     data = json.loads((resources.files(__name__) / f"{name}.json").read_text("utf-8"))
     data["contours"] = tuple(Contour(c["name"], c["closed"], tuple(c["indices"])) for c in data["contours"])
+    if isinstance(data["names"], str):  # the same points as those of another set
+        data["names"] = _read(data["names"]).names
+    if pattern := data.pop("mmpose_names", ""):
+        data["mmpose_names"] = tuple(pattern.format(i) for i in range(len(data["names"])))
     return _build(**data)
 
 
@@ -150,6 +173,7 @@ def _build(
     contours: tuple[Contour, ...] = (),
     licence: str = "",
     source: str = "",
+    mmpose_names: tuple[str, ...] = (),
 ) -> KeypointSet:
     """Return a KeypointSet from sequences, which may be empty (``sigmas`` also None)."""
     return KeypointSet(
@@ -163,6 +187,7 @@ def _build(
         contours=contours,
         licence=licence,
         source=source,
+        mmpose_names=mmpose_names,
     )
 
 
@@ -227,7 +252,8 @@ def from_dataset_meta(meta: Mapping[str, Any]) -> KeypointSet:
     known = _known_layout(str(meta.get("dataset_name", "")).lower(), given)
     if known is None:
         return given
-    return replace(given, name=known.name, contours=known.contours, licence=known.licence, source=known.source)
+    kept = ("name", "names", "contours", "licence", "source", "mmpose_names")
+    return replace(given, **{field: getattr(known, field) for field in kept})
 
 
 def _from_parsed(meta: Mapping[str, Any]) -> KeypointSet:
@@ -261,12 +287,16 @@ def _from_info(info: Mapping[str, Any]) -> KeypointSet:
 def _known_layout(data_set: str, given: KeypointSet) -> KeypointSet | None:
     """Return the set of limner that has the given keypoints, or None."""
     named = _MMPOSE_NAMES.get(data_set)
-    if named and _read(named).names == given.names:
+    if named and given.names in (_read(named).upstream_names, _read(named).names):
         return _read(named)
     # under another data set's name the keypoints must have the same flip pairs and skeleton too:
     # many face data sets name theirs kpt-0, kpt-1, ...
     for known in map(_read, _NAMES):
-        same = known.names == given.names and np.array_equal(known.flip_indices, given.flip_indices)
-        if same and np.array_equal(known.skeleton, given.skeleton):
+        same = given.names in (known.upstream_names, known.names)
+        if (
+            same
+            and np.array_equal(known.flip_indices, given.flip_indices)
+            and np.array_equal(known.skeleton, given.skeleton)
+        ):
             return known
     return None
