@@ -49,7 +49,24 @@ function play(name) {
   video.width = 160; video.autoplay = true; video.src = name;
   document.body.append(video);
 }
-NAMES.forEach(play);
+async function decode(name) {  // a GIF, image by image
+  const told = {name: name, event: "ended", error: null, image: ""};
+  try {
+    const decoder = new ImageDecoder({data: await (await fetch(name)).arrayBuffer(), type: "image/gif"});
+    await decoder.tracks.ready;
+    const track = decoder.tracks.selectedTrack, canvas = document.createElement("canvas");
+    Object.assign(told, {frames: track.frameCount, repeats: track.repetitionCount === Infinity, duration: 0});
+    for (let i = 0; i < track.frameCount; i++) {
+      const {image} = await decoder.decode({frameIndex: i});
+      told.duration += image.duration / 1e6;
+      told.size = [canvas.width, canvas.height] = [image.displayWidth, image.displayHeight];
+      canvas.getContext("2d").drawImage(image, 0, 0);
+    }
+    told.image = canvas.toDataURL("image/png");
+  } catch (error) { told.event = "error"; told.error = String(error); }
+  fetch("/report", {method: "POST", body: JSON.stringify(told)});
+}
+NAMES.forEach((name) => name.endsWith(".gif") ? decode(name) : play(name));
 </script>"""
 
 
@@ -84,6 +101,8 @@ def at_times(times: list[float], rate: Fraction | int | None) -> Clip:
 
 
 def with_sound() -> Clip:
+    """In a video with AAC, which a .webm cannot hold."""
+
     def make(path: Path) -> None:
         source = path.with_suffix(".source.mkv")
         numbered_clip(source.with_suffix(".mp4"), 30)
@@ -144,7 +163,20 @@ CLIPS = {
     "upright": at_rate(25, 20, (180, 320)),
     "one": at_rate(25, 1),
     "sound": with_sound(),
+    "25.webm": at_rate(25, 30),
+    "29.97.webm": at_rate(Fraction(30000, 1001), 36),
+    "variable.webm": at_times([0, 0.033, 0.071, 0.1, 0.18, 0.181, 0.24, 0.4, 0.41, 0.7, 0.733, 1.1, 1.133], 25),
+    "odd.webm": at_rate(25, 20, (321, 241)),
+    "sound.webm": with_sound(),
 }
+GIFS = {"25.gif": at_rate(25, 30), "30.gif": at_rate(30, 36), "odd.gif": at_rate(10, 12, (321, 241))}
+
+
+KILLED_FILES = ("killed", "killed.webm")
+
+
+def file_of(name: str) -> str:
+    return name if name.endswith((".webm", ".gif")) else f"{name}.mp4"
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +186,12 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     if browser is None or os.name == "nt":
         pytest.skip("needs chromium: apt-get install chromium")
     folder = tmp_path_factory.mktemp("played")
-    for name, clip in CLIPS.items():
-        clip.make(folder / f"{name}.mp4")
-    killed(folder / "killed.mp4")
-    names = [*CLIPS, "killed"]
-    (folder / "page.html").write_text(PAGE.replace("NAMES", json.dumps([f"{name}.mp4" for name in names])))
+    for name, clip in (CLIPS | GIFS).items():
+        clip.make(folder / file_of(name))
+    names = [*CLIPS, *GIFS, *KILLED_FILES]
+    for name in KILLED_FILES:
+        killed(folder / file_of(name))
+    (folder / "page.html").write_text(PAGE.replace("NAMES", json.dumps([*map(file_of, names)])))
     with web_server(folder) as server, (folder / "browser.log").open("w") as log:
         flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
         flags += "--disable-component-update --disable-sync --disable-dev-shm-usage --mute-audio "
@@ -204,8 +237,21 @@ def test_its_last_image_is_that_of_the_source(played: dict[str, dict[str, Any]],
         assert np.abs(shown[y, x].astype(int) - wanted[y, x]).max() <= 6
 
 
-def test_what_a_killed_process_left_plays_too(played: dict[str, dict[str, Any]]) -> None:
-    report = played["killed"]
+@pytest.mark.parametrize("name", GIFS)
+def test_a_gif_shows_every_image_for_its_time_and_begins_again(played: dict[str, dict[str, Any]], name: str) -> None:
+    report, rate = played[name], GIFS[name].frames / GIFS[name].seconds
+    size = (321, 241) if name == "odd.gif" else SIZE
+    assert (report["event"], report["error"]) == ("ended", None)
+    assert (tuple(report["size"]), report["frames"], report["repeats"]) == (size, GIFS[name].frames, True)
+    assert report["duration"] == pytest.approx(GIFS[name].frames / rate, abs=0.011)
+    shown, wanted = last_image(report), numbered(GIFS[name].frames - 1, size=size)
+    assert number_in(shown) == GIFS[name].frames - 1
+    assert np.abs(cv2.blur(shown, (9, 9)).astype(int) - cv2.blur(wanted, (9, 9))).mean() < 3
+
+
+@pytest.mark.parametrize("name", KILLED_FILES)
+def test_what_a_killed_process_left_plays_too(played: dict[str, dict[str, Any]], name: str) -> None:
+    report = played[name]
     assert (report["event"], report["error"]) == ("ended", None)
     assert tuple(report["size"]) == SIZE
     assert report["duration"] >= 60 / 25 - 1

@@ -359,7 +359,7 @@ def test_an_image_from_a_server_that_is_not_there() -> None:
         ("a\0b.jpg", "is not a path"),
         ("x" * 5000, "file name too long"),
         ([], "the list of inputs is empty"),
-        (7, "type int"),
+        (-7, "type int"),
         (None, "type NoneType"),
         (b"a.jpg", "type bytes"),
     ],
@@ -517,17 +517,13 @@ def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path, orient
     np.testing.assert_array_equal(frame.image, decode_image(encoded(".jpg"), "stored"))
 
 
-def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
-    if not cv2.haveImageWriter("a.gif"):
-        pytest.skip("this OpenCV knows no GIF")
-    animation = gif((250, 10, 20), (0, 0, 255))
-    assert read(item(tmp_path / "a.gif", animation)).image.tolist() == [[[20, 10, 250]]]
-
-
-def test_of_several_pages_the_first_is_taken(tmp_path: Path) -> None:
+def test_of_an_animation_or_several_pages_none_is_taken_silently(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds several images"):
+        read(item(tmp_path / "a.gif", gif((250, 10, 20), (0, 0, 255))))
     path = tmp_path / "pages.tiff"
     assert cv2.imwritemulti(str(path), [scene(), 255 - scene()])
-    np.testing.assert_array_equal(read(item(path)).image, scene())
+    with pytest.raises(InputError, match="holds 2 images"):
+        read(item(path))
 
 
 def test_harmless_flaws_are_read_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -754,9 +750,8 @@ def test_a_grey_array_and_a_view_become_plain_images() -> None:
 @pytest.mark.parametrize(
     "array",
     [
-        scene().astype(np.float32),
-        scene().astype(np.uint16),
-        np.zeros((40, 60, 4), np.uint8),
+        np.zeros((40, 60, 2), np.uint8),
+        np.zeros((40, 60, 5), np.uint8),
         np.zeros((2, 40, 60, 3), np.uint8),
         np.zeros((3, 40, 60), np.uint8),
         np.zeros((0, 60, 3), np.uint8),
@@ -764,7 +759,10 @@ def test_a_grey_array_and_a_view_become_plain_images() -> None:
         np.array("a.jpg"),
     ],
 )
-def test_another_array_is_named_with_shape_and_dtype(array: np.ndarray) -> None:
-    message = refused(Input("000003.jpg", array=array))
-    assert str(list(array.shape)) in message
-    assert str(array.dtype) in message
+def test_an_array_of_another_shape_is_named(array: np.ndarray) -> None:
+    assert str(list(array.shape)) in refused(Input("000003.jpg", array=array))
+
+
+def test_an_array_of_another_type_or_range_is_named() -> None:
+    assert "int32" in refused(Input("000003.jpg", array=scene().astype(np.int32)))
+    assert "0 to 1" in refused(Input("000003.jpg", array=scene().astype(np.float32)))

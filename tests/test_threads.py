@@ -98,3 +98,29 @@ def test_the_end_lets_what_is_on_its_way_arrive() -> None:
         arrived += list(shown)
     assert arrived == made == list(range(len(made)))
     assert len(made) < 20
+
+
+def test_whoever_asks_gets_the_newest_item_unless_it_is_old() -> None:
+    def slowly(made: list[int]) -> Iterator[int]:
+        for i in count_to(10**9, made):
+            time.sleep(0.02)
+            yield i
+
+    for hold in (0.0, 10.0):
+        made: list[int] = []
+        with StageThreads() as threads:
+            numbers = threads.newest(slowly(made), hold)
+            first = next(numbers)
+            wait_until(lambda: not numbers.wanted.is_set())  # noqa: B023
+            seen = len(made)
+            assert next(numbers) >= seen - 2 > first
+            assert numbers.wanted.is_set()
+            assert numbers.dropped >= 1
+
+
+def test_the_last_item_is_kept_as_no_newer_one_comes() -> None:
+    with StageThreads() as threads:
+        numbers = threads.newest(range(5), 0.0)
+        time.sleep(0.1)
+        assert list(numbers) == [4]
+        assert numbers.dropped == 4

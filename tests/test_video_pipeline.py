@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,50 @@ def test_a_slow_model_sees_the_newest_frame_of_a_camera(faces: Pipeline, portrai
                 break
         assert video.dropped > 12
     assert np.median(ages) < 2.5 * 0.08 + 0.1, "frames wait in a queue"
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.1, 0.4])
+def test_whoever_is_slow_gets_a_frame_one_step_old(faces: Pipeline, portrait: np.ndarray, slow: float) -> None:
+    """An age is at most a step (0.05 s of the model, drawing, the rest) and the time from frame to frame."""
+    period, step = 1 / 30, 0.05 + 0.06
+    stages, ages = Counting(faces, 0.05), []
+    with VideoPipeline(Stream(panned(portrait, 0), period), stages, TrackingOptions(), CurrentStyle()) as video:
+        for n, frame_result in enumerate(video.frame_results()):
+            ages.append(video.age(frame_result.frame))
+            if n == 8:
+                break
+            time.sleep(slow)
+        counted = len(stages.calls)
+    assert np.median(ages[1:]) < step + period
+    if slow == 0.4:
+        assert counted <= 9 * 5, "while nobody waits the model rests"
+
+
+def test_a_fast_consumer_gets_as_much_as_the_model_gives(faces: Pipeline, portrait: np.ndarray) -> None:
+    """Estimating goes on while a frame is drawn and looked at."""
+    stages = Counting(faces, 0.1)
+    with VideoPipeline(Stream(panned(portrait, 0)), stages, TrackingOptions(), CurrentStyle()) as video:
+        frame_results = video.frame_results()
+        next(frame_results)
+        start = time.monotonic()
+        for _ in range(10):
+            next(frame_results)
+            time.sleep(0.06)
+        seconds = time.monotonic() - start
+        assert seconds < 10 * (0.1 + 0.06) * 0.95, "not one after the other"
+        assert [frame_result.frame.index for frame_result in islice(frame_results, 1)]
+
+
+def test_only_so_many_frames_are_read_and_counted(faces: Pipeline, clip: Path, portrait: np.ndarray) -> None:
+    stages = Counting(faces)
+    with VideoPipeline(VideoSource(clip), stages, TrackingOptions(), CurrentStyle(), max_frames=7) as video:
+        assert video.count == 7
+        assert [frame_result.frame.index for frame_result in video.frame_results()] == list(range(7))
+    assert sum(stages.calls) == 7
+    live = Stream(panned(portrait, 0))
+    with VideoPipeline(live, faces, TrackingOptions(), CurrentStyle(), max_frames=3) as video:
+        assert video.count == 3
+        assert len(list(video.frame_results())) == 3
 
 
 def test_a_camera_that_is_gone_for_good_is_an_error_after_its_last_frame(faces: Pipeline, portrait: np.ndarray) -> None:

@@ -88,7 +88,8 @@ class Player:
         elif action is Action.HEATMAP:
             self._current.style = replace(style, draw_heatmap=not style.draw_heatmap)
         elif action is Action.SNAPSHOT:
-            path = ImageWriter(self._snapshots).write(f"{self._stem}_{frame_result.frame.index:06d}", drawn, ".png")
+            writer, stem = ImageWriter(self._snapshots), f"{self._stem}_{frame_result.frame.index:06d}"
+            path = writer.write(writer.free_stem(stem, ".png"), drawn, ".png")
             self._info(f"the image is written to '{path}'")
             return drawn
         else:

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -16,7 +15,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..types import Frame, MessageCallback
-from .common import tidy_rate
+from .common import quiet_opencv, tidy_rate
+from .cut import Cut
 
 
 class Capture(Protocol):
@@ -53,6 +53,7 @@ class CameraSource:
         device: A name or number that `camera_number` accepts.
         size: Requested (width, height) in pixels; the camera uses the nearest that it has.
         fps: Requested frames per second.
+        rotate: Degrees clockwise by which the images are turned: 0, 90, 180 or 270.
         factory: Opens the camera with a number; ``cv2.VideoCapture`` unless given.
         info: Called with a sentence where the camera uses another size or rate than requested.
 
@@ -63,6 +64,7 @@ class CameraSource:
 
     live = True
     has_audio = False
+    sound_from: str | None = None
     duration = None
     count = None
 
@@ -72,10 +74,12 @@ class CameraSource:
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         *,
+        rotate: int = 0,
         factory: Callable[[int], Capture] | None = None,
         info: MessageCallback | None = None,
     ) -> None:
-        self._arguments: dict[str, Any] = {"size": size, "fps": fps, "factory": factory, "info": info}
+        self._arguments: dict[str, Any] = {"size": size, "fps": fps, "rotate": rotate, "factory": factory, "info": info}
+        self._cut = Cut(rotate=rotate)
         self._device = device
         number = camera_number(device)
         if number is None:
@@ -89,12 +93,12 @@ class CameraSource:
             self._capture.release()
             raise
         height, width = self._first.shape[:2]
-        self.size = (width, height)  # pixels, as the images come
+        self.size = self._cut.turned_size((width, height))  # pixels
         reported = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = tidy_rate(reported) if 0 < reported <= 1000 else None  # None where the camera reports none
         self._started = time.monotonic()
         if info is not None:
-            self._report_differences(size, fps, info)
+            self._report_differences((width, height), size, fps, info)
 
     def _prepare(self, size: tuple[int, int] | None, fps: float | None) -> np.ndarray:
         capture = self._capture
@@ -112,9 +116,11 @@ class CameraSource:
                 return image
         raise InputError(f"the camera {self.name} opens but gives no image; close other programs that use it")
 
-    def _report_differences(self, size: tuple[int, int] | None, fps: float | None, info: MessageCallback) -> None:
-        if size is not None and size != self.size:
-            info(f"the camera {self.name} gives {self.size[0]} x {self.size[1]} pixels, not {size[0]} x {size[1]}")
+    def _report_differences(
+        self, given: tuple[int, int], size: tuple[int, int] | None, fps: float | None, info: MessageCallback
+    ) -> None:
+        if size is not None and size != given:
+            info(f"the camera {self.name} gives {given[0]} x {given[1]} pixels, not {size[0]} x {size[1]}")
         if fps is not None and self.fps is not None and abs(float(self.fps) - fps) > 0.5:
             info(f"the camera {self.name} gives {float(self.fps):g} frames per second, not {fps:g}")
 
@@ -137,9 +143,8 @@ class CameraSource:
     def __iter__(self) -> Iterator[Frame]:
         image: np.ndarray | None = self._first
         while image is not None:
-            yield Frame(
-                image, self.name, self._frames_read, time.monotonic() - self._started if self._frames_read else 0.0
-            )
+            seconds = time.monotonic() - self._started if self._frames_read else 0.0
+            yield Frame(self._cut.turned(image), self.name, self._frames_read, seconds)
             self._frames_read += 1
             image = self._next()
         raise InputError(f"the camera {self.name} gives no more images after {self._frames_read}; check its cable")
@@ -156,7 +161,7 @@ class CameraSource:
 
 
 def _open_camera(number: int, factory: Callable[[int], Capture]) -> Capture:
-    with _quiet_opencv():
+    with quiet_opencv():
         try:
             capture = factory(number)
             if capture.isOpened():
@@ -170,15 +175,3 @@ def _open_camera(number: int, factory: Callable[[int], Capture]) -> Capture:
         f"the camera webcam:{number} cannot be opened; check that it is plugged in, that no other program uses it "
         f"and that you may read /dev/video{number}{available}"
     )
-
-
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's backends from printing their attempts."""
-    # Older releases of OpenCV 4 have the one, newer ones the other; 0 is silence.
-    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-    level = set_log_level(0)
-    try:
-        yield
-    finally:
-        set_log_level(level)

@@ -1,11 +1,15 @@
-"""Frame rates and URLs, for the readers and writers of video."""
+"""Frame rates, URLs and OpenCV's messages, for the readers and writers of video."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Protocol
+
+import cv2
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -48,3 +52,15 @@ def scheme_of(address: str) -> str:
 def file_url(path: str | os.PathLike[str]) -> str:
     """Return a path as a URL, so that FFmpeg takes no part of it for a protocol, as in ``12:30.mp4``."""
     return f"file:{os.fspath(path)}"
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV from printing what it fails to do."""
+    # Older releases of OpenCV 4 have the one, newer ones the other; 0 is silence.
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    level = set_log_level(0)
+    try:
+        yield
+    finally:
+        set_log_level(level)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import LimnerError
-from ..pipeline import Detector, Pipeline, WholeImage
+from ..pipeline import Detector, NoDetector, Pipeline, WholeImage
 from ..tracking import LagSmoother, OneEuro, Tracker
 from ..tracking.tracker import MAX_CHANGE
 from ..types import Boxes, Frame, HeatmapMode, Result
@@ -50,6 +50,8 @@ class VideoEstimator:
             self._interval = 1
         self._batch = tracking.batch or AUTO_BATCH
         smooth = tracking.smooth or ("live" if live else "off")
+        if not tracking.look_ahead and self._interval > 1:
+            self._live = True  # as if no later frame were known
         self._since_detection = self._interval  # frames since the detector ran
         self._tracker: Tracker | None = None
         if tracking.track:
@@ -72,6 +74,10 @@ class VideoEstimator:
             return self._update(self._pipeline.one(frame, heatmaps=heatmaps))
         return self._estimate_without_detection(tracker, frame, heatmaps)
 
+    def with_boxes(self, frame: Frame, boxes: Boxes) -> Result:
+        """Return the result of the next frame, whose boxes are given in place of the detector's."""
+        return self._update(self._pipeline.many([frame], [boxes])[0])
+
     def run(
         self, frames: Iterable[Frame], heatmaps: Callable[[], HeatmapMode] = lambda: ""
     ) -> Iterator[tuple[Frame, Result]]:
@@ -86,14 +92,14 @@ class VideoEstimator:
         if self._live:
             yield from (FrameBatch([frame], []) for frame in frames)
             return
-        detector, count = self._pipeline.detector, 0
+        detect, count = self._pipeline.detect, 0
         if self._interval == 1:
             for group in groups(frames, self._batch, BATCH_PIXELS):
-                yield FrameBatch(group, detector.many([f.image for f in group]))
+                yield FrameBatch(group, detect(group))
             return
         for group in groups(frames, self._interval, INTERVAL_PIXELS):
             detects = count % self._interval == 0
-            yield FrameBatch(group, detector.many([group[0].image]) if detects else [])
+            yield FrameBatch(group, detect(group[:1]) if detects else [])
             count += len(group)
 
     def estimate(
@@ -151,7 +157,7 @@ class VideoEstimator:
         return self._update(result if accepted else self._pipeline.one(frame, heatmaps=heatmaps), not accepted)
 
 
-def max_change(detector: Detector | WholeImage) -> float:
+def max_change(detector: Detector | WholeImage | NoDetector) -> float:
     """Return the change of shape at which the detector runs early, see `Tracker`: more where a run costs more."""
     if isinstance(detector, Detector):
         return MAX_CHANGE * max(1.0, math.prod(detector.spec.size) / CHEAP_DETECTOR_PIXELS)

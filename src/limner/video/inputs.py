@@ -10,7 +10,7 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import av
@@ -47,8 +47,13 @@ def is_video(address: str | os.PathLike[str]) -> bool:
         return scheme in SCHEMES and suffix not in IMAGE_SUFFIXES
     if suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES or not os.path.isfile(text):
         return suffix in VIDEO_SUFFIXES
+    return content_is_video(text)
+
+
+def content_is_video(path: str) -> bool:
+    """Return whether FFmpeg finds a video in a file, whatever its name."""
     try:
-        with av.open(file_url(text)) as container:
+        with av.open(file_url(path)) as container:
             return not is_still_image(container) and video_stream(container) is not None
     except (av.error.FFmpegError, OSError, ValueError):
         return False
@@ -83,6 +88,38 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
         timed_out = scheme in LIVE_SCHEMES and time.monotonic() - began >= timeout
         reason = failure_reason(address, TimeoutError() if timed_out else error, timeout)
         raise InputError(f"{display_name(address)} cannot be read: {reason}") from None
+
+
+class VideoStream(Protocol):
+    """What `open_stream` reads: standard input as it comes, or as a file."""
+
+    ended: bool  # nothing more is wanted
+
+    def read(self, size: int) -> bytes: ...
+
+    def seekable(self) -> bool: ...
+
+
+def open_stream(stream: VideoStream, fps: float | None = None) -> Any:
+    """Open what an object reads as PyAV's InputContainer.
+
+    Args:
+        stream: read from where it stands; frames are decoded as they come where it cannot be sought.
+        fps: frames per second where it is one image after the other, as its attribute ``kind`` says.
+
+    Raises:
+        InputError: it is not a video.
+    """
+    demuxer = {"JPEG": "mjpeg", "PNG": "png_pipe"}.get(getattr(stream, "kind", None) or "")
+    options = {} if fps is None or demuxer is None else {"framerate": str(fps)}
+    if not stream.seekable():
+        options["analyzeduration"] = "1000000"  # of a second at most, for the sake of live streams
+    try:
+        return av.open(stream, format=demuxer, options=options)
+    except (av.error.FFmpegError, OSError, ValueError):
+        raise InputError(
+            "standard input holds no image or video that can be read; pipe one in, such as: limner run - < clip.mp4"
+        ) from None
 
 
 def without_file_scheme(address: str | os.PathLike[str]) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import ArgumentError, suggest
+from .cut import Cut, parse_seconds
 
 LIVE_INTERVAL = 5  # frames from detection to detection in live sources, by default
 AUTO_BATCH = 4  # frames or images that go through the networks together, by default
@@ -27,6 +28,8 @@ class TrackingOptions:
             sources and "off" for files.
         batch: frames of a file that go through the networks together, where the detector runs on every frame;
             None takes `AUTO_BATCH`. Results are the same. Frames of live sources go one by one.
+        look_ahead: where the detector rests between its turns, the boxes of a file are interpolated towards the
+            next turn; False uses past frames only, as for live sources.
 
     Raises:
         ArgumentError: an impossible value or combination.
@@ -38,6 +41,7 @@ class TrackingOptions:
     follow: str | None = None
     smooth: str | None = "off"
     batch: int | None = None
+    look_ahead: bool = True
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -45,12 +49,17 @@ class TrackingOptions:
             ("max_persons", self.max_persons),
             ("batch", self.batch),
         ):
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ArgumentError(f"{name} is {value!r} where a whole number from 1 on is needed")
         if self.smooth is not None and self.smooth not in SMOOTHING:
             raise ArgumentError(
-                f"smooth is '{self.smooth}' where off, live or file is needed.{suggest(self.smooth, SMOOTHING)}"
+                f"smooth is '{self.smooth}' where off, live or file is needed.{suggest(str(self.smooth), SMOOTHING)}"
             )
+        if self.follow is not None and not isinstance(self.follow, str):
+            raise ArgumentError(f"follow is {self.follow!r} where a text is needed, such as largest or id:3")
+        for name, flag in (("track", self.track), ("look_ahead", self.look_ahead)):
+            if not isinstance(flag, bool):
+                raise ArgumentError(f"{name} is {flag!r} where True or False is needed")
         need_tracking = [
             name
             for name, given in (
@@ -67,14 +76,57 @@ class TrackingOptions:
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """The options for videos and cameras."""
+    """The options for videos and cameras.
+
+    Args:
+        tracking: how people are tracked.
+        keep_audio: the drawn video of a file gets its sound, where the container can hold it.
+        camera_size: requested (width, height) in pixels.
+        camera_fps: requested frames per second.
+        max_frames: stop after so many frames.
+        reconnect_timeout: seconds of attempts to reopen a lost live source.
+        start, end: seconds, or a text such as "1:30"; see `limner.video.cut.Cut`. Not for live sources.
+        every: take every Nth frame only. Not for live sources.
+        rotate: degrees clockwise, 0, 90, 180 or 270.
+        fps: frames per second of numbered images, pages and arrays, which have none of their own.
+
+    Raises:
+        ArgumentError: an impossible value or combination.
+    """
 
     tracking: TrackingOptions = TrackingOptions()
-    keep_audio: bool = False
-    camera_size: tuple[int, int] | None = None  # (width, height) in pixels
+    keep_audio: bool = True
+    camera_size: tuple[int, int] | None = None
     camera_fps: float | None = None
     max_frames: int | None = None
-    reconnect_timeout: float = 60.0  # seconds of attempts to reopen a lost live source
+    reconnect_timeout: float = 60.0
+    start: float | str | None = None
+    end: float | str | None = None
+    every: int = 1
+    rotate: int = 0
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_frames is not None and (not isinstance(self.max_frames, int) or self.max_frames < 1):
+            raise ArgumentError(f"max_frames is {self.max_frames!r} where a whole number from 1 on is needed")
+        if self.fps is not None and not (isinstance(self.fps, (int, float)) and 0.001 <= self.fps <= 1000):
+            raise ArgumentError(f"fps is {self.fps!r} where a number from 0.001 to 1000 is needed")
+        size, timeout = self.camera_size, self.reconnect_timeout
+        if size is not None and not (
+            isinstance(size, (tuple, list)) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+        ):
+            raise ArgumentError(f"camera_size is {size!r} where (width, height) in pixels is needed")
+        if self.camera_fps is not None and not (isinstance(self.camera_fps, (int, float)) and self.camera_fps > 0):
+            raise ArgumentError(f"camera_fps is {self.camera_fps!r} where a number above 0 is needed")
+        if not isinstance(timeout, (int, float)) or not timeout >= 0:
+            raise ArgumentError(f"reconnect_timeout is {timeout!r} where a number of seconds is needed")
+        _ = self.cut  # checks it
+
+    @property
+    def cut(self) -> Cut:
+        """Which frames are taken, and how they are turned."""
+        start = parse_seconds("start", self.start) or 0.0
+        return Cut(start, parse_seconds("end", self.end), self.every, self.rotate)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

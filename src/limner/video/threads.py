@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+MOST_UNWANTED = 2  # items that a stage makes while nobody asks for one
 JOIN_TIMEOUT = 30.0  # seconds to wait for a thread to stop: enough for a large model on a busy machine
 
 
@@ -32,7 +34,13 @@ class StageThreads:
 
     def prefetch(self, items: Iterable[T], depth: int) -> Prefetcher[T]:
         """Start to take ``items`` in a thread, with a queue of at most ``depth`` of them."""
-        stage = Prefetcher(self, items, depth)
+        return self._started(Prefetcher(self, items, depth))
+
+    def newest(self, items: Iterable[T], hold: float) -> Prefetcher[T]:
+        """Start to take ``items`` in a thread; only the newest one is kept, and for ``hold`` seconds at most."""
+        return self._started(Prefetcher(self, items, 1, hold))
+
+    def _started(self, stage: Prefetcher[T]) -> Prefetcher[T]:
         self._stages.append(stage)
         return stage
 
@@ -61,14 +69,20 @@ class StageThreads:
 
 
 class Prefetcher(Generic[T]):
-    """An iterator whose items are computed in a thread; see `StageThreads.prefetch`."""
+    """An iterator whose items are computed in a thread; see `StageThreads.prefetch` and `StageThreads.newest`."""
 
-    def __init__(self, threads: StageThreads, items: Iterable[T], depth: int) -> None:
-        self._threads, self._items, self._depth = threads, items, depth
+    def __init__(self, threads: StageThreads, items: Iterable[T], depth: int, hold: float | None = None) -> None:
+        self._threads, self._items, self._depth, self._hold = threads, items, depth, hold
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         self._error: BaseException | None = None
         self._done = False
+        self._waiting = False  # whether an item is waited for
+        self._made_at = 0.0  # when the newest item was there, on the monotonic clock
+        self.dropped = 0  # items that were not the newest, or too old, when one was asked for
+        self._unwanted = 0  # items since one was asked for
+        self.wanted = threading.Event()  # clear where these are `MOST_UNWANTED`
+        self.wanted.set()
         self._thread = threading.Thread(target=self._run, name="limner stage", daemon=True)
         self._thread.start()
 
@@ -77,10 +91,15 @@ class Prefetcher(Generic[T]):
 
     def __next__(self) -> T:
         with self._changed:
+            self._waiting, self._unwanted = True, 0
+            self.wanted.set()
+            if self._hold is not None and not self._done and time.monotonic() > self._made_at + self._hold:
+                self._drop()
             while not self._queue and not self._done and not self._threads.stopped:
                 self._changed.wait(0.5)  # short, so that Ctrl-C is handled on every system
             if self._threads.stopped:
                 raise StopIteration
+            self._waiting = False
             if self._queue:
                 item = self._queue.popleft()
                 self._changed.notify_all()
@@ -109,6 +128,12 @@ class Prefetcher(Generic[T]):
     def _put(self, item: T) -> bool:
         """Wait for room in the queue and put an item into it; return False where the threads are to stop."""
         with self._changed:
+            if self._hold is not None:
+                self._drop()
+                self._made_at = time.monotonic()
+                self._unwanted += not self._waiting
+                if self._unwanted >= MOST_UNWANTED:
+                    self.wanted.clear()
             while len(self._queue) >= self._depth and not self._threads.stopped:
                 self._changed.wait(0.5)
             if self._threads.stopped:
@@ -116,6 +141,10 @@ class Prefetcher(Generic[T]):
             self._queue.append(item)
             self._changed.notify_all()
             return True
+
+    def _drop(self) -> None:
+        self.dropped += len(self._queue)
+        self._queue.clear()
 
     def wake(self) -> None:
         with self._changed:

@@ -1,10 +1,8 @@
-"""Video files that play in a browser, even if the process was killed: H.264 by libx264 through PyAV."""
+"""Video files that play in a browser, even if the process was killed: MP4, MOV, MKV, WebM and GIF through PyAV."""
 
 from __future__ import annotations
 
-import heapq
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -15,37 +13,37 @@ import av
 import av.error
 import cv2
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
 
 from ..errors import ArgumentError, InputError, OutputError
 from ..files import create_parent_folder, temporary_path, write_error
 from ..types import MessageCallback
-from .common import file_url, fraction, tidy_rate
-from .inputs import open_container, video_stream
+from .common import file_url, tidy_rate
+from .encoders import CONTAINERS, Container, Encoder, open_encoder
+from .inputs import open_container
+from .remux import check_frames, remux
 
-_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-_COPIED_AUDIO = frozenset(("aac", "mp3", "opus", "flac"))  # what browsers play from mp4; the rest becomes AAC
 _FRAGMENT = 500_000  # microseconds of video in a fragment of the file: lost if the process is killed
 
 _WriteErrors = (av.error.FFmpegError, OSError, ValueError)
 
 
 class VideoWriter:
-    """Writes images into a video: H.264, yuv420p, BT.709, each shown at its own time.
+    """Writes images into a video, each shown at its own time: H.264, VP9 for .webm, or a GIF that is repeated.
 
     While it grows the file consists of fragments of half a second, so that the file of a killed process
     plays up to about a second before its end. `close`, also at the end of a ``with`` block left by an
-    exception or Ctrl-C, turns it into an ordinary file that starts to play while it is loaded.
+    exception or Ctrl-C, turns an MP4 into an ordinary file that starts to play while it is loaded.
     The file is created with the first image and replaces one of the same name.
 
     Args:
-        path: A name that ends in .mp4, .m4v, .mov or .mkv.
+        path: A name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif.
         fps: Frames per second of the source: exact for a constant rate, the average for a variable
             one; None for a camera that does not report it.
         size: (width, height) in pixels, that of the first image unless given. Odd sides grow by one
-            pixel, as H.264 stores colours for two by two; images of other sizes are letterboxed.
+            pixel (not in a GIF), as colours are stored for two by two; images of other sizes are letterboxed.
         audio_from: A video whose audio is added by `close`, aligned with its first frame and as long
-            as the images. AAC, MP3, Opus and FLAC are copied, the rest becomes AAC.
+            as the images. AAC, MP3, Opus and FLAC are copied, the rest becomes AAC; in a .webm Opus and Vorbis
+            are copied, the rest becomes Opus; a .gif has none.
         crf: Quality of x264, from 1 (best) to 51; at 20 no difference to the source is visible.
         info: Called with a sentence where something is missing in the file.
 
@@ -74,16 +72,15 @@ class VideoWriter:
         self._crf = crf
         self._info = info
         self._audio_from = None if audio_from is None else os.fspath(audio_from)
+        self._start: float | None = None  # seconds of the source at which the file begins
         self._container: Any = None
-        self._stream: Any = None
-        self._reformatter = VideoReformatter()
+        self._encoder: Encoder | None = None
         self._last = -1  # the last timestamp in ticks
         self._constant = fps is not None  # whether all frames so far were on the grid of the rate
         self._complete_bytes = 0  # of the file up to the last complete fragment
         self._failed = False
         self._closed = False
-        if self.path.suffix.lower() not in _FORMATS:
-            raise OutputError(f"'{self.path}' cannot be written as a video; give a name that ends in .mp4")
+        self._kind = container_of(self.path)
         if size is not None and min(size) < 1:
             raise ArgumentError(f"a video of {size[0]} x {size[1]} pixels cannot be written; give a size above zero")
         if not 1 <= crf <= 51:  # 0 is lossless, in a profile that browsers do not play
@@ -100,8 +97,11 @@ class VideoWriter:
         if os.path.exists(address) and self.path.exists() and os.path.samefile(address, self.path):
             raise OutputError(f"'{self.path}' is the input itself and would be overwritten; choose another name")
         with open_container(address) as container:
-            if not container.streams.audio:
-                self._audio_from = None
+            has_audio = bool(container.streams.audio)
+        if has_audio and not self._kind.audio_codec and self._info is not None:
+            self._info(f"'{self.path}' has no sound, as a {self._kind.format.upper()} holds none")
+        if not has_audio or not self._kind.audio_codec:
+            self._audio_from = None
 
     # -- images ----------------------------------------------------------------------------------
 
@@ -110,8 +110,8 @@ class VideoWriter:
 
         Args:
             image: uint8 [H, W, 3], BGR.
-            timestamp: Seconds from the start, such as `Frame.timestamp`; more than that of the image
-                before. None takes the next place at ``fps`` (25 where that is None too).
+            timestamp: Seconds, such as `Frame.timestamp`; more than that of the image before. The file begins
+                with that of the first image. None takes the next place at ``fps`` (25 where that is None too).
 
         Raises:
             OutputError: The file cannot be written; the frames before stay playable.
@@ -128,64 +128,40 @@ class VideoWriter:
                 f"'{self.path}' could not be written before; its first {self.frames} frames can be played"
             )
         try:
-            if self._container is None:
-                self._open(image)
-            frame = av.VideoFrame.from_ndarray(self._in_size_of_file(image), format="bgr24")
-            frame = self._reformatter.reformat(
-                frame, format="yuv420p", src_colorspace=Colorspace.ITU601, dst_colorspace=Colorspace.ITU709
-            )
-            frame.pts = self._tick(timestamp)
-            frame.time_base = Fraction(1, self._ticks)
-            self._mux(self._stream.encode(frame))
+            encoder = self._encoder or self._open(image)
+            self._mux(encoder, encoder.encode(self._in_size_of_file(image), self._tick(timestamp)))
         except _WriteErrors as error:
             self._failed = True
             raise write_error(self.path, error) from None
         self.frames += 1
 
-    def _open(self, image: np.ndarray) -> None:
+    def _open(self, image: np.ndarray) -> Encoder:
         height, width = image.shape[:2]
         width, height = self.size or (width, height)
-        self.size = (width + width % 2, height + height % 2)
-        rate = self._fps or Fraction(25)
-        # Frames in the encoder are lost if the process is killed, so its lookahead is at most half a second.
-        lookahead = min(20, int(rate * 2 / 5)) if self._fps else 0
-        threads = max(1, min(4, os.cpu_count() or 1, int(rate / 5))) if self._fps else 1
-        kind = _FORMATS[self.path.suffix.lower()]
+        grows = self._kind.codec != "gif"
+        self.size = (width + width % 2, height + height % 2) if grows else (width, height)
         options = {"flush_packets": "1"}
-        if kind == "matroska":
-            options["cluster_time_limit"] = str(_FRAGMENT // 1000)
-        else:
+        if self._kind.grows_in_fragments:
             options |= {
                 "movflags": "frag_keyframe+empty_moov+default_base_moof",
                 "frag_duration": str(_FRAGMENT),
             }
+        elif grows:
+            options["cluster_time_limit"] = str(_FRAGMENT // 1000)
         with suppress(FileNotFoundError):
             if not self.path.is_symlink():
                 self.path.unlink()  # a program that has the old file open keeps it
-        self._container = av.open(file_url(self.path), "w", format=kind, options=options)
+        self._container = av.open(file_url(self.path), "w", format=self._kind.format, options=options)
         try:
-            stream = self._container.add_stream("libx264", rate=rate)
+            self._encoder = open_encoder(
+                self._container, self._kind, self.size, self._fps, self._ticks, self._step, self._crf
+            )
         except ValueError:
             raise OutputError(
-                f"'{self.path}' cannot be written: this PyAV has no libx264; pip install --force-reinstall av"
+                f"'{self.path}' cannot be written: this PyAV has no {self._kind.codec}; "
+                "pip install --force-reinstall av"
             ) from None
-        stream.width, stream.height = self.size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, self._ticks)
-        stream.time_base = Fraction(1, self._ticks)
-        stream.options = {
-            "preset": "veryfast",
-            "crf": str(self._crf),
-            "bf": "0",  # frames in order: timestamps start at 0 in fragments too
-            "rc-lookahead": str(lookahead),
-            "threads": str(threads),
-            "g": str(max(2, min(250, round(2 * rate)))),
-            "colorspace": "bt709",
-            "color_primaries": "bt709",
-            "color_trc": "bt709",
-            "color_range": "tv",
-        }
-        self._stream = stream
+        return self._encoder
 
     def _in_size_of_file(self, image: np.ndarray) -> np.ndarray:
         """Return the image in the file's size: a missing row or column is repeated, other sizes are letterboxed."""
@@ -208,7 +184,8 @@ class VideoWriter:
         if timestamp is None:
             tick = self._last + self._step if self._last >= 0 else 0
         else:
-            tick = round(timestamp * self._ticks)
+            self._start = timestamp if self._start is None else self._start
+            tick = round((timestamp - self._start) * self._ticks)
             # Matroska and others store whole milliseconds: put those of a constant rate back onto its grid.
             on_grid = round(tick / self._step) * self._step
             self._constant = self._constant and abs(on_grid - tick) <= 0.00051 * self._ticks
@@ -216,9 +193,9 @@ class VideoWriter:
         self._last = max(tick, self._last + 1)
         return self._last
 
-    def _mux(self, packets: list[Any]) -> None:
+    def _mux(self, encoder: Encoder, packets: list[Any]) -> None:
         for packet in packets:
-            packet.duration = self._step  # matters for the last frame; the others last until the next one
+            packet.duration = encoder.step  # matters for the last frame; the others last until the next one
             self._container.mux(packet)
             self._complete_bytes = os.path.getsize(self.path)
 
@@ -245,13 +222,13 @@ class VideoWriter:
         if self._closed:
             return
         self._closed = True
-        if self._container is None:
+        if self._container is None or self._encoder is None:
             return
         if self._failed:
             self._truncate()
             return
         try:
-            self._mux(self._stream.encode(None))
+            self._mux(self._encoder, self._encoder.finish())
             self._container.close()
         except _WriteErrors as error:
             self._truncate()
@@ -267,16 +244,15 @@ class VideoWriter:
 
     def _finish(self) -> None:
         """Replace the fragments by an ordinary file, with audio; where that fails they stay, and can be played too."""
-        kind = _FORMATS[self.path.suffix.lower()]
         attempts: list[str | None] = [self._audio_from] if self._audio_from is not None else []
-        if kind != "matroska":
+        if self._kind.grows_in_fragments:
             attempts.append(None)
         for audio_from in attempts:
             temporary = temporary_path(self.path.parent)
             try:
                 step, end = self._step / self._ticks, (self._last + self._step) / self._ticks
-                _remux(self.path, temporary, kind, audio_from, step, end)
-                _check_frames(temporary, kind, self.frames)
+                remux(self.path, temporary, self._kind, audio_from, self._start or 0.0, step, end)
+                check_frames(temporary, self._kind, self.frames)
                 os.replace(temporary, self.path)
                 return
             except (*_WriteErrors, InputError) as error:
@@ -287,6 +263,18 @@ class VideoWriter:
                     temporary.unlink(missing_ok=True)
 
 
+def container_of(path: Path) -> Container:
+    """Return the kind of container that the ending of a name stands for.
+
+    Raises:
+        OutputError: no video can be written under that name.
+    """
+    kind = CONTAINERS.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"'{path}' cannot be written as a video; give a name that ends in {', '.join(CONTAINERS)}")
+    return kind
+
+
 def _letterboxed(image: np.ndarray, width: int, height: int) -> np.ndarray:
     rows, columns = image.shape[:2]
     scale = min(width / columns, height / rows)
@@ -294,99 +282,3 @@ def _letterboxed(image: np.ndarray, width: int, height: int) -> np.ndarray:
     image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     left, top = (width - columns) // 2, (height - rows) // 2
     return cv2.copyMakeBorder(image, top, height - rows - top, left, width - columns - left, cv2.BORDER_CONSTANT)
-
-
-# -- finishing -------------------------------------------------------------------------------------
-
-
-def _remux(path: Path, target: Path, kind: str, audio_from: str | None, step: float, end: float) -> None:
-    """Copy the packets of ``path`` into an ordinary file, with ``end`` seconds of the audio of another one."""
-    with av.open(file_url(path)) as fragments:
-        options = {} if kind == "matroska" else {"movflags": "faststart"}
-        with av.open(file_url(target), "w", format=kind, options=options) as out:
-            video = fragments.streams.video[0]
-            tracks = [_video_packets(fragments, video, _stream_like(out, video), step)]
-            if audio_from is None:
-                _mux_in_order(out, tracks)
-                return
-            with open_container(audio_from) as other:
-                audio, start = other.streams.audio[0], _first_timestamp(other)
-                if audio.codec_context is not None and audio.codec_context.codec.canonical_name in _COPIED_AUDIO:
-                    tracks.append(_copied_audio(other, audio, _stream_like(out, audio), start, end))
-                else:
-                    tracks.append(_encoded_audio(other, audio, _aac_stream(out, audio), start, end))
-                _mux_in_order(out, tracks)
-
-
-def _check_frames(path: Path, kind: str, frames: int) -> None:
-    """Raise ValueError unless a file holds all frames: an incomplete file must not replace a complete one."""
-    with av.open(file_url(path), format=kind) as container:
-        count = container.streams.video[0].frames
-    if kind != "matroska" and count != frames:  # Matroska stores no count
-        raise ValueError(f"{count} of {frames} frames")
-
-
-def _stream_like(out: Any, stream: Any) -> Any:
-    stream_copy = out.add_stream_from_template(stream)
-    stream_copy.time_base = stream.time_base
-    return stream_copy
-
-
-def _aac_stream(out: Any, audio: Any) -> Any:
-    track = out.add_stream("aac", rate=audio.codec_context.sample_rate)
-    track.layout = audio.codec_context.layout
-    return track
-
-
-def _mux_in_order(out: Any, tracks: list[Iterator[Any]]) -> None:
-    for packet in heapq.merge(*tracks, key=lambda packet: float(packet.dts * packet.time_base)):
-        out.mux(packet)
-
-
-def _video_packets(container: Any, source: Any, target: Any, step: float) -> Iterator[Any]:
-    """Yield the packets of a video stream for another, with a duration of ``step`` seconds where none is given."""
-    ticks = round(step / (fraction(source.time_base) or Fraction(1, 1000)))
-    for packet in container.demux(source):
-        if packet.dts is not None:
-            packet.duration = packet.duration or ticks
-            packet.stream = target
-            yield packet
-
-
-def _copied_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
-    """Yield the packets of an audio stream for another: those of ``end`` seconds from ``start`` on, moved to 0."""
-    base = fraction(source.time_base) or Fraction(1, 1000)
-    shift = round(start / base)
-    for packet in container.demux(source):
-        if packet.dts is None or packet.pts is None:
-            continue
-        packet.pts -= shift
-        packet.dts -= shift
-        middle = packet.pts + (packet.duration or 0) / 2
-        if middle * base >= end:
-            return
-        if middle > 0:
-            packet.stream = target
-            yield packet
-
-
-def _encoded_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
-    """Yield the audio of a stream as AAC: ``end`` seconds from ``start`` on, moved to 0."""
-    for frame in container.decode(source):
-        base = fraction(frame.time_base)
-        if frame.pts is None or base is None:
-            continue
-        frame.pts -= round(start / base)
-        if frame.pts * base >= end:
-            break
-        if frame.pts >= 0:
-            yield from target.encode(frame)
-    yield from target.encode(None)
-
-
-def _first_timestamp(container: Any) -> float:
-    """Return the timestamp of the first image of a file, in seconds."""
-    stream = video_stream(container)
-    if stream is not None and stream.start_time is not None:
-        return float(stream.start_time * stream.time_base)
-    return (container.start_time or 0) / 1e6

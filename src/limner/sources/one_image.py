@@ -1,0 +1,84 @@
+"""One image in any of the forms in which users have it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import ArgumentError, InputError
+from ..images import alpha_of_array, alpha_of_pil, image_from_array, image_from_pil
+from ..types import Frame
+from .listing import expand
+from .opening import MAX_BYTES, decode, read, refuse_animation
+
+# what `read_one` takes; the last stands for Pillow's images, tensors, and whatever else numpy can make an array of
+ImageLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Any
+
+
+def read_one(image: ImageLike) -> Frame:
+    """Return one image in any of the forms in which users have it.
+
+    Args:
+        image: a path or URL; the content of an image file, as bytes or as a file opened for reading; an image of
+            Pillow; or an array, see `limner.images.image_from_array`.
+
+    Raises:
+        InputError: it cannot be read.
+        ArgumentError: it names several images, or a video.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        return _read_named(image)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        refuse_animation(bytes(image), "bytes")
+        return decode(bytes(image), "bytes")
+    if callable(getattr(image, "getbands", None)):  # Pillow's
+        name = str(getattr(image, "filename", "") or "image")
+        return Frame(image_from_pil(image, name), source=name, alpha=alpha_of_pil(image))
+    if callable(getattr(image, "read", None)):
+        name = str(getattr(image, "name", "") or "file")
+        data = _content(image, name)
+        refuse_animation(data, name)
+        return decode(data, name)
+    if hasattr(image, "__array__"):
+        array = image_from_array(image, "array")
+        return Frame(array, alpha=alpha_of_array(image, array))
+    hint = ""
+    if image is None:
+        hint = " (cv2.imread returns None where it cannot read a file)"
+    elif isinstance(image, int) and not isinstance(image, bool):
+        hint = f" (model.watch({image}) takes the number of a camera)"
+    raise InputError(
+        f"an image of type {type(image).__name__} cannot be read; "
+        f"give a path, an array, an image of Pillow, or the bytes of an image file{hint}"
+    )
+
+
+def _read_named(image: str | os.PathLike[str]) -> Frame:
+    items, errors, _ = expand(image)
+    if errors:
+        raise errors[0]
+    if len(items) != 1:
+        raise ArgumentError(
+            f"'{image}' names {len(items)} files where one image is needed; model.each('{image}') takes them all"
+        )
+    if items[0].is_video:
+        raise ArgumentError(f"'{image}' is a video or a camera, not an image; model.watch('{image}') takes it")
+    return read(items[0])
+
+
+def _content(file: Any, name: str) -> bytes:
+    """Return what is left to read in a file; where it is at its end, as after writing, all that it holds."""
+    try:
+        data = file.read(MAX_BYTES + 1)
+        if not data and file.seekable():
+            file.seek(0)
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # closed, open for writing only, or no text where it is open as text
+        raise InputError(f"'{name}' cannot be read: {str(error).lower()}; open it with open(path, 'rb')") from None
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InputError(f"'{name}' is open as text; open it with open(path, 'rb')")
+    if len(data) > MAX_BYTES:
+        raise InputError(f"'{name}' is more than {MAX_BYTES >> 20} MB, too large for an image; give an image file")
+    return bytes(data)

@@ -1,0 +1,147 @@
+"""Standard input: one image, or a video that is read as it comes."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import struct
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..images import decode_image, is_image
+from ..video.animations import animation_of
+from .inputs import Input
+
+NAME = "-"
+MAX_BYTES = 1 << 30  # of an image
+# the end of one image and the start of the next, by which a stream of images is known
+_BETWEEN = {"JPEG": (b"\xff\xd8\xff", b"\xff\xd9\xff\xd8\xff"), "PNG": (b"\x89PNG", b"IEND\xaeB`\x82\x89PNG")}
+_MOST_BOXES = 1 << 20  # bytes of an MP4 that are looked at for its index
+
+
+class StandardInput:
+    """The bytes of standard input, whose first ones can be looked at before they are read.
+
+    Raises:
+        InputError: it is a terminal, or closed.
+    """
+
+    def __init__(self) -> None:
+        self.kind: str | None = None  # "JPEG" or "PNG" where it is one image after the other
+        self.ended = False  # nothing more is wanted: `read` returns at once, also where nothing comes
+        self._head = bytearray()
+        stream = getattr(sys.stdin, "buffer", None)
+        if stream is None or stream.closed or stream.isatty():
+            raise InputError("standard input is not connected; pipe an image or a video in: limner run - < clip.mp4")
+        self._file: Any = stream
+        self._waits = False
+        with suppress(OSError, ValueError):  # of a program that replaced sys.stdin
+            # Without Python's buffer, whose lock a thread that waits for bytes would hold at the end of the program.
+            self._file = io.FileIO(stream.fileno(), closefd=False)
+            self._waits = os.name != "nt"  # for pipes Windows has no select
+
+    def peek(self, size: int) -> bytes:
+        """Return the first ``size`` bytes, or all where there are fewer."""
+        while len(self._head) < size and (read := self._file.read(size - len(self._head))):
+            self._head += read
+        return bytes(self._head[:size])
+
+    def more(self) -> bool:
+        """Wait for more bytes and keep them; return False at the end."""
+        read = self._file.read(1 << 16)
+        self._head += read or b""
+        return bool(read)
+
+    @property
+    def head(self) -> bytearray:
+        """What was looked at and not read yet."""
+        return self._head
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, b"" at the end."""
+        if self._head:
+            first = bytes(self._head[:size])
+            del self._head[:size]
+            return first
+        while self._waits and not self.ended and not select.select([self._file], [], [], 0.2)[0]:
+            pass
+        return b"" if self.ended else bytes(self._file.read(size))
+
+    def seekable(self) -> bool:
+        return False
+
+
+def standard_input() -> Input:
+    """Return what standard input holds as an input; it waits for the first bytes.
+
+    Raises:
+        InputError: it is a terminal, empty, or an image that cannot be decoded.
+    """
+    stream = StandardInput()
+    try:
+        start = stream.peek(64)
+        if not start:
+            raise InputError("standard input is empty; pipe an image or a video in: limner run - < clip.mp4")
+        if is_image(start):
+            return _image(stream)
+        if start[4:8] == b"ftyp" and not _index_comes_first(stream):
+            return Input("stdin.mp4", address=NAME, is_video=True, stream=_spooled(stream))
+    except OSError as error:
+        raise InputError(f"standard input cannot be read: {(error.strerror or str(error)).lower()}") from None
+    return Input("stdin.mp4", address=NAME, is_video=True, stream=stream)
+
+
+def _image(stream: StandardInput) -> Input:
+    """Return one image, an animation, or a stream of images as soon as a second one begins."""
+    kind = next((kind for kind, (start, _) in _BETWEEN.items() if stream.peek(4).startswith(start)), None)
+    between = _BETWEEN[kind][1] if kind else None
+    searched = 0
+    while stream.more():
+        head = stream.head
+        # The images behind the first one in a file with several, as phones write them, are not frames.
+        if between and head.find(between, searched) >= 0 and b"MPF\0" not in head[: 1 << 18]:
+            stream.kind = kind
+            return Input("stdin.mp4", address=NAME, is_video=True, stream=stream)
+        searched = max(0, len(head) - 16)
+        if len(head) > MAX_BYTES:
+            raise InputError(f"standard input is more than {MAX_BYTES >> 20} MB, too large for an image")
+    data = bytes(stream.head)
+    animation = animation_of(io.BytesIO(data))
+    if animation is not None:
+        suffix = {"GIF": ".gif", "TIFF": ".tif"}.get(animation.kind, f".{animation.kind.lower()}")
+        file = _spooled(stream)
+        return Input(f"stdin{suffix}", Path(file.name), address=NAME, is_video=True, stream=file)
+    return Input("stdin.png", address=NAME, array=decode_image(data, "standard input"))
+
+
+def _index_comes_first(stream: StandardInput) -> bool:
+    """Return whether an MP4 can be read as it comes: its index (moov) stands before its frames (mdat)."""
+    position = 0
+    while position < _MOST_BOXES:
+        header = stream.peek(position + 16)[position:]
+        if len(header) < 8:
+            return False
+        size, kind = struct.unpack(">I4s", header[:8])
+        if kind in (b"moov", b"mdat"):
+            return bool(kind == b"moov")
+        if size == 1 and len(header) == 16:
+            size = struct.unpack(">Q", header[8:])[0]
+        if size < 8:
+            return False
+        position += size
+    return False
+
+
+def _spooled(stream: StandardInput) -> Any:
+    """Return standard input as a file, once it has come to its end; the system removes it when it is closed."""
+    file = tempfile.NamedTemporaryFile(prefix="limner-", suffix=".stdin")  # noqa: SIM115 - open as long as its input
+    while data := stream.read(1 << 20):
+        file.write(data)
+    file.flush()
+    file.seek(0, os.SEEK_SET)
+    return file

@@ -1,0 +1,130 @@
+"""The end of a video file: its fragments become an ordinary file, with the sound of the input."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from .common import file_url, fraction, tidy_rate
+from .encoders import Container
+from .inputs import open_container, video_stream
+
+_SEEK = 10.0  # seconds of sound that are read and thrown away rather than sought
+
+
+def remux(
+    path: Path, target: Path, kind: Container, audio_from: str | None, audio_start: float, step: float, end: float
+) -> None:
+    """Copy the packets of a video into an ordinary file, with sound of another one.
+
+    Args:
+        path, target: the video, and the file to write.
+        kind: of both.
+        audio_from: the file whose sound is added; None adds none.
+        audio_start: seconds of its images at which the video begins.
+        step: seconds for which the last image is shown.
+        end: seconds of the video.
+
+    Raises:
+        av.error.FFmpegError, OSError, ValueError, InputError: it cannot be done.
+    """
+    with av.open(file_url(path)) as fragments:
+        options = {"movflags": "faststart"} if kind.grows_in_fragments else {}
+        with av.open(file_url(target), "w", format=kind.format, options=options) as out:
+            video = fragments.streams.video[0]
+            images = _stream_like(out, video)
+            if images.codec_context is not None and step:
+                images.codec_context.framerate = tidy_rate(1 / step)  # else Matroska tells a nonsensical one
+            tracks = [_video_packets(fragments, video, images, step)]
+            if audio_from is None:
+                _mux_in_order(out, tracks)
+                return
+            with open_container(audio_from) as other:
+                audio, start = other.streams.audio[0], _first_timestamp(other) + audio_start
+                if audio_start > _SEEK:  # not through the whole file
+                    other.seek(int((start - _SEEK / 2) * 1e6))
+                if audio.codec_context is not None and audio.codec_context.codec.canonical_name in kind.copied_audio:
+                    tracks.append(_copied_audio(other, audio, _stream_like(out, audio), start, end))
+                else:
+                    tracks.append(_encoded_audio(other, audio, _encoded_stream(out, audio, kind), start, end))
+                _mux_in_order(out, tracks)
+
+
+def check_frames(path: Path, kind: Container, frames: int) -> None:
+    """Raise ValueError unless a file holds all frames: an incomplete file must not replace a complete one."""
+    with av.open(file_url(path), format=kind.format) as container:
+        count = container.streams.video[0].frames
+    if kind.grows_in_fragments and count != frames:  # Matroska stores no count
+        raise ValueError(f"{count} of {frames} frames")
+
+
+def _stream_like(out: Any, stream: Any) -> Any:
+    stream_copy = out.add_stream_from_template(stream)
+    stream_copy.time_base = stream.time_base
+    return stream_copy
+
+
+def _encoded_stream(out: Any, audio: Any, kind: Container) -> Any:
+    track = out.add_stream(kind.audio_codec, rate=kind.audio_rate or audio.codec_context.sample_rate)
+    layout = audio.codec_context.layout
+    track.layout = layout if kind.audio_rate is None or layout.nb_channels <= 2 else "stereo"
+    return track
+
+
+def _mux_in_order(out: Any, tracks: list[Iterator[Any]]) -> None:
+    for packet in heapq.merge(*tracks, key=lambda packet: float(packet.dts * packet.time_base)):
+        out.mux(packet)
+
+
+def _video_packets(container: Any, source: Any, target: Any, step: float) -> Iterator[Any]:
+    """Yield the packets of a video stream for another, with a duration of ``step`` seconds where none is given."""
+    ticks = round(step / (fraction(source.time_base) or Fraction(1, 1000)))
+    for packet in container.demux(source):
+        if packet.dts is not None:
+            packet.duration = packet.duration or ticks
+            packet.stream = target
+            yield packet
+
+
+def _copied_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
+    """Yield the packets of an audio stream for another: those of ``end`` seconds from ``start`` on, moved to 0."""
+    base = fraction(source.time_base) or Fraction(1, 1000)
+    shift = round(start / base)
+    for packet in container.demux(source):
+        if packet.dts is None or packet.pts is None:
+            continue
+        packet.pts -= shift
+        packet.dts -= shift
+        middle = packet.pts + (packet.duration or 0) / 2
+        if middle * base >= end:
+            return
+        if middle > 0:
+            packet.stream = target
+            yield packet
+
+
+def _encoded_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:
+    """Yield the audio of a stream in the codec of another: ``end`` seconds from ``start`` on, moved to 0."""
+    for frame in container.decode(source):
+        base = fraction(frame.time_base)
+        if frame.pts is None or base is None:
+            continue
+        frame.pts -= round(start / base)
+        if frame.pts * base >= end:
+            break
+        if frame.pts >= 0:
+            yield from target.encode(frame)
+    yield from target.encode(None)
+
+
+def _first_timestamp(container: Any) -> float:
+    """Return the timestamp of the first image of a file, in seconds."""
+    stream = video_stream(container)
+    if stream is not None and stream.start_time is not None:
+        return float(stream.start_time * stream.time_base)
+    return (container.start_time or 0) / 1e6

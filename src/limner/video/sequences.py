@@ -1,0 +1,302 @@
+"""Images as one video: numbered files, pages of a TIFF, animated WebP and AVIF, arrays of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import InputError
+from ..images import MAX_PIXELS, decode_image, image_from_array
+from ..types import Frame, MessageCallback
+from .animations import Animation
+from .common import quiet_opencv, tidy_rate
+from .cut import WHOLE, Cut
+
+DEFAULT_FPS = 30.0  # of numbered images and arrays
+PAGES_FPS = 1.0  # of the pages of a TIFF
+_CHUNK_BYTES = 1 << 28  # of decoded images that are held at once
+_CHUNK_PAGES = 16
+_SHORTEST = 11  # milliseconds: images that shall be shown for less are shown for `_SLOWER`, as in browsers
+_SLOWER = 100
+
+
+class ImageSequence:
+    """Images that are read one after the other, like a video: the base of the classes below.
+
+    Args:
+        name: the `source` of its frames.
+        fps: frames per second.
+        count: how many images there are, None where that is not known.
+        cut: which of them are taken.
+        times: seconds of each image from the first one on; None spaces them by ``fps``.
+        info: called with a sentence where images are left out because they are damaged.
+
+    Raises:
+        InputError: it ends before the start of the cut.
+    """
+
+    live = False
+    has_audio = False
+    sound_from: str | None = None
+    size: tuple[int, int] | None = None  # (width, height), where it is known before the first image is read
+
+    def __init__(
+        self,
+        name: str,
+        fps: float | Fraction,
+        count: int | None,
+        cut: Cut,
+        times: Sequence[float] | None = None,
+        info: MessageCallback | None = None,
+    ) -> None:
+        self.name = name
+        self.broken = 0  # images left out because they are damaged
+        self._rate, self._total, self._cut, self._times, self._info = tidy_rate(fps), count, cut, times, info
+        self.fps = self._rate / cut.every
+        self.count = cut.count(count, self._rate)
+        self.duration = None if count is None else float(count / self._rate)
+        cut.check(f"'{name}'", self.duration)
+        self._closed = False
+
+    def _read(self, index: int) -> np.ndarray | None:
+        """Return an image, uint8 [H, W, 3] BGR, or None where it is damaged; raise IndexError after the last one."""
+        raise NotImplementedError
+
+    def _time(self, index: int) -> float:
+        return self._times[index] if self._times is not None else float(index / self._rate)
+
+    def __iter__(self) -> Generator[Frame, None, None]:
+        first: int | None = None
+        index = 0
+        while not self._closed and (self._total is None or index < self._total):
+            timestamp = self._time(index)
+            if self._cut.is_over(timestamp):
+                break
+            if self._cut.takes(index, timestamp, first):
+                try:
+                    image = self._read(index)
+                except IndexError:
+                    break
+                first = index if first is None else first
+                if image is None:
+                    self.broken += 1
+                else:
+                    yield Frame(self._cut.turned(image), self.name, index, timestamp)
+            index += 1
+        if first is None and self._cut.shortens and index:
+            count = index if self._total is None else self._total
+            raise self._cut.nothing(f"'{self.name}'", self._time(count - 1) + float(1 / self._rate))
+        if self.broken and self._info is not None:
+            images = "1 damaged image" if self.broken == 1 else f"{self.broken} damaged images"
+            self._info(f"'{self.name}': {images} left out")
+
+    def __enter__(self) -> ImageSequence:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Read no further image."""
+        self._closed = True
+
+
+class NumberedImages(ImageSequence):
+    """Image files as the frames of one video, in the order given; a frame's number is its place in that order.
+
+    Args:
+        paths: the files.
+        name: the pattern or folder that named them.
+        fps: frames per second.
+        cut, info: see `ImageSequence`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        name: str,
+        fps: float | None = None,
+        *,
+        cut: Cut = WHOLE,
+        info: MessageCallback | None = None,
+    ) -> None:
+        self._paths = paths
+        super().__init__(name, fps or DEFAULT_FPS, len(paths), cut, info=info)
+
+    def _read(self, index: int) -> np.ndarray | None:
+        path = self._paths[index]
+        try:
+            return decode_image(path.read_bytes(), str(path))
+        except OSError as error:
+            raise InputError(f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}") from None
+        except InputError:
+            return None
+
+
+class Pages(ImageSequence):
+    """The pages of a TIFF, each a frame.
+
+    Args:
+        path: the file.
+        animation: what its header says.
+        fps: pages per second.
+        name, cut, info: see `ImageSequence`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        animation: Animation,
+        fps: float | None = None,
+        *,
+        name: str = "",
+        cut: Cut = WHOLE,
+        info: MessageCallback | None = None,
+    ) -> None:
+        super().__init__(name or str(path), fps or PAGES_FPS, len(animation.pages), cut, info=info)
+        self._data = np.memmap(path, np.uint8, "r")
+        self._pages = animation.pages
+        self._chunk: dict[int, np.ndarray] = {}  # page -> image
+
+    def _read(self, index: int) -> np.ndarray | None:
+        page = self._pages[index]
+        if page not in self._chunk:
+            last = self._pages[min(index + _CHUNK_PAGES, len(self._pages)) - 1] + 1
+            self._chunk = {}
+            # OpenCV reads no page of a range that has a damaged one.
+            for end in (last, page + 1) if self._cut.every == 1 else (page + 1,):
+                images = _decoded_pages(self._data, page, end)
+                if images:
+                    self._chunk = dict(zip(range(page, end), images, strict=False))
+                    break
+        return self._chunk.pop(page, None)
+
+
+class AnimatedImage(ImageSequence):
+    """The images of an animated WebP or AVIF, each at its own time; what is transparent becomes white.
+
+    Args:
+        path: the file.
+        animation: what its header says.
+        name, cut, info: see `ImageSequence`.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        animation: Animation,
+        *,
+        name: str = "",
+        cut: Cut = WHOLE,
+        info: MessageCallback | None = None,
+    ) -> None:
+        if not hasattr(cv2, "imdecodeanimation"):
+            raise InputError(
+                f"'{path}' is an animated {animation.kind}, which OpenCV {cv2.__version__} cannot read; "
+                'pip install -U "opencv-python-headless>=4.11,<5"'
+            )
+        self._path = path
+        self._data = np.fromfile(path, np.uint8).reshape(1, -1)
+        first, delays = self._decode(0, 1)
+        height, width = first[0].shape[:2]
+        self._per_chunk = max(1, _CHUNK_BYTES // (4 * height * width))
+        self._chunk, self._from = first, 0
+        if animation.count is None:  # an AVIF, whose times only its decoder tells
+            self._chunk, delays = self._decode(0, 32767)
+        else:
+            delays = list(animation.delays)
+        delays = [_SLOWER if delay < _SHORTEST else delay for delay in delays]
+        times = [sum(delays[:i]) / 1000 for i in range(len(delays))]
+        self.size = cut.turned_size((width, height))
+        super().__init__(name or str(path), Fraction(1000 * len(delays), sum(delays)), len(delays), cut, times, info)
+
+    def _read(self, index: int) -> np.ndarray | None:
+        if not self._from <= index < self._from + len(self._chunk):
+            self._chunk, self._from = self._decode(index, self._per_chunk)[0], index
+        return on_white(self._chunk[index - self._from])
+
+    def _decode(self, start: int, count: int) -> tuple[list[np.ndarray], list[int]]:
+        try:
+            with quiet_opencv():
+                done, decoded = cv2.imdecodeanimation(self._data, start, count)
+        except cv2.error:
+            done, decoded = False, None
+        if not done or decoded is None or not len(decoded.frames):
+            raise InputError(f"'{self._path}' is damaged or cut short; copy it again")
+        return list(decoded.frames), [int(delay) for delay in decoded.durations]
+
+
+class Arrays(ImageSequence):
+    """Images of the caller, one after the other, as the frames of a video; they are pulled as they are needed.
+
+    Args:
+        images: an iterable of uint8 [H, W, 3] BGR or whatever else ``convert`` takes.
+        fps: frames per second.
+        cut: see `ImageSequence`.
+        convert: makes of an item and its name an image, uint8 [H, W, 3] BGR.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[Any],
+        fps: float | None = None,
+        *,
+        cut: Cut = WHOLE,
+        convert: Callable[[Any, str], np.ndarray] = image_from_array,
+    ) -> None:
+        count = len(images) if isinstance(images, Sized) else None
+        super().__init__("array", fps or DEFAULT_FPS, count, cut)
+        self._images: Iterator[Any] | None = None
+        self._given, self._convert, self._pulled = images, convert, 0
+
+    def _read(self, index: int) -> np.ndarray | None:
+        if self._images is None:
+            self._images = iter(self._given)
+        for image in self._images:
+            self._pulled += 1
+            if self._pulled > index:
+                return self._convert(image, f"frame {index}")
+        self._total = self._pulled
+        raise IndexError
+
+    def close(self) -> None:
+        """Pull no further image, and end a generator of the caller."""
+        super().close()
+        if isinstance(self._images, Generator):
+            self._images.close()
+
+
+def on_white(image: np.ndarray) -> np.ndarray:
+    """Return an image, uint8 [H, W, 3] BGR, as it is, and one with alpha, [H, W, 4] BGRA, on white."""
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3]
+    if alpha.min() == 255:
+        return np.ascontiguousarray(image[..., :3])
+    weight = cv2.merge([alpha] * 3).astype(np.float32) / 255
+    blended = image[..., :3] * weight + 255 * (1 - weight)
+    return np.asarray(np.rint(blended), np.uint8)
+
+
+def _decoded_pages(data: np.ndarray, start: int, end: int) -> list[np.ndarray]:
+    try:
+        with quiet_opencv():
+            done, images = cv2.imdecodemulti(data, cv2.IMREAD_COLOR, None, (start, end))
+    except cv2.error:
+        return []
+    if not done or any(image is None or image.size // 3 > MAX_PIXELS for image in images):
+        return []
+    return list(images)
