@@ -920,6 +920,7 @@ def test_a_cache_folder_that_cannot_be_made_is_an_error(
         ("dekr_hrnet-w32_8xb10-140e_coco-512x512_ac7c17bf-20221228.pth", "ac7c17bf"),
         ("rtmw-dw-l-m_simcc-cocktail14_270e-256x192-20231122.pth", ""),  # a date
         ("iter_1600000.pth", ""),  # a number of steps
+        ("rtmpose-t_simcc-body7_pt-body7_420e-256x192-026a1439_20230504.zip", ""),  # that of the .pth in it
         ("td-hm_hrnet-w32_8xb64-210e_exlpose-ll-256x192.pth", ""),
     ],
 )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,46 @@ def test_list_show_pull_and_verify_know_the_weights_of_a_mirror(
     assert zoo.state("hand") == "not downloaded"
     with pytest.raises(DownloadError, match="not downloaded"):
         commands.verify(["hand"])
+
+
+@pytest.mark.parametrize("torch", [True, False])
+def test_pull_fetches_the_form_that_runs_here(
+    torch: bool, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch:
+        pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+    else:
+        monkeypatch.setitem(sys.modules, "torch", None)
+    hand = zoo.get("hand")
+    for url in (hand.onnx, zoo.detector_for(hand).onnx):
+        assert url
+        place = tmp_path / "lab" / url.removeprefix(download.OPENMMLAB)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("end2end.onnx", b"network")
+    monkeypatch.setenv("LIMNER_MIRRORS", str(tmp_path / "lab"))
+    assert f"ONNX          {hand.onnx}" in commands.show("hand")
+    pulled = commands.pull(["hand"], onnx=torch)  # without torch it needs no saying
+    assert [file.suffix for _, file in pulled] == [".zip", ".zip"]
+    assert zoo.state("hand") == "downloaded"
+    assert [verdict.problem for verdict in commands.verify(["hand"])] == [""]
+    pulled[0][1].write_bytes(b"PK")
+    assert "when it was first downloaded" in commands.verify(["hand"])[0].problem
+    with pytest.raises(ModelError, match="no ONNX file of vitpose is published"):
+        commands.pull(["vitpose"], onnx=True)
+
+
+def test_a_cut_archive_is_refused(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand = zoo.get("hand")
+    assert hand.onnx
+    place = tmp_path / "lab" / hand.onnx.removeprefix(download.OPENMMLAB)
+    place.parent.mkdir(parents=True)
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("end2end.onnx", bytes(5000))
+    place.write_bytes(place.read_bytes()[:3000])
+    monkeypatch.setenv("LIMNER_MIRRORS", str(tmp_path / "lab"))
+    with pytest.raises(DownloadError, match="it is cut off"):
+        zoo.ensure(hand.onnx)
 
 
 def test_looking_models_up_loads_nothing_heavy() -> None:

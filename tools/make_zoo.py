@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from onnx_archives import onnx_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from limner import build, config, keypoints
+from limner.checkpoint import fingerprint
 from limner.config.paths import OWN
 from limner.errors import ArgumentError, ConfigError
 from limner.zoo.store import sha256_prefix
@@ -33,6 +35,7 @@ RTMPOSE_SOURCE = "MMPose's projects/rtmpose/README.md"
 FACE_SOURCE = "MMPose's demo/docs/en/mmdet_modelzoo.md"
 OPENMMLAB = "https://download.openmmlab.com/"
 PUBLISHED = f"{OPENMMLAB}mmdetection/"
+RTMPOSE = f"{OPENMMLAB}mmpose/v1/projects/rtmposev1/"
 
 PERSON, FACE, HAND, ANIMAL = (
     "rtmdet_m_640-8xb32_coco-person",
@@ -189,6 +192,34 @@ DETECTORS = [
         for file in [f"{folder}_{stamp}.pth"]
     ),
 ]
+WHOLEBODY = "configs/wholebody_2d_keypoint/rtmpose/coco-wholebody/"
+# whole bodies, distilled (DWPose): MMPose's metafiles do not list them, its projects/rtmpose/README.md does
+DWPOSE = [
+    {
+        "name": f"dwpose-{size}_coco-ubody-wholebody-{pixels}",
+        "aliases": [alias],
+        "kind": "pose",
+        "family": "RTMPose",
+        "config": f"{WHOLEBODY}rtmpose-{size}_{batch}-270e_coco-wholebody-{pixels}.py",
+        "weights": f"{RTMPOSE}rtmpose-{size}_simcc-ucoco_dw-ucoco_270e-{pixels}-{stamp}.pth",
+        "sha256": stamp.partition("_")[0],
+        "detector": PERSON,
+        "detector_classes": [0],
+        "training_data": ["COCO-WholeBody", "UBody"],
+        "results": [
+            {
+                "dataset": "COCO-WholeBody",
+                "metrics": {"Whole AP": ap, "Whole AR": ar},
+                "source": RTMPOSE_SOURCE,
+            }
+        ],
+    }
+    for size, pixels, batch, stamp, alias, ap, ar in (
+        ("m", "256x192", "8xb64", "c8b76419_20230728", "dwpose-m", 0.606, 0.695),
+        ("l", "256x192", "8xb64", "4d6dfc62_20230728", "dwpose-l", 0.631, 0.717),
+        ("l", "384x288", "8xb32", "2438fd99_20230728", "dwpose-l-384", 0.665, 0.743),
+    )
+]
 BUNDLED: list[dict[str, Any]] = [
     {
         "name": "face-lite",
@@ -262,6 +293,7 @@ def facts_of_network(path: str) -> dict[str, Any]:
         "input_size": list(size),
         "parameters": sum(p.numel() for p in network.parameters()),
         "gmacs": round(flops.get_total_flops() / 2e9, 3),
+        "fingerprint": fingerprint({key: tuple(value.shape) for key, value in network.state_dict().items()}),
     }
     return facts | ({"keypoints": keypoint_set(cfg)} if "codec" in cfg else {})
 
@@ -314,12 +346,15 @@ def main(facts_file: str) -> None:
     facts = json.loads(Path(facts_file).read_text(encoding="utf-8"))
     models = [m | facts_of_network(m["config"]) for m in BUNDLED]
     models += pose_entries(facts["pose"])
+    models += [m | facts_of_network(str(m["config"])) for m in DWPOSE]
     models += [
         m
         | {"kind": "detector", "sha256": sha256_prefix(m["weights"].rsplit("/", 1)[-1])}
         | facts_of_network(m["config"])
         for m in DETECTORS
     ]
+    for model in models:
+        model |= onnx_of(model.get("weights", ""))
     unlicensed = {d for m in models for d in m["training_data"]} - LICENCES.keys()
     if unlicensed:
         raise SystemExit(f"LICENCES has no entry for {', '.join(sorted(unlicensed))}: add one")
@@ -328,7 +363,8 @@ def main(facts_file: str) -> None:
             f"Written by tools/make_zoo.py. Names, aliases, addresses and results of pose models: {SOURCE}; of "
             f"detectors: MMPose's Inferencer and documentation, {MMDET_SOURCE}. Parameters and gmacs (10^9 "
             "multiplications with addition, one image): counted by building limner's own config. sha256: the prefix "
-            "in the file's name."
+            "in the file's name. onnx: the archives that MMPose and rtmlib link, made from these weights. fingerprint: "
+            "of the keys and shapes of the weights."
         ),
         "not_here": NOT_HERE,
         "data_licences": dict(sorted(LICENCES.items())),

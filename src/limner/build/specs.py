@@ -67,13 +67,14 @@ class PoseSpec:
     keypoints: int  # how many are returned, after `selected`
     selected: tuple[int, ...] | None  # outputs that are kept; None keeps all
     output_heatmaps: bool
+    bounded_scores: bool = False  # scores are brought into 0..1, see `limner.decode.bounded`
 
 
 @dataclass(frozen=True)
 class DetectorSpec:
     """What a detector's config says about its input and output."""
 
-    head: str  # "RTMDetHead", "RTMDetSepBNHead" or "YOLOXHead"
+    head: str  # "RTMDetHead", "RTMDetSepBNHead", "YOLOXHead"; of ONNX files also "boxes" and "rows": `decode.lists`
     size: Size  # (width, height) that an image is fitted into
     pad_value: tuple[int, int, int]
     square: bool  # pad to a square instead of to `size`
@@ -161,6 +162,7 @@ def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
         keypoints=outputs // each if selected is None else len(selected),
         selected=None if selected is None else tuple(selected),
         output_heatmaps=bool(test.get("output_heatmaps", False)),
+        bounded_scores=bool(test.get("bounded_scores", False)),
     )
 
 

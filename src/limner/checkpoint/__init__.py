@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..errors import CheckpointError
 from .formats import StorageReader, open_checkpoint
 from .pickles import HostilePickleError, InertObject, NumpyArray, NumpyScalar, Tensor
 
-__all__ = ["Checkpoint", "Opaque", "fit", "load"]
+__all__ = ["Checkpoint", "check_fit", "fingerprint", "load"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,15 @@ def _plain(value: Any, storages: StorageReader, converted: dict[int, Any]) -> An
             result = value
     converted[id(value)] = result
     return result
+
+
+def fingerprint(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return a short hash of the keys and shapes of weights: the same for all weights of one network.
+
+    The counters ``num_batches_tracked`` of batch norms are ignored.
+    """
+    lines = sorted(f"{key} {list(shape)}" for key, shape in shapes.items() if not key.endswith("num_batches_tracked"))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def check_fit(state_dict: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]], *, name: str) -> None:

@@ -12,7 +12,7 @@ from .common import Command, Group, argument, info, option, switch
 app = typer.Typer(cls=Group, help="List the models, show their cards, fetch and verify weights.", no_args_is_help=True)
 
 
-@app.command("list", cls=Command)
+@app.command("list", cls=Command, short_help="List the models.")
 def list_models(
     everything: Annotated[bool, switch("--all", "List models without a short name too.")] = False,
 ) -> None:
@@ -30,7 +30,7 @@ def list_models(
         info(table.note)
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, short_help="Print a model's card.")
 def show(name: Annotated[str, argument("Name of a model.", "NAME")]) -> None:
     """Print a model's card: architecture, data and licences, quality, weaknesses."""
     from ..zoo import commands
@@ -42,13 +42,17 @@ def show(name: Annotated[str, argument("Name of a model.", "NAME")]) -> None:
 def pull(
     names: Annotated[list[str], argument("Names of models.", "NAME...")],
     detectors: Annotated[bool, option("Fetch their default detectors too (default: yes).")] = True,
+    onnx: Annotated[
+        bool, switch("--onnx", "Fetch ONNX files, for a machine without torch (default: where torch is missing).")
+    ] = False,
     offline: Annotated[bool, switch("--offline", "Download nothing: report which files are missing.")] = False,
 ) -> None:
     """Fetch weights into the cache and verify them."""
     from ..jobs.progress import show_download_progress
     from ..zoo import commands
 
-    for model, path in commands.pull(names, detectors=detectors, offline=offline, progress=show_download_progress):
+    pulled = commands.pull(names, detectors=detectors, onnx=onnx, offline=offline, progress=show_download_progress)
+    for model, path in pulled:
         typer.echo(f"{model.name}: {path}")
 
 
@@ -66,7 +70,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, short_help="Remove the exported networks from the cache.")
 def clear() -> None:
     """Remove the exported networks from the cache; they are exported again when needed."""
     from .. import loading

@@ -6,11 +6,15 @@ pipeline never copies an image into floats. `engines` chooses and opens one; thi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import CheckpointError
+
+SIZE = "limner.size"  # key of the input's size in the metadata of an exported file, such as 640x640
 
 
 class Runtime(Protocol):
@@ -25,6 +29,24 @@ class Runtime(Protocol):
     def close(self) -> None:
         """Free the network."""
         ...
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a network."""
+
+    name: str
+    kind: str  # "float", "float16", "uint8", "int64" ...
+    shape: tuple[int | None, ...]  # None: free, or known only when the network runs
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a network in a file takes and gives."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Normalisation(Protocol):
@@ -48,3 +70,8 @@ class Normalisation(Protocol):
 
 class EngineError(CheckpointError):
     """A network that an engine cannot run; another engine may."""
+
+
+def batch_size(runtime: Runtime, size: int) -> int:
+    """Return the batch size of a network on its device, where ``size`` is the one for a CPU."""
+    return 4 * size if runtime.device.startswith("cuda") else size

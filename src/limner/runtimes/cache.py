@@ -68,6 +68,10 @@ class Cache:
             os.utime(entry / _ENTRY)
         return entry / NETWORK, metadata
 
+    def has(self, key: str) -> bool:
+        """Whether the network of a key is here, intact."""
+        return self._read(self.folder / key) is not None
+
     def digest(self, file: Path) -> str:
         """Return the SHA-256 of a file, cached as long as the file does not change.
 

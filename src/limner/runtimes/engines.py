@@ -13,7 +13,8 @@ from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError, suggest
+from ..errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError, is_installed, suggest
+from ..types import MessageCallback
 from . import EngineError, Normalisation, Runtime
 from .cache import NETWORK, Cache
 from .hardware import cuda_devices
@@ -26,6 +27,8 @@ BACKENDS = ("auto", "onnxruntime", "openvino", "torch", "tensorrt")
 HINTS = ("latency", "throughput")
 AUTO = {"cpu": ("onnxruntime", "torch"), "cuda": ("torch", "onnxruntime"), "mps": ("torch",)}  # in order of preference
 FORMAT = 1  # version of the cache's entries
+# that an export takes on a slow laptop: to start with, for each layer, for each million of weights
+SECONDS, SECONDS_A_LAYER, SECONDS_A_MILLION = 2.0, 0.03, 0.1
 
 NO_DEVICE = "there is no device '{}': use cpu, cuda, cuda:0 ... or mps"
 _DEVICE = re.compile(r"(cpu|cuda|mps)(:\d+)?")
@@ -102,6 +105,8 @@ class NetworkSource:
     size: tuple[int, int]  # (width, height) of the input
     dynamic_size: bool  # images of other sizes are possible, too
     make: Callable[[], tuple[nn.Module, Mapping[str, Any]]]  # builds the network; also returns the weights' metadata
+    label: str = "the network"  # what messages call it
+    info: MessageCallback | None = None  # is told when it is prepared; None logs it
 
 
 def choose_engine(
@@ -110,8 +115,11 @@ def choose_engine(
     """Return an `Engine` whose device exists; None takes the first CUDA device that an engine can use, else the CPU.
 
     Raises:
-        ArgumentError, DeviceError, MissingExtraError: see `Engine` and `choose_device`.
+        ArgumentError, DeviceError, MissingExtraError: see `Engine` and `choose_device`; the last also where the
+            backend's package is not installed, so that nothing is fetched for it in vain.
     """
+    if backend in ("torch", "openvino") and not is_installed(backend):
+        raise MissingExtraError(f"The backend {backend}", backend)
     return Engine(backend, choose_device(device, backend), threads, hint, half)
 
 
@@ -208,6 +216,16 @@ def open_network(source: NetworkSource, engine: Engine, cache: Cache) -> tuple[R
     return _open_first(names, lambda name: _open(name, source, engine, cache))
 
 
+def is_prepared(source: NetworkSource, cache: Cache) -> bool:
+    """Whether the export of a network is cached, so that neither torch nor its checkpoint is read."""
+    if source.weights is None or not source.weights.is_file():
+        return False
+    try:
+        return cache.has(_key(source, cache.digest(source.weights)))
+    except (OSError, CheckpointError):
+        return False
+
+
 def _open_first(names: Sequence[str], open_with: Callable[[str], Any]) -> Any:
     """Open with the first engine that can; log a warning where that is not the best one."""
     problems: list[Exception] = []
@@ -281,9 +299,20 @@ def _export(source: NetworkSource, folder: Path) -> Mapping[str, Any]:
     import_torch()
     require_onnx()
     network, metadata = source.make()
-    _log.info("preparing the network for its first run")
+    message = f"preparing {source.label}, once; about {_seconds(network)} s"
+    if source.info is None:
+        _log.info("%s", message)
+    else:
+        source.info(message)
     export(network, source.normalisation, source.size, folder / NETWORK, dynamic_size=source.dynamic_size)
     return metadata
+
+
+def _seconds(network: nn.Module) -> int:
+    """Return how long an export takes, roughly: most of it goes by the number of layers and weights."""
+    layers = sum(1 for module in network.modules() if not any(True for _ in module.children()))
+    millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    return max(1, round(SECONDS + SECONDS_A_LAYER * layers + SECONDS_A_MILLION * millions))
 
 
 def _as_cached(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MissingExtraError
-from . import EngineError, Normalisation
+from . import SIZE, EngineError, Normalisation
 from .onnx import OnnxRuntime
 from .torch import flat, import_torch
 
@@ -66,7 +66,7 @@ def export(
         free = {0: "batch", 1: "height", 2: "width"} if dynamic_size else {0: "batch"}
         outputs = {0: "batch", 2: "rows", 3: "columns"} if dynamic_size else {0: "batch"}
         _write(model, sample, path, {"images": free, **dict.fromkeys(names, outputs)})
-    _save_weights_apart(path)
+    _save_weights_apart(path, {SIZE: f"{size[0]}x{size[1]}"})
     runtime = OnnxRuntime(path, threads=1)  # so that the images run as one batch
     found = runtime(check_images)
     runtime.close()
@@ -233,13 +233,15 @@ def _write(model: nn.Module, sample: Tensor, path: Path, axes: dict[str, dict[in
             raise EngineError(f"torch cannot write the network as ONNX: {reason.rstrip(' .')[:300]}") from error
 
 
-def _save_weights_apart(path: Path) -> None:
+def _save_weights_apart(path: Path, metadata: dict[str, str]) -> None:
     """Move the weights of a network into a file beside it, which engines memory-map in place of copying it."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
+    onnx.helper.set_model_props(model, metadata)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        return  # torch did so already, because it was too large for one file
+        path.write_bytes(model.SerializeToString())  # torch did so already, because it was too large for one file
+        return
     weights = path.with_suffix(".weights")
     weights.unlink(missing_ok=True)  # it would be appended to
     onnx.save_model(model, str(path), save_as_external_data=True, location=weights.name)

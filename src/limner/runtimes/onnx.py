@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DeviceError
-from . import EngineError
+from . import EngineError, Signature, Tensor
 from .hardware import usable_cores
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 # bytes of a network below which several threads within one operator cost more than they gain: it has one thread, and
 # the images of a batch run side by side
 SINGLE_THREAD_BYTES = 8_000_000
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .* failed:\s*)?")
 _NAMES = {CPU: "onnxruntime", CUDA: "onnxruntime, CUDA", TENSORRT: "onnxruntime, TensorRT"}
 
 
@@ -83,9 +86,14 @@ class OnnxRuntime:
         precision = ", float16" if tensorrt and half else ", int8" if path.name.endswith(".int8.onnx") else ""
         self.device = f"{device} ({_NAMES[running]}{precision})"
 
+    @cached_property
+    def signature(self) -> Signature:
+        """What the network takes and gives."""
+        return _signature(self._session)
+
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         workers = min(self._workers, len(batch))
-        if workers < 2:
+        if workers < 2 or self.signature.inputs[0].shape[0] is not None:  # a fixed number of images is not divided
             return self._run(batch)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers - 1, "limner network")
@@ -104,6 +112,38 @@ class OnnxRuntime:
         if self._pool is not None:
             self._pool.shutdown()
         del self._session
+
+
+def read_signature(path: Path) -> Signature:
+    """Return what the network in an ONNX file takes and gives, without preparing it to run.
+
+    Raises:
+        EngineError: the file is not a network that ONNX Runtime can load.
+    """
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[CPU])
+    except Exception as error:  # as above
+        raise EngineError(f"ONNX Runtime cannot load the network '{path}': {_reason(error)}") from error
+    return _signature(session)
+
+
+def _signature(session: Any) -> Signature:
+    def tensors(nodes: Any) -> tuple[Tensor, ...]:
+        return tuple(
+            Tensor(
+                node.name,
+                node.type.removeprefix("tensor(").removesuffix(")"),
+                tuple(side if isinstance(side, int) and side >= 0 else None for side in node.shape),
+            )
+            for node in nodes
+        )
+
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    return Signature(tensors(session.get_inputs()), tensors(session.get_outputs()), metadata)
 
 
 def import_onnxruntime() -> Any:
@@ -135,7 +175,7 @@ def _bytes(path: Path) -> int:
 
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    return _PREFIX.sub("", lines[0])[:300] if lines else type(error).__name__
 
 
 def _providers(device: str, tensorrt: bool, half: bool, engine_folder: Path | None) -> list[tuple[str, dict[str, Any]]]:

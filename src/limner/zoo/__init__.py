@@ -10,13 +10,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import ModelError
 from .download import Progress, fetch, find_cached
 
-__all__ = ["DEFAULT", "ModelInfo", "Progress", "PublishedResult", "detector_for", "ensure", "get", "models", "state"]
+__all__ = [
+    "DEFAULT",
+    "ModelInfo",
+    "Progress",
+    "PublishedResult",
+    "detector_for",
+    "ensure",
+    "find",
+    "find_by_file",
+    "find_by_fingerprint",
+    "find_cached",
+    "get",
+    "models",
+    "state",
+]
 
 DEFAULT = "face-lite"  # used where no model is named
 _PACKAGE = Path(__file__).parents[1]
@@ -60,6 +74,8 @@ class ModelInfo:
     aliases: tuple[str, ...] = ()
     weights: str | None = None  # URL; None where they ship with limner
     sha256: str = ""  # prefix of the weights' SHA-256; "" where their name has none
+    onnx: str | None = None  # URL of an archive that has the same weights as ONNX, which needs no torch
+    fingerprint: str = ""  # of the keys and shapes of the weights: `limner.checkpoint.fingerprint`
     bundled: str | None = None  # file below limner/bundled
     keypoints: str | None = None  # name of the keypoint set; of a pose model only
     input_size: tuple[int, int] = (0, 0)  # (width, height) in pixels
@@ -142,7 +158,8 @@ def _model(entry: dict[str, Any]) -> ModelInfo:
 @cache
 def _index() -> dict[str, ModelInfo]:
     """Return each model by its names: aliases, its own, its config's path."""
-    named = {model.config: model for model in _all()} | {model.name: model for model in _all()}
+    # of two models with one config, that of MMPose's metafiles comes first
+    named = {model.config: model for model in reversed(_all())} | {model.name: model for model in _all()}
     return named | {alias: model for model in _all() for alias in model.aliases}
 
 
@@ -151,17 +168,47 @@ def models() -> list[ModelInfo]:
     return list(_all())
 
 
+def find(name: str) -> ModelInfo | None:
+    """Return the model of that name as `get` does, None where there is none."""
+    wanted = name.strip().removesuffix(".py") if "/" not in name else name.strip()
+    index = _index()
+    return index.get(wanted) or next((m for n, m in index.items() if n.lower() == wanted.lower()), None)
+
+
+def find_by_file(name: str) -> ModelInfo | None:
+    """Return the model whose published weights, or their archive with an ONNX file, have that name.
+
+    Args:
+        name: of a file or of a folder; its ending does not count, so an ONNX file that was named after its
+            archive is found too.
+    """
+    return _files().get(_stem(name))
+
+
+@cache
+def _files() -> dict[str, ModelInfo]:
+    return {_stem(url): model for model in _all() for url in (model.weights, model.onnx) if url}
+
+
+def _stem(address: str) -> str:
+    return PurePosixPath(address).name.removesuffix(".pth").removesuffix(".zip").removesuffix(".onnx").lower()
+
+
+def find_by_fingerprint(fingerprint: str) -> list[ModelInfo]:
+    """Return the models whose weights have these keys and shapes."""
+    return [model for model in _all() if fingerprint and model.fingerprint == fingerprint]
+
+
 def get(name: str) -> ModelInfo:
     """Return the model of that name: an alias such as ``face``, a config's name, or its path.
 
     Raises:
         ModelError: no model has that name; the message names similar ones.
     """
-    wanted = name.strip().removesuffix(".py") if "/" not in name else name.strip()
-    index = _index()
-    found = index.get(wanted) or next((m for n, m in index.items() if n.lower() == wanted.lower()), None)
+    found = find(name)
     if found:
         return found
+    wanted, index = name.strip().removesuffix(".py"), _index()
     reason = _data()["not_here"].get(wanted.lower())
     if reason:
         raise ModelError(f"MMPose's '{wanted}' is {reason}. `limner models list` shows the models of limner")
@@ -204,7 +251,7 @@ def ensure(
         file = Path(model_or_url).expanduser()
         if file.is_file():
             return file
-        if file.suffix in (".pth", ".pt", ".onnx"):
+        if file.suffix in (".pth", ".pt", ".onnx", ".zip"):
             raise ModelError(f"there is no file {model_or_url}")
         model_or_url = get(model_or_url)
     own = model_or_url.file
@@ -222,4 +269,4 @@ def state(model: ModelInfo | str) -> str:
     model = get(model) if isinstance(model, str) else model
     if model.bundled:
         return "bundled"
-    return "downloaded" if model.weights and find_cached(model.weights) else "not downloaded"
+    return "downloaded" if any(url and find_cached(url) for url in (model.weights, model.onnx)) else "not downloaded"

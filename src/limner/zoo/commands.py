@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DownloadError
+from ..errors import DownloadError, ModelError, is_installed
 from . import ModelInfo, detector_for, download, ensure, get, models, state, store
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _describe(model: ModelInfo) -> Iterable[str]:
         yield f"  speed         {model.speed} ({model.gmacs:g} x 10^9 multiplications an input)"
     yield f"  config        {model.config}{'' if model.has_config else ' (MMPose has it, limner has no copy)'}"
     yield f"  weights       {model.weights or model.file}"
+    yield f"  ONNX          {model.onnx or 'not published: it needs torch'}"
     yield f"  status        {state(model)}{_where(model)}"
     yield f"  verified by   {_verification(model)}"
     if model.detector:
@@ -116,8 +117,8 @@ def _size(model: ModelInfo) -> str:
 
 
 def _where(model: ModelInfo) -> str:
-    found = download.find_cached(model.weights) if model.weights else None
-    return f", {found}" if found else ""
+    found = [file for url in (model.weights, model.onnx) if url and (file := download.find_cached(url))]
+    return "".join(f", {file}" for file in found)
 
 
 def _verification(model: ModelInfo) -> str:
@@ -127,7 +128,7 @@ def _verification(model: ModelInfo) -> str:
     if expected:
         return f"SHA-256 that begins with {expected.sha256[:12]}, by {expected.source}"
     if model.sha256:
-        return f"SHA-256 that begins with {model.sha256}"
+        return f"SHA-256 that begins with {model.sha256}{'; ONNX: as first downloaded' if model.onnx else ''}"
     return "the SHA-256 that it had when it was first downloaded"
 
 
@@ -135,13 +136,21 @@ def pull(
     names: Sequence[str],
     *,
     detectors: bool = True,
+    onnx: bool = False,
     offline: bool = False,
     progress: download.Progress | None = None,
 ) -> list[tuple[ModelInfo, Path]]:
     """Download the weights of models, and those of their default detectors, and return their files.
 
+    Args:
+        names: of the models.
+        detectors: their default detectors, too.
+        onnx: download ONNX files, for a machine without torch; that is what happens where torch is missing here.
+        offline: do not use the network.
+        progress: called while files are downloaded.
+
     Raises:
-        ModelError: there is no such model; nothing was downloaded.
+        ModelError: there is no such model, or no ONNX file of it is published; nothing was downloaded.
         DownloadError: weights cannot be downloaded.
     """
     wanted: dict[str, ModelInfo] = {}
@@ -149,7 +158,16 @@ def pull(
         wanted[model.name] = model
         if detectors and model.detector:
             wanted[model.detector] = detector_for(model)
-    return [(model, ensure(model, offline=offline, refresh=True, progress=progress)) for model in wanted.values()]
+    missing = [model.short_name for model in wanted.values() if onnx and not (model.onnx or model.bundled)]
+    if missing:
+        raise ModelError(
+            f"no ONNX file of {' or '.join(missing)} is published: leave --onnx out; the .pth needs torch to run"
+        )
+    onnx = onnx or not is_installed("torch")
+    return [
+        (model, ensure(model.onnx if onnx and model.onnx else model, offline=offline, refresh=True, progress=progress))
+        for model in wanted.values()
+    ]
 
 
 def verify(names: Sequence[str] = ()) -> list[VerifyResult]:
@@ -164,12 +182,13 @@ def verify(names: Sequence[str] = ()) -> list[VerifyResult]:
 
 
 def _verify_model(model: ModelInfo) -> VerifyResult:
-    if not model.weights:
+    if model.bundled:
         return VerifyResult(model.name, ensure(model), "")
-    file = download.find_cached(model.weights)
+    urls = [url for url in (model.weights, model.onnx) if url]
+    url, file = next(((url, file) for url in urls if (file := download.find_cached(url))), ("", None))
     if not file:
         raise DownloadError(
             f"the weights of {model.name} are not downloaded: run `limner models pull {model.short_name}`"
         )
-    location = download.locate(model.weights)
+    location = download.locate(url)
     return VerifyResult(model.name, file, store.check(file, location.key, location.expected, fresh=True))

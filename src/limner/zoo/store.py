@@ -3,6 +3,7 @@
 A file is valid where its SHA-256 begins with the prefix in its name, as in OpenMMLab's names
 (``...-72a37400_20230529.pth``), and equals the one recorded when it was first seen. The prefix guards against
 damage, not against an attacker who can choose the file; limner reads checkpoints without running anything in them.
+The zip archives with ONNX files carry the hash of the ``.pth`` in their names, so only the record counts for them.
 
 A file of a user's own mirror is valid where its whole SHA-256 is the one that the mirror lists (an `ExpectedHash`).
 """
@@ -26,6 +27,7 @@ from ..errors import DownloadError
 
 BLOCK = 1 << 20
 _PREFIX = re.compile(r"[-_]([0-9a-f]{7,64})([-_]\d{8})?(?:\.[a-z]+)+$")
+_MADE_FROM_WEIGHTS = (".zip", ".onnx")
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
 
 
@@ -49,6 +51,8 @@ def home() -> Path:
 
 def sha256_prefix(name: str) -> str:
     """Return the prefix of its SHA-256 in a file's name, or "" where there is none."""
+    if name.endswith(_MADE_FROM_WEIGHTS):  # what such a name has is the hash of the weights that it was made from
+        return ""
     found = _PREFIX.search(name)
     if not found or (found[1].isdigit() and not found[2]):  # digits alone may be a date, or a count of steps
         return ""
@@ -177,6 +181,10 @@ def _kind(file: Path, name: str) -> str:
         return "it is empty"
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page"
+    if name.endswith(".zip"):
+        if not start.startswith(b"PK"):
+            return "it is not a zip archive"
+        return "" if zipfile.is_zipfile(file) else "it is cut off"
     if name.endswith((".pth", ".pt", ".ckpt")):
         if start.startswith(b"PK"):
             return "" if zipfile.is_zipfile(file) else "it is cut off"
