@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import Model, Result, load
+    from .api import Model, Result, Tracker, load
     from .errors import LimnerError
     from .mmpose.data_samples import merge_data_samples, split_instances
     from .mmpose.functions import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from .mmpose.inferencer import MMPoseInferencer
     from .types import Boxes, Poses
+    from .video.writer import VideoWriter
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,8 @@ _MODULES = {
     "Model": "api",
     "Poses": "types",
     "Result": "api",
+    "Tracker": "api",
+    "VideoWriter": "video.writer",
     "adapt_mmdet_pipeline": "mmpose.functions",
     "inference_detector": "mmpose.functions",
     "inference_topdown": "mmpose.functions",
@@ -66,6 +69,8 @@ __all__ = [  # noqa: RUF022 - the order of a newcomer's reading
     "split_instances",
     "Model",
     "Result",
+    "Tracker",
+    "VideoWriter",
     "Boxes",
     "Poses",
     "LimnerError",

@@ -2,18 +2,19 @@
 
 Conventions everywhere in limner: images are ``uint8 [height, width, 3]`` in BGR order; points are
 ``(x, y)`` in pixels of the source image, with (0, 0) at the centre of the top-left pixel; boxes
-are ``(x1, y1, x2, y2)`` in the same unit; scores lie in 0..1 unless a model says otherwise.
+are ``(x1, y1, x2, y2)`` in the same unit. Scores of boxes lie in 0..1, and so do those of the keypoints of
+limner's own models; OpenMMLab's models keep MMPose's numbers, of which those of SimCC may exceed 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import ArgumentError, suggest
 
 if TYPE_CHECKING:
     from .keypoints import KeypointSet
@@ -33,10 +34,25 @@ def _check(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
         raise ArgumentError(f"{name} has shape {list(array.shape)} where [{expected}] is needed")
 
 
+def _same(one: object, other: object) -> bool:
+    """Return whether two values have the same content: numbers of arrays (NaN equals NaN), fields of dataclasses."""
+    if one is other:
+        return True
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    if type(one) is not type(other):
+        return False
+    if is_dataclass(one) and not isinstance(one, type):
+        return all(_same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    return bool(one == other)
+
+
 def _rows(index: object, n: int) -> np.ndarray:
     """Return the numbers of the rows of N that an index means."""
     if isinstance(index, slice):
         return np.arange(n)[index]
+    if isinstance(index, str):
+        raise ArgumentError(f"a result has no '{index}': instances have numbers; point('nose') returns a keypoint")
     rows = np.asarray(index)
     if rows.ndim == 1 and rows.size == 0 and rows.dtype != bool:
         return np.zeros(0, np.int64)
@@ -45,6 +61,8 @@ def _rows(index: object, n: int) -> np.ndarray:
     if rows.dtype.kind in "iu" and rows.ndim < 2 and (rows >= -n).all() and (rows < n).all():
         return np.atleast_1d(rows)
     given = "a mask of shape " + str(list(rows.shape)) if rows.dtype == bool else repr(index)
+    if n == 0:
+        raise ArgumentError(f"{given} does not select from a result without instances; look at its len() first")
     raise ArgumentError(
         f"{given} does not select from {n} instances; give numbers from 0 to {n - 1}, a slice, or a mask of {n} bools"
     )
@@ -58,11 +76,19 @@ class Frame:
     source: str = "array"  # path, URL or "array"
     index: int = 0  # 0-based number within its source
     timestamp: float = 0.0  # seconds from the start of its source
+    alpha: np.ndarray | None = None  # uint8 [H, W], 255 is opaque: of an image that has it, to be drawn on
 
     def __post_init__(self) -> None:
         _check("image", self.image, (None, None, 3))
         if self.image.dtype != np.uint8:
             raise ArgumentError(f"image has dtype {self.image.dtype} where uint8 is needed")
+        if self.alpha is not None:
+            _check("alpha", self.alpha, self.image.shape[:2])
+
+    @property
+    def with_alpha(self) -> np.ndarray:
+        """The image to draw on: uint8 [H, W, 4], BGRA, where it has an alpha channel, else ``image``."""
+        return self.image if self.alpha is None else np.dstack([self.image, self.alpha])
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +110,14 @@ class Boxes:
 
     def __getitem__(self, index: np.ndarray | slice) -> Boxes:
         return Boxes(self.xyxy[index], self.scores[index], self.labels[index])
+
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other) if isinstance(other, Boxes) else NotImplemented
+
+    @property
+    def xywh(self) -> np.ndarray:
+        """Corner, width and height of each box: float32 [N, 4], pixels, as COCO writes them."""
+        return np.concatenate([self.xyxy[:, :2], self.xyxy[:, 2:] - self.xyxy[:, :2]], axis=1)
 
     @classmethod
     def empty(cls) -> Boxes:
@@ -110,6 +144,9 @@ class Poses:
     def __getitem__(self, index: np.ndarray | slice) -> Poses:
         heatmaps = None if self.heatmaps is None else self.heatmaps[index]
         return Poses(self.keypoints[index], self.scores[index], heatmaps)
+
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other) if isinstance(other, Poses) else NotImplemented
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +185,18 @@ class Result:
         """Yield each instance as a result of its own."""
         return (self[i] for i in range(len(self)))
 
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other) if isinstance(other, Result) else NotImplemented
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._found()}, {self.keypoint_set.name}, {self.size[0]}x{self.size[1]})"
+
+    def _found(self) -> str:
+        """Say how many of what were found: "1 face", "2 people", "no hands"."""
+        kind = self.keypoint_set.kind
+        plural = {"person": "people"}.get(kind, kind + "s")
+        return f"1 {kind}" if len(self) == 1 else f"{len(self) or 'no'} {plural}"
+
     @property
     def keypoints(self) -> np.ndarray:
         """The keypoints of all instances, float32 ``[N, K, 2]``, (x, y) in pixels."""
@@ -155,8 +204,28 @@ class Result:
 
     @property
     def scores(self) -> np.ndarray:
-        """The scores of all keypoints, float32 ``[N, K]``."""
+        """The scores of all keypoints, float32 ``[N, K]``.
+
+        Those of limner's own models lie in 0..1; those of OpenMMLab's models are MMPose's, and may exceed 1.
+        """
         return self.poses.scores
+
+    def point(self, name: str | int) -> np.ndarray:
+        """Return one keypoint of all instances, float32 ``[N, 3]``: x, y in pixels, and score.
+
+        Args:
+            name: of the keypoint, such as "nose", or its number.
+
+        Raises:
+            ArgumentError: there is no such keypoint.
+        """
+        names = self.keypoint_set.names
+        if isinstance(name, str) and name not in names:
+            raise ArgumentError(f"'{self.keypoint_set.name}' has no keypoint '{name}'.{suggest(name, names)}")
+        if not isinstance(name, (str, int, np.integer)) or not (isinstance(name, str) or 0 <= name < len(names)):
+            raise ArgumentError(f"a keypoint is {name!r} where a name, or a number below {len(names)}, is needed")
+        index = names.index(name) if isinstance(name, str) else int(name)
+        return np.concatenate([self.keypoints[:, index], self.scores[:, index, None]], axis=1)
 
     def instances(self) -> list[dict[str, object]]:
         """Return the instances as MMPose's Inferencer writes them (plain lists, floats), with ``track_id`` if any."""

@@ -1,0 +1,66 @@
+"""What the caller gives: one image, several, or a video."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from .. import sources
+from ..errors import ArgumentError
+from ..sources import Input
+from ..types import MessageCallback
+from ..video.options import VideoOptions
+
+if TYPE_CHECKING:
+    from ..video.camera import CameraSource
+    from ..video.reader import VideoSource
+    from ..video.sequences import ImageSequence
+
+    OpenedSource = CameraSource | VideoSource | ImageSequence
+
+
+def is_several(images: object) -> bool:
+    """Return whether something is several images, and not one image in any of its forms."""
+    if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike)) or hasattr(images, "read"):
+        return False
+    if hasattr(images, "__array__"):
+        shape, kind = getattr(images, "shape", ()), getattr(getattr(images, "dtype", None), "kind", "")
+        return len(shape) == 4 or (len(shape) == 1 and kind in "OUST" and kind != "")  # images, or paths in an array
+    return isinstance(images, Iterable) and not isinstance(images, dict)
+
+
+def opener(source: object, options: VideoOptions, info: MessageCallback | None) -> Callable[[], OpenedSource]:
+    """Return what opens the source of a video; raise where it is none, or where an option is of no use for it."""
+    if is_several(source):
+        if options.camera_size is not None or options.camera_fps is not None:
+            raise ArgumentError("camera_size and camera_fps are for cameras, not for images of your own")
+        return lambda: _frames_of(source, options)
+    if not isinstance(source, (str, os.PathLike, int)) or isinstance(source, bool):
+        raise ArgumentError(
+            f"watch takes a path, a URL, a camera, or the frames of a video, not one {type(source).__name__}: "
+            "an image goes to the model itself, and frames one by one to model.tracker()"
+        )
+    items, errors, _ = sources.expand(source, fps=options.fps)
+    if errors:
+        raise errors[0]
+    if len(items) != 1 or not items[0].is_video:
+        what = "an image" if len(items) == 1 else f"{len(items)} files"
+        advice = "call the model itself" if len(items) == 1 else f"model.each('{source}') takes them one by one, and"
+        more = "" if len(items) == 1 else " watch with fps=25 as one video"
+        raise ArgumentError(f"'{source}' is {what}, not one video or camera: {advice}{more}")
+    item: Input = items[0]
+    if not item.is_camera and (options.camera_size is not None or options.camera_fps is not None):
+        raise ArgumentError(f"'{source}' is no camera, and camera_size and camera_fps are for cameras: leave them out")
+    sources.check_video_options(item, options)
+    return lambda: sources.open_video(item, options, info=info)
+
+
+def _frames_of(images: Any, options: VideoOptions) -> ImageSequence:
+    """Return images of the caller as the frames of a video."""
+    from ..video.sequences import Arrays
+
+    if options.max_frames is not None and not options.cut.shortens and iter(images) is images:
+        images = itertools.islice(images, options.max_frames)  # take no more of an iterator than are needed
+    return Arrays(images, options.fps, cut=options.cut, convert=lambda image, _: sources.read_one(image).image)

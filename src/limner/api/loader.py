@@ -1,0 +1,78 @@
+"""`load`: a model by name, as Python users open it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import loading
+from ..errors import checks_arguments
+from ..keypoints import KeypointSet
+from .model import Model
+
+
+@checks_arguments
+def load(
+    model: str | Path = "face-lite",
+    *,
+    weights: str | Path | None = None,
+    keypoints: str | Path | KeypointSet | None = None,
+    det: str | Path | None = None,
+    det_weights: str | Path | None = None,
+    bbox_thr: float | None = None,
+    device: str | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
+    flip: bool = True,
+    det_size: int | str | tuple[int, int] | None = None,
+    tile: int | str | tuple[int, int] = "off",
+    max_boxes: int | None = None,
+) -> Model:
+    """Load a model by name, such as "face-lite", "face", "human", "wholebody", "hand", or from files.
+
+    Args:
+        model: a name that ``limner models list`` shows, whose weights are fetched once unless they are bundled; a
+            config's path, with ``weights``; or a file or URL of weights alone: a ``.pth`` whose config can be told, an
+            ``.onnx`` of limner, MMDeploy or OpenMMLab's SDK, or the ``.zip`` or folder that it came in.
+        weights: a file or URL, for a config or in place of those of a name.
+        keypoints: the keypoint set of a model that does not say it: "coco-17", "halpe-26" ..., the path of a data
+            set's ``.py``, or "numbered".
+        det: the detector, as ``model``; "whole-image" where each image shows one object; "none" where you always
+            give the boxes. None takes the model's own, or the usual one for its keypoints.
+        det_weights: as ``weights``, of the detector.
+        bbox_thr: boxes must score above it; None takes the model's own threshold.
+        device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
+        backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
+        precision: "int8" takes int8 networks where the model has them, "auto" only where they are faster;
+            "float16" is for CUDA devices, "bfloat16" for OpenVINO on a CPU that has it.
+        flip: False leaves out the flip test, the second run on the mirrored crop that OpenMMLab's models take,
+            for nearly twice the speed.
+        det_size: size of the detector's input, such as 640 or (1280, 736); "auto" adds a look with a larger one at
+            large images. A large input finds smaller objects, takes more time, and may miss very large ones.
+        tile: "auto" lets the detector look at large images in overlapping tiles too, and at smaller images where it
+            found small objects; 3 or (3, 2) are columns and rows. It finds small objects and takes more time.
+        max_boxes: how many boxes an image has at most, the best ones; None takes the detector's own cap, often 100.
+
+    Raises:
+        ModelError: there is no such model or file, or it is a detector.
+        ArgumentError: arguments are impossible or contradict each other.
+        DownloadError: weights cannot be fetched; everything else is checked before.
+        ConfigError, CheckpointError: a config or a file of weights cannot be used.
+        DeviceError, MissingExtraError: the device, or what the model needs, is not available.
+    """
+    return Model(
+        loading.load(
+            model,
+            weights=weights,
+            keypoints=keypoints,
+            det=det,
+            det_weights=det_weights,
+            bbox_thr=bbox_thr,
+            device=device,
+            backend=backend,
+            precision=precision,
+            flip=flip,
+            det_size=det_size,
+            tile=tile,
+            max_boxes=max_boxes,
+        )
+    )
