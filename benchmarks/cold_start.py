@@ -40,7 +40,7 @@ def measure(other: str, own: str, image: Path, rounds: int) -> tuple[list[float]
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + WARM_UP):
             for command in (other, own) if number % 2 else (own, other):
-                taken = seconds([command, "run", str(image), "--out", folder])
+                taken = seconds([command, "run", str(image), "--out", tempfile.mkdtemp(dir=folder)])
                 if number >= WARM_UP:
                     times[command].append(taken)
     return times[other], times[own]

@@ -71,9 +71,7 @@ def one_by_one(pipeline: Pipeline, path: Path, target: Path | None) -> int:
         poses = pipeline.pose(image, boxes.xyxy)
         height, width = image.shape[:2]
         if target is not None:
-            drawn = render(
-                image, Result(boxes, poses, pipeline.keypoint_set, (width, height)), DrawStyle()
-            )
+            drawn = render(image, Result(boxes, poses, pipeline.keypoint_set, (width, height)), DrawStyle())
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*"mp4v")
                 writer = cv2.VideoWriter(str(target), code, video.get(cv2.CAP_PROP_FPS), (width, height))

@@ -120,7 +120,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = portrait(Path(folder))
         limner = str(Path(sys.executable).with_name("limner"))
-        run = [limner, "run", str(image), "--out", folder + "/out", "--json", folder + "/out"]
+        run = [limner, "run", str(image), "--out", folder + "/out", "--json", folder + "/out", "--overwrite"]
         torch = [sys.executable, "-c", "import torch"]
         pairs = [(cold_start(run, image), cold_start(torch, image)) for _ in range(7)][1:]
         ours, theirs = np.median(np.array(pairs), axis=0)

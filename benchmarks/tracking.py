@@ -300,9 +300,7 @@ def result_of(boxes: Boxes, frame: Frame, points: np.ndarray | None = None) -> R
     height, width = frame.image.shape[:2]
     keypoints = np.full((len(boxes), 17, 2), np.nan) if points is None else points
     scores = np.full((len(boxes), 17), 0.0 if points is None else 0.8, np.float32)
-    return Result(
-        boxes, Poses(keypoints.astype(np.float32), scores), COCO, (width, height), timestamp=frame.timestamp
-    )
+    return Result(boxes, Poses(keypoints.astype(np.float32), scores), COCO, (width, height), timestamp=frame.timestamp)
 
 
 def with_annotated_poses(detector: Detector, people: tuple[Cutout, Cutout], step: Crossing) -> Result:

@@ -27,7 +27,7 @@ def portrait(folder: Path) -> Path:
 def main(images: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs = images or [str(portrait(Path(folder)))]
-        sys.argv = ["limner", "run", *inputs, "--out", "limner-out", "--json", "limner-out"]
+        sys.argv = ["limner", "run", *inputs, "--out", "limner-out", "--json", "limner-out", "--overwrite"]
         cli.main()
 
 

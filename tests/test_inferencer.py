@@ -202,7 +202,7 @@ def test_a_model_that_is_none_names_the_nearest(arguments: dict[str, Any], expec
 
 
 def test_inputs_that_are_none(faces: MMPoseInferencer, folder: Path) -> None:
-    for bad in ("nowhere.jpg", 7, []):
+    for bad in ("nowhere.jpg", 7.5, []):
         with pytest.raises(InputError):
             faces(bad)
     for gone in ("webcam:99", "http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/a.mp4"):

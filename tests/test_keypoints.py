@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from beside import SHARED, family
 from limner import keypoints
 from limner.errors import ArgumentError
+from limner.mmpose.data_samples import dataset_meta
 
 STORED = {  # what MMPose stores in the checkpoints of its pose models
     path.stem: meta
@@ -208,3 +211,34 @@ def test_the_meta_of_a_detector_is_refused() -> None:
 def test_importing_the_sets_loads_no_engine() -> None:
     code = "import sys, limner.keypoints; print(*{'cv2', 'torch', 'onnxruntime', 'av'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", ["300w-68", "coco-wholebody-face-68"])
+def test_the_68_points_have_names_that_say_where_they_are(name: str) -> None:
+    found = keypoints.load(name)
+    assert len(set(found.names)) == 68
+    places = {0: "jaw_0", 16: "jaw_16", 17: "right_eyebrow_0", 26: "left_eyebrow_0", 30: "nose_tip"}
+    places |= {36: "right_eye_outer", 39: "right_eye_inner", 42: "left_eye_inner", 45: "left_eye_outer"}
+    assert {i: found.names[i] for i in places} == places
+    for contour, word in {"left_eye": "left_eye", "right_brow": "right_eyebrow", "jaw": "jaw"}.items():
+        (indices,) = (c.indices for c in found.contours if c.name == contour)
+        assert all(found.names[i].startswith(word) for i in indices)
+
+
+def test_mmpose_is_told_its_own_names() -> None:
+    face = keypoints.load("300w-68")
+    assert face.upstream_names[:2] == ("kpt-0", "kpt-1")
+    assert dataset_meta({}, face, None)["keypoint_id2name"][67] == "kpt-67"
+    assert keypoints.load("coco-wholebody-face-68").upstream_names[67] == "face-67"
+    assert keypoints.load("coco-17").upstream_names is keypoints.load("coco-17").names
+    for names in (face.names, face.upstream_names):
+        meta = dataset_meta({}, face, None) | {"keypoint_id2name": dict(enumerate(names))}
+        assert keypoints.from_dataset_meta(meta).names == face.names
+
+
+def test_a_set_is_the_same_after_a_journey() -> None:
+    own = keypoints.load("300w-68")
+    assert pickle.loads(pickle.dumps(own)) is own
+    other = replace(own, name="mine-68")
+    travelled = pickle.loads(pickle.dumps(other))
+    assert (travelled.names, travelled.mmpose_names) == (own.names, own.mmpose_names)

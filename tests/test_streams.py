@@ -536,7 +536,8 @@ def command(arguments: list[str], folder: Path, stop_when: Callable[[], bool] | 
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """The results in a file of JSON Lines."""
+    return [record for line in path.read_text().splitlines() if "instances" in (record := json.loads(line))]
 
 
 def count_lines(path: Path) -> int:
@@ -638,8 +639,10 @@ def test_a_live_stream_that_dies_is_waited_for_and_then_given_up(stream: StreamS
     assert "trying to reach it again" in done.stdout
     (sentence,) = done.stderr.splitlines()
     assert re.fullmatch(r"limner: (http|rtsp)://127\S+ cannot be read: .*; check .*", sentence)
-    (video,) = (tmp_path / "drawn").iterdir()
+    video, mark = sorted((tmp_path / "drawn").iterdir())
     check_video(video, len(lines_of(lines)))
+    assert mark.name == f"{video.name}.incomplete", "what was cut short is not marked"
+    assert "error" in json.loads(lines.read_text().splitlines()[-1])
 
 
 def test_limner_run_of_a_webcam(tmp_path: Path, small_portrait: np.ndarray) -> None:

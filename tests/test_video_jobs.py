@@ -54,6 +54,11 @@ def ran(*arguments: object, status: int = 0) -> Any:
     return result
 
 
+def results_in(text: str) -> list[dict[str, Any]]:
+    """The results among the records of JSON Lines."""
+    return [record for line in text.splitlines() if "instances" in (record := json.loads(line))]
+
+
 def frames_of(path: Path) -> list[np.ndarray]:
     with VideoSource(path) as source:
         return [frame.image for frame in source]
@@ -72,7 +77,7 @@ def test_a_video_becomes_a_drawn_video_and_numbers(clip: Path, tmp_path: Path) -
     sheet = json.loads((tmp_path / "walk.json").read_text())
     assert [entry["frame_id"] for entry in sheet] == list(range(24))
     assert all([instance["track_id"] for instance in entry["instances"]] == [1] for entry in sheet)
-    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    lines = results_in((tmp_path / "all.jsonl").read_text())
     assert [line["instances"] for line in lines] == [entry["instances"] for entry in sheet]
     assert lines[10]["timestamp"] == pytest.approx(10 / float(RATE), abs=1e-4)
     assert "24 frames in" in said
@@ -108,7 +113,10 @@ def test_a_kind_that_cannot_hold_h264_becomes_mp4(clip: Path, tmp_path: Path) ->
 def test_lines_can_be_piped_into_another_program(clip: Path, portrait: np.ndarray, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), portrait)
     result = ran(tmp_path / "a.png", clip, "--jsonl", "-", "--max-frames", 3)
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    head, *_, end = [json.loads(line) for line in result.stdout.splitlines()]
+    assert head["model"] == "face-lite"
+    assert end == {"source": str(clip), "frames": 3, "complete": True}
+    lines = results_in(result.stdout)
     assert [line["frame_id"] for line in lines] == [0, 0, 1, 2]
     assert "track_id" not in lines[0]["instances"][0]
 
@@ -127,7 +135,7 @@ def test_the_sound_is_kept_where_it_is_asked_for(clip: Path, tmp_path: Path) -> 
             frame.sample_rate, frame.pts = 48000, i * 1024
             out.mux(sound.encode(frame))
         out.mux(sound.encode(None))
-    for flags, tracks in ((["--keep-audio"], 1), ([], 0)):
+    for flags, tracks in (([], 1), (["--no-audio", "--overwrite"], 0)):
         ran(tmp_path / "talk.mp4", "--out", tmp_path / "out", *flags)
         with av.open(str(tmp_path / "out" / "talk.mp4")) as container:
             assert len(container.streams.audio) == tracks
@@ -168,7 +176,7 @@ def test_a_film_that_changes_its_size_goes_on(clip: Path, tmp_path: Path) -> Non
         parts.append(part.read_bytes())
     (tmp_path / "both.ts").write_bytes(b"".join(parts))
     said = ran(tmp_path / "both.ts", "--out", tmp_path / "o", "--jsonl", tmp_path / "l", "--det-interval", 3).stdout
-    lines = [json.loads(line) for line in (tmp_path / "l").read_text().splitlines()]
+    lines = results_in((tmp_path / "l").read_text())
     assert [line["size"] for line in lines] == [[320, 240]] * 8 + [[400, 300]] * 8
     assert {instance["track_id"] for line in lines for instance in line["instances"]} == {1}, "the same face"
     assert {image.shape for image in frames_of(tmp_path / "o" / "both.mp4")} == {(240, 320, 3)}
@@ -301,7 +309,7 @@ def test_a_cable_that_is_pulled_loses_nothing(webcam: Callable[..., type], tmp_p
     webcam(fps=30, count=12)
     files = ["--out", tmp_path, "--jsonl", tmp_path / "l"]
     result = ran("webcam", "--headless", *files, "--reconnect-timeout", 0, status=1)
-    lines = (tmp_path / "l").read_text().splitlines()
+    lines = results_in((tmp_path / "l").read_text())
     assert 1 <= len(lines) <= 12
     assert len(frames_of(tmp_path / "webcam.mp4")) == len(lines)
     assert "gives no more images" in result.stderr
@@ -360,7 +368,7 @@ def test_ctrl_c_finishes_the_files(kind: int, portrait: np.ndarray, tmp_path: Pa
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.strip().splitlines() == ["limner: stopped; the files written so far are complete"]
-    lines = (tmp_path / "l").read_text().splitlines()
+    lines = results_in((tmp_path / "l").read_text())
     assert 40 <= len(lines) < 1500
     assert len(frames_of(tmp_path / "o" / "long.mp4")) == len(lines)
     assert len(json.loads((tmp_path / "o" / "long.json").read_text())) == len(lines)
@@ -374,7 +382,7 @@ def test_kill_minus_nine_leaves_what_was_found(portrait: np.ndarray, tmp_path: P
         until(tmp_path / "l", 100)
         process.kill()
         process.communicate(timeout=60)
-    lines = [json.loads(line) for line in (tmp_path / "l").read_text().splitlines()]
+    lines = results_in((tmp_path / "l").read_text())
     assert [line["frame_id"] for line in lines] == list(range(len(lines)))
     assert len(json.loads((tmp_path / "o" / "long.json").read_text())) >= len(lines) - 1
     assert len(frames_of(tmp_path / "o" / "long.mp4")) >= len(lines) - 30

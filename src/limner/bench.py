@@ -283,7 +283,7 @@ def _cold_start(arguments: Sequence[str], clip: Path, folder: Path) -> float | N
         image = folder / "cold.png"
         cv2.imwrite(str(image), next(iter(source)).image)
     code = "from limner.cli import main; main()"
-    command = [sys.executable, "-c", code, "run", str(image), "--out", str(folder / "cold"), *arguments]
+    command = [sys.executable, "-c", code, "run", str(image), "--out", str(folder / "cold"), "--overwrite", *arguments]
     times = []
     for _ in range(3):
         start = time.perf_counter()

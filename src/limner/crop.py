@@ -15,6 +15,11 @@ import numpy as np
 Size = tuple[int, int]  # (width, height)
 
 
+def fit_factor(width: int, height: int, size: Size) -> float:
+    """Return the factor from an image to an input of ``size``, (width, height) for the longer and the shorter side."""
+    return min(max(size) / max(width, height), min(size) / min(width, height))
+
+
 def letterbox(
     image: np.ndarray,
     size: Size,
@@ -37,7 +42,7 @@ def letterbox(
         as MMDetection does.
     """
     h, w = image.shape[:2]
-    factor = min(max(size) / max(h, w), min(size) / min(h, w))
+    factor = fit_factor(w, h, size)
     new_w, new_h = (max(1, int(s * factor + 0.5)) for s in (w, h))
     width, height = (max(new_w, new_h),) * 2 if square else size
     if stride is not None:

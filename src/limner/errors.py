@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -17,8 +18,12 @@ T = TypeVar("T")
 
 # optional feature -> the packages that it needs, as pyproject.toml has them (a test compares the two)
 EXTRAS = {
+    "nwb": ("pynwb>=2.8", "ndx-pose>=0.4"),
     "openvino": ("openvino>=2024.0",),
+    "pandas": ("pandas>=2.0",),
+    "parquet": ("pyarrow>=14.0",),
     "show": ("pygame-ce>=2.4",),
+    "supervision": ("supervision>=0.31",),
     "torch": ("torch>=2.1", "onnx>=1.15"),
 }
 
@@ -29,6 +34,8 @@ class LimnerError(Exception):
 
 class InputError(LimnerError):
     """An image, video, folder or array that cannot be read."""
+
+    source = ""  # what the user named, where it is one of several inputs
 
 
 class OutputError(LimnerError):
@@ -65,11 +72,21 @@ class MissingExtraError(LimnerError, ImportError):
     Args:
         feature: what cannot be done, as the subject of a sentence.
         extra: a key of `EXTRAS`.
+        instead: what can be done without them, as the end of the sentence.
     """
 
-    def __init__(self, feature: str, extra: str) -> None:
+    def __init__(self, feature: str, extra: str, instead: str = "") -> None:
         packages = " ".join(f'"{package}"' for package in EXTRAS[extra])
-        super().__init__(f"{feature} needs packages that are not installed: pip install {packages}")
+        end = f", {instead}" if instead else ""
+        super().__init__(f"{feature} needs packages that are not installed: pip install {packages}{end}")
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package is installed; it is not imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # something stands in its place
+        return False
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -28,6 +28,8 @@ VIDEO_SUFFIXES = frozenset((
 ))
 # fmt: on
 
+RESULTS_FOLDER = "limner-out"  # where `limner run` writes unless a folder is given
+
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -76,6 +78,8 @@ def create_parent_folder(path: Path) -> None:
     """Create the folder of ``path`` and check with a test file that it can be written."""
     try:
         is_folder = path.is_dir()
+        if path.exists() and not is_folder and not path.is_file():
+            return  # a pipe or device is opened as it is
     except (OSError, ValueError) as error:
         raise write_error(path, error) from None
     if is_folder:
@@ -88,6 +92,30 @@ def same_file(path: Path | None, other: Path) -> bool:
     with suppress(OSError, ValueError):
         return path is not None and os.path.samefile(path, other)
     return False
+
+
+def incomplete_mark(path: Path) -> Path:
+    """Return the name of the mark beside a file that is being written over some time, or was cut short."""
+    return path.with_name(f"{path.name}.incomplete")
+
+
+def mark_incomplete(path: Path) -> None:
+    """Mark a file as one that is not finished, also for whoever looks into its folder.
+
+    Raises:
+        OutputError: the mark cannot be written.
+    """
+    text = f"{path.name} is being written, or was cut short; limner run ... --skip-existing makes it again\n"
+    try:
+        incomplete_mark(path).write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise write_error(path, error) from None
+
+
+def mark_complete(path: Path) -> None:
+    """Remove the mark of `mark_incomplete`, if there is one."""
+    with suppress(OSError):
+        incomplete_mark(path).unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -9,106 +9,26 @@ then share the calls of the network. `loading` opens the stages from a model's n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import build, decode
-from .crop import Crop, letterbox
+from .crop import Crop
+from .detection import DETECTOR_BATCH as DETECTOR_BATCH
+from .detection import Detector as Detector
+from .detection import DetectorOptions as DetectorOptions
+from .detection import NoDetector as NoDetector
+from .detection import WholeImage as WholeImage
 from .draw import heatmap
 from .errors import ArgumentError, ConfigError
 from .keypoints import KeypointSet
-from .runtimes import Runtime
-from .types import Boxes, Frame, HeatmapMode, Poses, Result
+from .runtimes import Runtime, batch_size
+from .types import Boxes, Frame, HeatmapMode, MessageCallback, Poses, Result
 
 BATCH = 8  # crops in one call of the pose network; more are slower on a CPU, as they do not fit its caches
-DETECTOR_BATCH = 4  # images in one call of the detector, likewise
-
-
-def _batch_size(runtime: Runtime, size: int) -> int:
-    """Return the batch size of a network on its device, where ``size`` is the one for a CPU."""
-    return 4 * size if runtime.device.startswith("cuda") else size
-
-
-class Detector:
-    """Finds boxes in an image.
-
-    Args:
-        runtime: the network.
-        spec: the settings from its config.
-        bbox_thr: boxes must score above it.
-        nms_thr: boxes that overlap a better one by more than this IoU are dropped, whatever their
-            class, after the config's own suppression, as MMPose does; None leaves that out.
-        labels: classes to keep; None keeps all.
-    """
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        spec: build.DetectorSpec,
-        *,
-        bbox_thr: float = 0.0,
-        nms_thr: float | None = None,
-        labels: Sequence[int] | None = None,
-    ) -> None:
-        self.runtime, self.spec = runtime, spec
-        self.bbox_thr, self.nms_thr, self.labels = bbox_thr, nms_thr, labels
-
-    def __call__(self, image: np.ndarray) -> Boxes:
-        """Return the boxes of a BGR image ``[H, W, 3]``, best first."""
-        return self.many([image])[0]
-
-    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
-        """Return the boxes of each of several BGR images; those of one shape share the calls of the network."""
-        spec = self.spec
-        inputs = [letterbox(i, spec.size, spec.pad_value, spec.stride, spec.square, spec.divisor) for i in images]
-        boxes = [Boxes.empty()] * len(images)
-        for shape in dict.fromkeys(canvas.shape for canvas, _ in inputs):
-            same_shape = [i for i, (canvas, _) in enumerate(inputs) if canvas.shape == shape]
-            step = _batch_size(self.runtime, DETECTOR_BATCH)
-            for start in range(0, len(same_shape), step):
-                rows = same_shape[start : start + step]
-                outputs = self.runtime(np.stack([inputs[i][0] for i in rows]))
-                for row, i in enumerate(rows):
-                    boxes[i] = self._decode([o[row] for o in outputs], shape, inputs[i][1])
-        return boxes
-
-    def _decode(self, outputs: list[np.ndarray], shape: tuple[int, ...], factor: tuple[float, float]) -> Boxes:
-        """Decode the network's outputs for one image into the boxes that are kept."""
-        spec, n = self.spec, len(self.spec.strides)
-        levels = [outputs[i : i + n] for i in range(0, len(outputs), n)]
-        settings: dict[str, Any] = {
-            "strides": spec.strides,
-            "factor": factor,
-            # a box below the threshold cannot suppress one above it, so it may go first
-            "score_thr": max(spec.score_thr, self.bbox_thr),
-            "iou_threshold": spec.iou_threshold,
-            "max_per_img": spec.max_per_img,
-        }
-        if spec.head == "YOLOXHead":
-            boxes = decode.grid_offsets(*levels, **settings)
-        else:
-            limit = (shape[1], shape[0])
-            pre = 1000 if spec.nms_pre is None else spec.nms_pre
-            boxes = decode.grid_distances(*levels, **settings, limit=limit, nms_pre=pre, min_size=spec.min_size)
-        boxes = boxes[boxes.scores > self.bbox_thr]
-        if self.labels is not None:
-            boxes = boxes[np.isin(boxes.labels, self.labels)]
-        if self.nms_thr is not None:
-            boxes = boxes[decode.bbox_nms(boxes.xyxy, boxes.scores, self.nms_thr)]
-        return boxes
-
-
-class WholeImage:
-    """Takes the place of a detector where each image shows one object: its box is the whole image."""
-
-    def __call__(self, image: np.ndarray) -> Boxes:
-        height, width = image.shape[:2]
-        return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
-
-    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
-        """Return the box of each of several images."""
-        return [self(image) for image in images]
 
 
 class PoseEstimator:
@@ -135,6 +55,7 @@ class PoseEstimator:
         self.runtime, self.spec, self.keypoint_set = runtime, spec, keypoint_set
         self.dataset_meta = dataset_meta or {}
         self.decoder = build.decoder(spec.codec, spec.flip)
+        self.weights: Path | None = None  # the file of its network, where that is known
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray, *, heatmaps: HeatmapMode = "") -> Poses:
         """Return the poses of boxes ``[N, 4]`` in a BGR image, all crops of it in few calls."""
@@ -148,7 +69,7 @@ class PoseEstimator:
         positions = [(i, j) for i, crop in enumerate(crops) for j in range(len(crop))]
         k = len(self.keypoint_set)
         parts = [(np.zeros((0, k, 2), np.float32), np.zeros((0, k), np.float32), np.zeros((0, 1, 1, 1), np.float32))]
-        step = _batch_size(self.runtime, BATCH)
+        step = batch_size(self.runtime, BATCH)
         for start in range(0, len(positions), step):
             chunk = positions[start : start + step]
             # the crops of an image are neighbours, so each image is warped in one go
@@ -179,6 +100,8 @@ class PoseEstimator:
             order = self.keypoint_set.flip_indices.tolist()
             merged = self.decoder.merge([o[:n] for o in both], [o[n:] for o in both], order)
         points, scores = self.decoder.points(merged)
+        if spec.bounded_scores:
+            scores = decode.bounded(scores)
         maps = self._heatmaps(merged, heatmaps, points.shape[1])
         if spec.selected is not None:
             points, scores = points[:, spec.selected], scores[:, spec.selected]
@@ -211,7 +134,9 @@ class Pipeline:
         pose_nms: drop poses that share too many keypoints with a better one (see `decode.nms.nearby_joints_nms`).
     """
 
-    def __init__(self, detector: Detector | WholeImage, pose: PoseEstimator, *, pose_nms: bool = False) -> None:
+    def __init__(
+        self, detector: Detector | WholeImage | NoDetector, pose: PoseEstimator, *, pose_nms: bool = False
+    ) -> None:
         self.detector, self.pose, self.pose_nms = detector, pose, pose_nms
 
     @property
@@ -223,6 +148,23 @@ class Pipeline:
         """The devices that run the networks, such as "cpu (torch)", without repetition."""
         runtimes = [self.pose.runtime, *([self.detector.runtime] if isinstance(self.detector, Detector) else [])]
         return list(dict.fromkeys(runtime.device for runtime in runtimes))
+
+    def with_detector_options(self, options: DetectorOptions, info: MessageCallback | None = None) -> Pipeline:
+        """Return a pipeline with the same networks whose detector looks at images in another way.
+
+        Args:
+            options: the size of the detector's input, tiles, and how many boxes it returns.
+            info: see `Detector`.
+
+        Raises:
+            ArgumentError: the options need a detector, or another one.
+        """
+        pipeline = copy(self)
+        if isinstance(self.detector, Detector):
+            pipeline.detector = self.detector.with_options(options, info)
+        elif options != DetectorOptions():
+            raise ArgumentError("det_size, tile and max_boxes are for a detector, and there is none: leave them out")
+        return pipeline
 
     def __call__(self, image: np.ndarray) -> Result:
         """Return what is found in one BGR image, uint8 ``[H, W, 3]``."""
@@ -248,9 +190,13 @@ class Pipeline:
             heatmaps: which heatmaps the poses have.
         """
         images = [frame.image for frame in frames]
-        boxes = self.detector.many(images) if boxes is None else boxes
+        boxes = self.detect(frames) if boxes is None else boxes
         poses = self.pose.many(images, [image_boxes.xyxy for image_boxes in boxes], heatmaps=heatmaps)
         return [self._result(*parts) for parts in zip(frames, boxes, poses, strict=True)]
+
+    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Return the boxes of each of several frames."""
+        return self.detector.many([frame.image for frame in frames])
 
     def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> Result:
         if self.pose_nms and len(poses):

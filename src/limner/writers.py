@@ -7,6 +7,8 @@ renamed, so a reader never sees half a file; a file of an earlier run with the s
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
 
 _Writer = TypeVar("_Writer", bound="_FolderWriter")
 
-_KEPT_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}  # the others do not hold H.264, or not well
+SVG = ".svg"
+# what a file that the user names may end in
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", SVG)
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
+_KEPT_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".gif"}  # the others do not hold H.264, or not well
 
 
 class UniqueStems:
@@ -60,11 +66,42 @@ class UniqueStems:
 
 
 class _FolderWriter:
-    """A folder that is created, and checked to be writable, when the writer is opened."""
+    """A folder that is created, and checked to be writable, when the writer is opened.
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    Args:
+        folder: it is created with those above it.
+        name: of the one file that is written, whatever its stem; None names each file by its stem.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
         self.folder = Path(os.path.expanduser(folder))
+        self.name = name
         create_folder(self.folder)
+
+    @property
+    def target(self) -> Path:
+        """The folder, or the one file in it that is written."""
+        return self.folder if self.name is None else self.folder / self.name
+
+    def within(self: _Writer, folder: str) -> _Writer:
+        """Return the writer of a folder in this one, or of this one for ""; `make_folder` creates it."""
+        if not folder or self.name is not None:
+            return self
+        inner = copy.copy(self)
+        inner.folder = self.folder / folder
+        return inner
+
+    def make_folder(self) -> None:
+        """Create the folder of a writer that `within` returned.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if not self.folder.is_dir():
+            create_folder(self.folder)
+
+    def _file(self, stem: str, suffix: str) -> Path:
+        return self.folder / (_checked_stem(stem) + suffix if self.name is None else self.name)
 
     def __enter__(self: _Writer) -> _Writer:
         return self
@@ -84,14 +121,19 @@ class ImageWriter(_FolderWriter):
 
     def path(self, stem: str, suffix: str = ".jpg") -> Path:
         """Return the path to which `write` writes an image with the stem and suffix of its input."""
-        return self.folder / (_checked_stem(stem) + written_suffix(suffix))
+        return self._file(stem, written_suffix(suffix))
+
+    def free_stem(self, stem: str, suffix: str = ".jpg") -> str:
+        """Return a stem of which there is no image yet: the given one, or that with a number."""
+        stems = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(1)))
+        return next(free for free in stems if not os.path.lexists(self.path(free, suffix)))
 
     def write(self, stem: str, image: np.ndarray, suffix: str = ".jpg") -> Path:
         """Write one image and return its path.
 
         Args:
             stem: File name without folder and suffix.
-            image: uint8 [H, W, 3], BGR.
+            image: uint8 [H, W, 3], BGR; or [H, W, 4] with alpha, for PNG, TIFF and WebP.
             suffix: That of the input. It is kept for JPEG (quality 95), PNG, BMP, TIFF and WebP;
                 other kinds become PNG where they are lossless and JPEG where they are not.
 
@@ -99,7 +141,7 @@ class ImageWriter(_FolderWriter):
             OutputError: The image is too large for its format, or the file cannot be written.
         """
         path = self.path(stem, suffix)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or image.size == 0:
             raise ArgumentError(
                 f"an image to write has shape {list(image.shape)} and dtype {image.dtype} "
                 "where uint8 [height, width, 3] is needed"
@@ -109,7 +151,7 @@ class ImageWriter(_FolderWriter):
 
     def video_path(self, stem: str, suffix: str = ".mp4") -> Path:
         """Return the path to which `video` writes a video with the stem and suffix of its input."""
-        return self.folder / (_checked_stem(stem) + (suffix if suffix.lower() in _KEPT_VIDEO_SUFFIXES else ".mp4"))
+        return self._file(stem, suffix if suffix.lower() in _KEPT_VIDEO_SUFFIXES else ".mp4")
 
     def video(
         self,
@@ -139,7 +181,7 @@ class JsonWriter(_FolderWriter):
 
     def path(self, stem: str) -> Path:
         """Return the path to which `write` writes the result with this stem."""
-        return self.folder / f"{_checked_stem(stem)}.json"
+        return self._file(stem, ".json")
 
     def write(self, stem: str, result: Result) -> Path:
         """Write ``STEM.json``, a list of the instances in their order, and return its path.

@@ -20,10 +20,11 @@ app = typer.Typer(
     help="""Find keypoints of faces, bodies and hands in images, videos and cameras.
 
     \b
-    limner run photo.jpg                    draw keypoints -> limner-out/photo.jpg
-    limner run webcam                       live, in a window
-    limner run clip.mp4 --model human --json points
-    limner models list
+    limner run photo.jpg               draw keypoints: limner-out/photo.jpg
+    limner run webcam                  live, in a window
+    limner run clip.mp4 -m human --json points
+    limner models list                 what can be found, and with what
+    limner run --help                  all options; so has each command
     """,
     no_args_is_help=True,
     add_completion=False,
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings=HELP,
 )
-app.command("run", cls=Command)(run.run)
+app.command("run", cls=Command, short_help="Find keypoints in images, videos and cameras.")(run.run)
 app.command("bench", cls=Command)(bench.bench)
 app.add_typer(models.app, name="models")
 for command in (mmpose.topdown, mmpose.inferencer, mmpose.image):

@@ -12,7 +12,9 @@ from .common import argument, info, option
 
 def bench(
     video: Annotated[Path | None, argument("Video to measure with (default: synthetic frames).", "VIDEO")] = None,
-    model: Annotated[str, option("Model; `limner models list` shows them (default: face-lite).", "NAME")] = "face-lite",
+    model: Annotated[
+        str, option("Model; `limner models list` shows them (default: face-lite).", "NAME", "--model", "-m")
+    ] = "face-lite",
     frames: Annotated[int, option("Frames to measure (default: 100).", "N", min=2)] = 100,
     people: Annotated[int, option("People in each synthetic frame (default: 1).", "N", min=1)] = 1,
     det_interval: Annotated[int, option("Run the detector on every Nth frame (default: 1).", "N", min=1)] = 1,

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import functools
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+OTHER = "Other"  # the last group of options
 STOPPED = "stopped; the files written so far are complete"
 
 
-def option(help_text: str, metavar: str | None = None, **more: Any) -> Any:
-    """Return an option whose default is part of its help text."""
-    return typer.Option(help=help_text, metavar=metavar, show_default=False, **more)
+def option(help_text: str, metavar: str | None = None, *names: str, **more: Any) -> Any:
+    """Return an option whose default is part of its help text; it has the name of its parameter without ``names``."""
+    return typer.Option(*names, help=help_text, metavar=metavar, show_default=False, **more)
 
 
-def switch(name: str, help_text: str, **more: Any) -> Any:
-    """Return an option that takes no value."""
-    return typer.Option(name, help=help_text, show_default=False, **more)
+def switch(name: str, help_text: str, short: str = "", **more: Any) -> Any:
+    """Return an option that takes no value; ``short`` is a second name for it."""
+    return typer.Option(*filter(None, (name, short)), help=help_text, show_default=False, **more)
+
+
+def in_group(title: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return `option` and `switch` for options that the help lists under that title."""
+    return functools.partial(option, rich_help_panel=title), functools.partial(switch, rich_help_panel=title)
 
 
 def argument(help_text: str, metavar: str) -> Any:
@@ -36,8 +45,34 @@ def warn(message: str) -> None:
     typer.echo(f"limner: {message}", err=True)
 
 
+def log_to_stderr() -> None:
+    """Print log messages from now on."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+
+
+def given_options(ctx: typer.Context) -> dict[str, str]:
+    """Return the options that the user gives: the name of the parameter and how it is written."""
+    given = {}
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name and source is not None and source.name == "COMMANDLINE":
+            given[param.name] = max(param.opts, key=len)
+    return given
+
+
 class _PlainHelp:
     """Shows only names, metavars and help texts: typer would add types and ranges that help programmers only."""
+
+    def parse_args(self: Any, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc]
+        except Exception as error:
+            # of the options that resemble an unknown one, the most similar alone helps
+            if known := getattr(error, "possibilities", None):
+                similar = difflib.get_close_matches(error.option_name, known, n=1, cutoff=0)  # type: ignore[attr-defined]
+                error.message += f". Did you mean {similar[0]}?"  # type: ignore[attr-defined]
+                error.possibilities = None  # type: ignore[attr-defined]
+            raise
 
     def collect_usage_pieces(self: Any, ctx: Any) -> list[str]:
         pieces = [self.options_metavar] if self.options_metavar else []
@@ -50,7 +85,11 @@ class _PlainHelp:
     def format_options(self: Any, ctx: Any, formatter: Any) -> None:
         shown = [param for param in self.get_params(ctx) if not getattr(param, "hidden", False)]
         _section(formatter, "Arguments", [_row(p) for p in shown if p.param_type_name == "argument"])
-        _section(formatter, "Options", [_row(p) for p in shown if p.param_type_name == "option"])
+        options = [param for param in shown if param.param_type_name == "option"]
+        groups = {param.rich_help_panel or "" for param in options} - {""}
+        rest = OTHER if groups else "Options"  # the title over --help
+        for title in dict.fromkeys(param.rich_help_panel or rest for param in options):
+            _section(formatter, title, [_row(p) for p in options if (p.rich_help_panel or rest) == title])
         if hasattr(self, "format_commands"):
             self.format_commands(ctx, formatter)
 
@@ -74,3 +113,8 @@ class Command(_PlainHelp, TyperCommand):
 
 class Group(_PlainHelp, TyperGroup):
     """A command that has sub-commands, with plain help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the sub-commands: first what most people need."""
+        first = ("run", "models", "bench")
+        return sorted(super().list_commands(ctx), key=lambda name: first.index(name) if name in first else len(first))

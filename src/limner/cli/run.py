@@ -2,180 +2,213 @@
 
 from __future__ import annotations
 
+import os
 import re
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from ..errors import ArgumentError
-from .common import STOPPED, argument, info, option, switch, warn
+from . import effects, outputs
+from . import run_options as opt
+from .common import STOPPED, given_options, info, log_to_stderr, warn
 
 _LIVE = re.compile(r"webcam(:\d+)?$|/dev/|(?!https?:|file:)\w+://", re.IGNORECASE)
 
 
-def _show_all_help(ctx: typer.Context, requested: bool) -> None:
-    """Print the help with the rarely used options too."""
-    if requested:
-        for param in ctx.command.params:
-            param.hidden = False  # type: ignore[attr-defined]
-        typer.echo(ctx.get_help())
-        raise typer.Exit
-
-
 def run(
-    inputs: Annotated[
-        list[str],
-        argument("Image, video, folder, pattern such as 'photos/*.jpg', URL or camera (webcam, webcam:1).", "INPUT..."),
-    ],
-    model: Annotated[str, option("Model; `limner models list` shows them (default: face-lite).", "NAME")] = "face-lite",
-    out: Annotated[Path | None, option("Folder for drawn images and videos (default: limner-out).", "DIR")] = None,
-    json: Annotated[Path | None, option("Folder for the results: a JSON file for each input.", "DIR")] = None,
-    jsonl: Annotated[
-        str | None, option("File for the results: a line of JSON for each image or frame; - prints them.", "FILE")
-    ] = None,
-    show: Annotated[
-        bool, switch("--show", "Show results in a window (default: for cameras and streams only).")
-    ] = False,
-    headless: Annotated[
-        bool, switch("--headless", "Open no window for cameras and streams; report the FPS at the end.")
-    ] = False,
-    det_interval: Annotated[
-        int | None,
-        option("Run the detector on every Nth frame (default: 1 for files, 5 for live sources).", "N", min=1),
-    ] = None,
-    no_flip: Annotated[
-        bool, switch("--no-flip", "Leave out the flip test, a second run on the mirrored crops: faster.")
-    ] = False,
-    batch: Annotated[
-        str, option("Images or frames that go through the networks together (default: auto).", "N", hidden=True)
-    ] = "auto",
-    smooth: Annotated[
-        str | None,
-        option(
-            "Smooth keypoints over time: off, live or file (default: off for files, live for live sources).", "MODE"
-        ),
-    ] = None,
-    follow: Annotated[
-        str | None, option("Keep one person only: largest, center, a pixel X,Y, or a track id as id:3.", "PERSON")
-    ] = None,
-    max_persons: Annotated[int | None, option("Keep at most N people.", "N", min=1)] = None,
-    max_frames: Annotated[int | None, option("Stop after N frames of each video.", "N", min=1)] = None,
-    track: Annotated[
-        bool,
-        typer.Option(hidden=True, show_default=False, help="Give each person of a video a track id (default: on)."),
-    ] = True,
-    keep_audio: Annotated[bool, switch("--keep-audio", "Keep the sound of a video.")] = False,
-    camera_size: Annotated[
-        str | None, option("Size to request from a camera, such as 1280x720.", "WxH", hidden=True)
-    ] = None,
-    camera_fps: Annotated[
-        float | None, option("Frames per second to request from a camera.", "FPS", min=1, hidden=True)
-    ] = None,
-    reconnect_timeout: Annotated[
-        float,
-        option("How long to try to reopen a lost camera or stream (default: 60).", "SECONDS", min=0, hidden=True),
-    ] = 60.0,
-    kpt_thr: Annotated[
-        float, option("Draw keypoints with at least this score, 0 to 1 (default: 0.3).", "SCORE", min=0, max=1)
-    ] = 0.3,
-    bbox_thr: Annotated[
-        float | None,
-        option("Keep boxes with a score above this, 0 to 1 (default: the model's own).", "SCORE", min=0, max=1),
-    ] = None,
-    radius: Annotated[
-        int | None,
-        option("Radius of the dots (default: by the size of each face, hand and body).", "PIXELS", min=0, hidden=True),
-    ] = None,
-    thickness: Annotated[
-        int | None,
-        option("Width of the lines (default: by the size of each face, hand and body).", "PIXELS", min=0, hidden=True),
-    ] = None,
-    draw_bbox: Annotated[bool, switch("--draw-bbox", "Draw the boxes and their scores.")] = False,
-    draw_heatmap: Annotated[
-        bool, switch("--draw-heatmap", "Draw the heatmap of the keypoints below the image.")
-    ] = False,
-    show_kpt_idx: Annotated[bool, switch("--show-kpt-idx", "Draw the index of each keypoint.", hidden=True)] = False,
-    device: Annotated[
-        str | None, option("cpu, cuda:0, ... (default: the first GPU if there is one, else the CPU).", "NAME")
-    ] = None,
-    backend: Annotated[
-        str, option("auto, onnxruntime, openvino, torch or tensorrt (default: auto).", "NAME", hidden=True)
-    ] = "auto",
-    precision: Annotated[
-        str, option("auto, float32, float16, bfloat16 or int8 (default: auto).", "NAME", hidden=True)
-    ] = "auto",
-    _all: Annotated[
-        bool, switch("--help-all", "Show the rarely used options too.", callback=_show_all_help, is_eager=True)
-    ] = False,
+    ctx: typer.Context,
+    inputs: opt.Inputs,
+    # input
+    recursive: opt.Recursive = False,
+    start: opt.Start = None,
+    end: opt.End = None,
+    every: opt.Every = 1,
+    max_frames: opt.MaxFrames = None,
+    rotate: opt.Rotate = 0,
+    fps: opt.Fps = None,
+    camera_size: opt.CameraSize = None,
+    camera_fps: opt.CameraFps = None,
+    reconnect_timeout: opt.ReconnectTimeout = 60.0,
+    # model
+    model: opt.Model = "face-lite",
+    weights: opt.Weights = None,
+    keypoints: opt.Keypoints = None,
+    det: opt.Det = None,
+    det_weights: opt.DetWeights = None,
+    bbox_thr: opt.BboxThr = None,
+    det_size: opt.DetSize = None,
+    tile: opt.Tile = "off",
+    max_boxes: opt.MaxBoxes = None,
+    no_flip: opt.NoFlip = False,
+    # output
+    out: opt.Out = None,
+    json: opt.Json = None,
+    jsonl: opt.Jsonl = None,
+    overwrite: opt.Overwrite = False,
+    skip_existing: opt.SkipExisting = False,
+    append: opt.Append = False,
+    show: opt.Show = False,
+    headless: opt.Headless = False,
+    no_audio: opt.NoAudio = False,
+    keep_audio: opt.KeepAudio = False,
+    # tracking
+    max_persons: opt.MaxPersons = None,
+    follow: opt.Follow = None,
+    det_interval: opt.DetInterval = None,
+    smooth: opt.Smooth = None,
+    no_track: opt.NoTrack = False,
+    # drawing
+    kpt_thr: opt.KptThr = 0.3,
+    draw_bbox: opt.DrawBbox = False,
+    draw_heatmap: opt.DrawHeatmap = False,
+    radius: opt.Radius = None,
+    thickness: opt.Thickness = None,
+    background: opt.Background = None,
+    color: opt.Color = None,
+    alpha: opt.Alpha = None,
+    parts: opt.Parts = None,
+    no_dots: opt.NoDots = False,
+    no_lines: opt.NoLines = False,
+    no_labels: opt.NoLabels = False,
+    show_kpt_idx: opt.ShowKptIdx = False,
+    skeleton_style: opt.SkeletonStyle = "mmpose",
+    # engine
+    device: opt.Device = None,
+    backend: opt.Backend = "auto",
+    precision: opt.Precision = "auto",
+    batch: opt.Batch = "auto",
+    # other
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    _all: opt.HelpAll = False,
 ) -> None:
     """Find keypoints in images, videos and cameras; draw, save and show them.
 
     \b
-    limner run photo.jpg                           -> limner-out/photo.jpg
-    limner run clip.mp4 --det-interval 5           -> limner-out/clip.mp4
-    limner run webcam                              in a window; ESC closes it
-    limner run photos/ --model human --json points
+    limner run photo.jpg                         draw: limner-out/photo.jpg
+    limner run photo.jpg -o outline.svg          draw into one file
+    limner run clip.mp4 -o drawn --json points   draw, and save the numbers
+    limner run photos -m human --recursive       a folder and those in it
+    limner run photos --skip-existing            go on with what is missing
+    limner run webcam                            live, in a window; ESC ends it
     limner run rtsp://camera/1 --headless --jsonl - | your-program
     """
     from .. import loading
     from ..draw import DrawStyle
-    from ..formats.json_lines import open_json_lines
+    from ..files import RESULTS_FOLDER
     from ..jobs import job
+    from ..jobs.head import run_info
     from ..jobs.progress import show_download_progress
     from ..video.options import TrackingOptions, VideoOptions, parse_batch, parse_size
     from ..writers import JsonWriter
 
-    if show and headless:
-        raise ArgumentError("--show and --headless contradict each other: give one")
+    if det is not None and det.lower() == "none":
+        raise ArgumentError("--det none leaves nothing to find: give boxes in Python, or --det whole-image")
+    for one, other, both in (
+        ("--show", "--headless", show and headless),
+        ("--quiet", "--verbose", quiet and verbose),
+        ("--overwrite", "--skip-existing", overwrite and skip_existing),
+    ):
+        if both:
+            raise ArgumentError(f"{one} and {other} contradict each other: give one")
     live = any(_LIVE.match(entry) for entry in inputs)
     shows = show or (live and not headless)
     if live and headless and out is None and json is None and jsonl is None:
         raise ArgumentError("--headless shows nothing and writes nothing by itself: give --out, --json or --jsonl too")
+    say = _nothing if quiet else info if jsonl == "-" else typer.echo
+    if verbose:
+        log_to_stderr()
+    if out is None and json is None and jsonl is None and not shows:
+        out = Path(RESULTS_FOLDER)
+    out_folder, out_name = (None, None) if out is None else outputs.drawn(out)
+    json_folder, json_name = (None, None) if json is None else outputs.results(json)
     video_options = VideoOptions(
-        TrackingOptions(det_interval, track, max_persons, follow, smooth, parse_batch(batch)),
-        keep_audio=keep_audio,
+        TrackingOptions(det_interval, not no_track, max_persons, follow, smooth, parse_batch(batch)),
+        keep_audio=not no_audio,
         camera_size=parse_size(camera_size),
         camera_fps=camera_fps,
         max_frames=max_frames,
         reconnect_timeout=reconnect_timeout,
+        start=start,
+        end=end,
+        every=every,
+        rotate=rotate,
+        fps=fps,
     )
-    with ExitStack() as stack:
-        result_writers = (stack.enter_context(open_json_lines(jsonl)),) if jsonl is not None else ()
-        run_options = job.Job(
-            inputs=tuple(inputs),
-            open=lambda: loading.load(
-                model,
-                bbox_thr=bbox_thr,
-                device=device,
-                backend=backend,
-                precision=precision,
-                flip=not no_flip,
-                progress=show_download_progress,
+    run_options = job.Job(
+        inputs=tuple(inputs),
+        recursive=recursive,
+        open=lambda: loading.load(
+            model,
+            weights=weights,
+            keypoints=keypoints,
+            det=det,
+            det_weights=det_weights,
+            bbox_thr=bbox_thr,
+            device=device,
+            backend=backend,
+            precision=precision,
+            flip=not no_flip,
+            det_size=det_size,
+            tile=tile,
+            max_boxes=max_boxes,
+            progress=None if quiet else show_download_progress,
+            info=_nothing if quiet else info,
+        ),
+        style=DrawStyle(
+            kpt_thr=kpt_thr,
+            radius=radius,
+            thickness=thickness,
+            draw_bbox=draw_bbox,
+            show_kpt_idx=show_kpt_idx,
+            draw_heatmap=draw_heatmap,
+            skeleton_style=skeleton_style,
+            background=background,
+            color=color,
+            opacity=alpha,
+            dots=not no_dots,
+            lines=not no_lines,
+            labels=not no_labels,
+            parts=parts,
+        ),
+        out=out_folder,
+        out_name=out_name,
+        json_writer=JsonWriter(json_folder, json_name) if json_folder is not None else None,
+        lines=jsonl,
+        existing=job.Existing.REPLACE if overwrite else job.Existing.SKIP if skip_existing else job.Existing.REFUSE,
+        append=append,
+        run_info=lambda pipeline: run_info(model, precision, pipeline),
+        check=lambda items: effects.check(
+            given_options(ctx),
+            effects.Run(
+                items,
+                folders=any(os.path.isdir(os.path.expanduser(entry)) for entry in inputs),
+                drawn=shows or out is not None,
+                videos_written=out is not None,
+                files=out is not None or json is not None or jsonl not in (None, "-"),
+                lines=jsonl not in (None, "-"),
+                boxes=draw_bbox,
             ),
-            style=DrawStyle(
-                kpt_thr=kpt_thr,
-                radius=radius,
-                thickness=thickness,
-                draw_bbox=draw_bbox,
-                show_kpt_idx=show_kpt_idx,
-                draw_heatmap=draw_heatmap,
-            ),
-            out=out if out is not None or json is not None or result_writers or shows else Path("limner-out"),
-            json_writer=JsonWriter(json) if json is not None else None,
-            result_writers=result_writers,
-            show=shows,
-            video_options=video_options,
-            summary=headless or live,
-            advice="leave --show out and give --out, the folder for the drawn images"
-            if not live
-            else "use --headless with --out, --json or --jsonl",
-        )
-        try:
-            failed = job.run(run_options, info=info if jsonl == "-" else typer.echo, warn=warn)
-        except KeyboardInterrupt:  # typer would print nothing
-            warn(STOPPED)
-            raise typer.Exit(130) from None
+            follow,
+        ),
+        show=shows,
+        progress=False if quiet else None,
+        video_options=video_options,
+        summary=(headless or live or verbose) and not quiet,
+        details=verbose,
+        advice="leave --show out and give --out, the folder for the drawn images"
+        if not live
+        else "use --headless with --out, --json or --jsonl",
+    )
+    try:
+        failed = job.run(run_options, info=say, warn=warn)
+    except KeyboardInterrupt:  # typer would print nothing
+        warn(STOPPED)
+        raise typer.Exit(130) from None
     if failed:
         raise typer.Exit(1)
+
+
+def _nothing(message: str) -> None:
+    """Print no message: --quiet."""

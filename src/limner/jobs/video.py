@@ -15,13 +15,17 @@ from .. import sources
 from ..display.hud import Meter
 from ..display.player import Player
 from ..display.window import Window
+from ..errors import ArgumentError
+from ..files import mark_complete, mark_incomplete
 from ..formats import ResultWriter
+from ..formats.json_lines import JsonLines
 from ..pipeline import Pipeline
 from ..sources import Input
 from ..types import MessageCallback
 from ..video.options import VideoOptions
 from ..video.pipeline import CurrentStyle, FrameResult, VideoPipeline
 from ..writers import ImageWriter, JsonWriter, refuse_overwrite
+from .plan import Task
 from .progress import ProgressBars
 
 if TYPE_CHECKING:
@@ -40,11 +44,11 @@ class VideoCounts:
 
 def run_video(
     job: Job,
-    item: Input,
-    stem: str,
+    task: Task,
     pipeline: Pipeline,
     *,
     image_writer: ImageWriter | None,
+    lines: JsonLines | None,
     window: Window | None,
     bars: ProgressBars,
     info: MessageCallback,
@@ -52,42 +56,92 @@ def run_video(
     """Process one video or camera of a job.
 
     Args:
-        item, stem: the video, and the stem of its output files.
-        image_writer, window: where the drawn video goes, and where it is shown.
+        job: whose input it is.
+        task: the video and its output files.
+        pipeline: finds the keypoints.
+        image_writer, lines, window: where the drawn video and the records go, and where it is shown.
+        bars: shows how many frames are done.
         info: called with a sentence about what was done or is missing.
 
     Raises:
+        ArgumentError: the style is transparent.
         InputError: it cannot be opened, or the connection is lost; the frames before are written.
         OutputError: a file cannot be written; the frames before are in it.
     """
-    options, current = job.video_options, CurrentStyle(job.style)
-    draws, overwrites = image_writer is not None or window is not None, window is None
-    device = " and ".join(pipeline.devices)
+    item, options = task.item, job.video_options
+    if job.style.transparent:
+        raise ArgumentError(
+            f"'{item.source}' is a video, which cannot be transparent: choose another background, such as black"
+        )
+    images = None if image_writer is None else image_writer.within(item.folder)
+    sheets = None if job.json_writer is None else job.json_writer.within(item.folder)
+    if images is not None:
+        refuse_overwrite(item.path, images.video_path(task.stem, item.suffix))
+    current, draws = CurrentStyle(job.style), images is not None or window is not None
     with open_video_pipeline(
-        item, pipeline, options, current, draws=draws, overwrite_frames=overwrites, info=info
+        item, pipeline, options, current, draws=draws, overwrite_frames=window is None, info=info
     ) as video:
-        meter = Meter(live=video.live)
-        writers = image_writer, job.json_writer, job.result_writers
-        outputs = VideoOutputs(item, stem, video, *writers, keep_audio=options.keep_audio, info=info)
-        player = None
-        if window is not None:
-            player = Player(
-                window,
-                video,
-                current,
-                meter,
-                snapshots=job.out or Path(),
-                stem=stem,
-                device=device,
-                paced=not any(writers),
-                wait=job.wait,
-                info=info,
-            )
-        with outputs, bars.frames(item.name, video.count) as tick:
-            counts = play(video, outputs, meter, player, max_frames=options.max_frames, tick=tick)
+        for writer in (images, sheets):
+            if writer is not None:
+                writer.make_folder()
+        with Marks(task.outputs) as marks:
+            writers = (images, sheets, () if lines is None else (lines,))
+            outputs = VideoOutputs(item, task.stem, video, *writers, keep_audio=options.keep_audio, info=info)
+            meter = Meter(live=video.live)
+            player = None if window is None else _player(job, task, window, video, current, meter, pipeline, info)
+            with outputs, bars.frames(item.name, video.count) as tick:
+                counts = play(video, outputs, meter, player, max_frames=options.max_frames, tick=tick)
+            marks.complete = not video.cut_short and (video.live or not counts.stopped)
+    if lines is not None:
+        lines.end(item.source, counts.frames, complete=marks.complete)
     if job.summary:
-        info(f"{item.source}: {meter.summary(device)}")
+        info(f"{item.source}: {meter.summary(' and '.join(pipeline.devices))}")
+    if job.details:
+        info(f"{item.source}: {counts.frames} frames, {counts.instances} instances")
     return counts
+
+
+def _player(
+    job: Job,
+    task: Task,
+    window: Window,
+    video: VideoPipeline,
+    current: CurrentStyle,
+    meter: Meter,
+    pipeline: Pipeline,
+    info: MessageCallback,
+) -> Player:
+    """Return what shows a video; a file that is only shown is shown at its own pace."""
+    return Player(
+        window,
+        video,
+        current,
+        meter,
+        snapshots=job.out or Path(),
+        stem=task.stem,
+        device=" and ".join(pipeline.devices),
+        paced=not task.outputs and job.lines is None,
+        wait=job.wait,
+        info=info,
+    )
+
+
+class Marks:
+    """Marks files as incomplete while they are written; the marks stay where that does not come to its end."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = files
+        self.complete = False
+
+    def __enter__(self) -> Marks:
+        for path in self._files:
+            mark_incomplete(path)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for path in self._files:
+            if self.complete or not path.exists():
+                mark_complete(path)
 
 
 @contextmanager
@@ -106,7 +160,7 @@ def open_video_pipeline(
     Raises:
         InputError: it cannot be opened.
     """
-    source = sources.open_video(item, size=options.camera_size, fps=options.camera_fps, info=info)
+    source = sources.open_video(item, options, info=info)
     with VideoPipeline(
         source,
         pipeline,
@@ -116,6 +170,7 @@ def open_video_pipeline(
         overwrite_frames=overwrite_frames,
         info=info,
         reconnect_timeout=options.reconnect_timeout,
+        max_frames=options.max_frames,
     ) as video:
         yield video
 
@@ -129,7 +184,7 @@ class VideoOutputs:
         image_writer: where the drawn video goes.
         json_writer: where MMPose's JSON goes.
         result_writers: others, which are not closed here.
-        keep_audio: the drawn video gets the audio of the input.
+        keep_audio: the drawn video gets the audio of the input, where its container can hold it.
         info: called with a sentence where something is missing in a file.
     """
 
@@ -153,7 +208,9 @@ class VideoOutputs:
                 self._result_writers.append(self._stack.enter_context(json_writer.video(stem)))
             if image_writer is not None:
                 refuse_overwrite(item.path, image_writer.video_path(stem, item.suffix))
-                audio_from = item.location if keep_audio and not video.live else None
+                audio_from = video.sound_from if keep_audio else None
+                if keep_audio and audio_from is None and video.has_audio and not video.live:
+                    info(f"the sound of '{item.source}' is left out: it has passed once the video is written")
                 video_writer = image_writer.video(stem, item.suffix, video.fps, audio_from=audio_from, info=info)
                 self._video_writer = self._stack.enter_context(video_writer)
             self._stack = self._stack.pop_all()

@@ -145,7 +145,7 @@ def dataset_meta(given: Mapping[str, Any], keypoint_set: KeypointSet, name: str 
     """
     if "keypoint_id2name" in given:
         return dict(given)
-    names = keypoint_set.names
+    names = keypoint_set.upstream_names
     flips = keypoint_set.flip_indices.tolist()
     return {
         "dataset_name": PurePosixPath(name).stem if name else keypoint_set.name,

@@ -125,8 +125,10 @@ def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     add("--show", action="store_true", help="show the drawn images in a window; ESC or q closes it")
     add("--draw-heatmap", action="store_true", help="draw the heatmap of the keypoints below each image")
     add("--kpt-thr", type=_finite_number, default=0.3, help="draw keypoints with at least this score")
-    add("--radius", type=_non_negative, default=3, help="radius of the dots in pixels")
-    add("--thickness", type=_non_negative, default=1, help="width of the lines in pixels")
+    add(
+        "--radius", type=_non_negative, default=3, help="radius of the dots in pixels; 3, the default, is less on faces"
+    )
+    add("--thickness", type=_non_negative, default=1, help="width of the lines in pixels; 1, the default, fits faces")
     add("--skeleton-style", default="mmpose", choices=("mmpose", "openpose"), help="how keypoints are drawn")
     add(
         "--no-flip",

@@ -154,7 +154,7 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
         video_options=_video_options(args),
         summary=args.headless,
         advice="leave --show out and give --vis-out-dir, the folder for the drawn images",
-        progress=args.show_progress,
+        progress=args.show_progress or None,
     )
     return 1 if run(job, info=print, warn=warn) else 0
 
@@ -214,6 +214,7 @@ def _print_devices(pipeline: Pipeline) -> Pipeline:
 
 def _style(args: argparse.Namespace, *, draw_bbox: bool) -> DrawStyle:
     from ..draw import DrawStyle
+    from .inferencer_arguments import fitted_to_faces
 
     return DrawStyle(
         kpt_thr=args.kpt_thr,
@@ -223,8 +224,9 @@ def _style(args: argparse.Namespace, *, draw_bbox: bool) -> DrawStyle:
         draw_bbox=draw_bbox,
         show_kpt_idx=getattr(args, "show_kpt_idx", False),
         skeleton_style=args.skeleton_style,
-        black_background=getattr(args, "black_background", False),
+        background="black" if getattr(args, "black_background", False) else None,
         draw_heatmap=args.draw_heatmap,
+        fit_faces=fitted_to_faces(args.radius, args.thickness),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import build, decode, loading, sources, zoo
 from .. import keypoints as keypoint_sets
-from ..draw import draw
+from ..draw import DrawStyle, draw
 from ..errors import ArgumentError, checks_arguments
 from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator, WholeImage
@@ -169,7 +169,7 @@ def inference_detector(
         raise ArgumentError(f"inference_detector needs what init_detector returns, not {type(model).__name__}")
     if isinstance(imgs, (list, tuple)):
         return [_detected(model, img) for img in imgs]
-    return _detected(model, imgs)  # type: ignore[arg-type]
+    return _detected(model, imgs)
 
 
 def _detected(model: DetectorModel, img: ImageLike) -> PoseDataSample:
@@ -243,10 +243,7 @@ def visualize(
     drawn = draw(
         frame.image,
         result,
-        keypoint_set,
-        kpt_thr=kpt_thr,
-        show_kpt_idx=show_kpt_idx,
-        skeleton_style=skeleton_style,
+        DrawStyle(kpt_thr=kpt_thr, show_kpt_idx=show_kpt_idx, skeleton_style=skeleton_style),
     )
     if show:
         from ..display.window import Window

@@ -21,6 +21,12 @@ ARGUMENTS_FOR_3D = {
     "disable_rebase_keypoint": False,
     "num_instances": 1,
 }
+RADIUS, THICKNESS = 3, 1  # MMPose's defaults, pixels
+
+
+def fitted_to_faces(radius: float | None, thickness: float | None) -> tuple[str, ...]:
+    """Return what is fitted to faces: sizes that are MMPose's defaults are for bodies, and would cover a face."""
+    return tuple(word for word, usual in (("dots", radius == RADIUS), ("lines", thickness == THICKNESS)) if usual)
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,8 @@ class CallArguments:
     wait_time: float = 0  # seconds; 0 waits for a key
     draw_bbox: bool = False
     draw_heatmap: bool = False
-    radius: float | None = 3
-    thickness: float | None = 1
+    radius: float | None = RADIUS
+    thickness: float | None = THICKNESS
     kpt_thr: float = 0.3
     vis_out_dir: str | Path = ""
     pred_out_dir: str | Path = ""
@@ -64,8 +70,9 @@ class CallArguments:
             thickness=self.thickness,
             draw_bbox=self.draw_bbox,
             skeleton_style=self.skeleton_style,
-            black_background=self.black_background,
+            background="black" if self.black_background else None,
             draw_heatmap=self.draw_heatmap,
+            fit_faces=fitted_to_faces(self.radius, self.thickness),
         )
 
     @property

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from .. import keypoints
-from ..errors import ArgumentError, suggest
+from ..errors import ArgumentError
 from ..keypoints import KeypointSet
 from ..types import Boxes, Result
 from .filters import OneEuro
+from .follow import distance, parse_follow
 from .matching import MIN_SIGMA, MIN_SIMILARITY, Observations, areas, best_pairs, iou, oks, similarity, sizes, tile_xy
 from .track import Track
 
@@ -87,7 +88,7 @@ class Tracker:
         self.keypoint_set, self.max_persons, self.max_missed = known, max_persons, max_missed
         self.new_score, self.confirm, self.smoothing = new_score, confirm, smoothing
         self.min_score, self.max_change = min_score, max_change
-        self._rule = None if follow is None else _parse_follow(follow)
+        self._rule = None if follow is None else parse_follow(follow)
         self._sigmas = np.maximum(2 * known.sigmas, MIN_SIGMA) if len(known.sigmas) else np.full(len(known), MIN_SIGMA)
         self._tracks: list[Track] = []
         self._subject: Track | None = None
@@ -364,32 +365,7 @@ class Tracker:
         if rule == "id":
             visible = [t for t in visible if t.track_id == numbers[0]]
         point = np.array(numbers) if rule == "point" else np.divide(self._size, 2)
-
-        def distance(track: Track) -> tuple[float, float]:
-            low, high = track.box[:2], track.box[2:]
-            outside, middle = point - point.clip(low, high), point - (low + high) / 2
-            return float(outside @ outside), float(middle @ middle)
-
         if rule == "largest":
             self._subject = max(visible, key=lambda t: float(sizes(t.box)), default=None)
         else:
-            self._subject = min(visible, key=distance, default=None)
-
-
-def _parse_follow(text: str) -> tuple[str, tuple[float, ...]]:
-    """Return the rule that ``follow`` names: "largest", "center", "id" with a track id, or "point" with x and y."""
-    word = text.strip().lower()
-    if word in ("largest", "center"):
-        return word, ()
-    kind, numbers = ("id", word[3:]) if word.startswith("id:") else ("point", word)
-    try:
-        values = tuple(float(n) for n in numbers.split(","))
-    except ValueError:
-        values = ()
-    fits = len(values) == 2 if kind == "point" else len(values) == 1 and values[0] >= 1 and values[0] % 1 == 0
-    if not fits or not all(map(math.isfinite, values)):
-        raise ArgumentError(
-            f"'{text}' does not name a person to follow.{suggest(word, ('largest', 'center'))} "
-            "Give largest, center, a pixel such as 320,240, or a track id such as id:3."
-        )
-    return kind, values
+            self._subject = min(visible, key=lambda t: distance(t.box, point), default=None)

@@ -1,0 +1,233 @@
+"""What a run will write, before it begins: the name of every output, and what of an earlier run is in its place.
+
+An input is finished where each of its outputs exists and none is marked as cut short (see `files.incomplete_mark`).
+Names depend on all inputs and not on what is finished, so that each run gives an input the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+from ..errors import ArgumentError, OutputError
+from ..files import incomplete_mark, same_file
+from ..formats import json_lines
+from ..images import written_suffix
+from ..sources import Input
+from ..writers import IMAGE_ENDINGS, VIDEO_ENDINGS, ImageWriter, JsonWriter, UniqueStems
+
+_FEW = 50  # outputs that are looked up one by one; the folders of more are listed
+
+
+class Existing(Enum):
+    """What happens to files of an earlier run that have the names of this one's."""
+
+    REFUSE = "refuse"  # the run stops before it begins
+    SKIP = "skip"  # finished inputs are left as they are, the others are done again
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input and its outputs."""
+
+    item: Input
+    stem: str  # of its output files
+    renamed: bool  # whether that is not the input's own, which another input has
+    drawn: Path | None  # the file of the drawn image or video
+    results: Path | None  # its JSON file
+    refused: str = ""  # why its outputs cannot be written
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that are written for it."""
+        return [path for path in (self.drawn, self.results) if path is not None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done."""
+
+    tasks: list[Task]
+    finished: int = 0  # inputs that an earlier run has finished, and that are left out
+    redone: frozenset[str] = frozenset()  # sources whose lines go from the file of JSON Lines
+
+
+def tasks_of(
+    items: Sequence[Input],
+    image_writer: ImageWriter | None,
+    json_writer: JsonWriter | None,
+    *,
+    transparent: bool = False,
+) -> list[Task]:
+    """Return each input with its outputs, in order; equal names in one folder are counted.
+
+    Args:
+        items: the inputs.
+        image_writer, json_writer: for the outputs.
+        transparent: drawn images have an alpha channel.
+    """
+    in_folder: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        in_folder[item.folder].append(item.stem)
+    stems = {folder: UniqueStems(names) for folder, names in in_folder.items()}
+    images = {folder: image_writer.within(folder) for folder in stems} if image_writer is not None else {}
+    sheets = {folder: json_writer.within(folder) for folder in stems} if json_writer is not None else {}
+    tasks = []
+    for item in items:
+        stem, renamed = stems[item.folder].name(item.stem)
+        images_here, sheets_here = images.get(item.folder), sheets.get(item.folder)
+        drawn = None
+        if images_here is not None and item.is_video:
+            drawn = images_here.video_path(stem, item.suffix)
+        elif images_here is not None:
+            drawn = images_here.path(stem, written_suffix(item.suffix, alpha=transparent))
+        tasks.append(Task(item, stem, renamed, drawn, None if sheets_here is None else sheets_here.path(stem)))
+    return tasks
+
+
+def check_endings(
+    tasks: list[Task], image_writer: ImageWriter | None, json_writer: JsonWriter | None, inputs: int
+) -> None:
+    """Check the files that the user names: each is for one input, and of a kind that can hold what is in it.
+
+    Args:
+        tasks: the inputs with their outputs.
+        image_writer, json_writer: for the outputs.
+        inputs: how many inputs there are, also those that cannot be read.
+
+    Raises:
+        ArgumentError: one is not.
+    """
+    for writer in (image_writer, json_writer):
+        if writer is not None and writer.name is not None and inputs > 1:
+            raise ArgumentError(f"'{writer.target}' is one file, and there are {inputs} inputs: give a folder")
+    if image_writer is None or image_writer.name is None:
+        return
+    for task in tasks:
+        kind, endings = ("a video", VIDEO_ENDINGS) if task.item.is_video else ("an image", IMAGE_ENDINGS)
+        if task.drawn is not None and task.drawn.suffix.lower() not in endings:
+            raise ArgumentError(
+                f"'{task.drawn}' cannot hold {kind}, which '{task.item.source}' is: give a name that ends in "
+                f"{', '.join(endings[:-1])} or {endings[-1]}"
+            )
+
+
+def make_plan(
+    tasks: list[Task], existing: Existing, lines: Path | None = None, *, append: bool = False, folders: bool = True
+) -> Plan:
+    """Compare what is to be written with the files that exist.
+
+    Args:
+        tasks: all inputs with their outputs.
+        existing: what happens to the files of an earlier run.
+        lines: the file of JSON Lines, if one is written.
+        append: it is added to.
+        folders: outputs lie in folders that the user names; False where the user names a file.
+
+    Raises:
+        OutputError: files of an earlier run, or all inputs, would be written over.
+    """
+    outputs = [path for task in tasks for path in task.outputs]
+    exists = _presence(outputs)
+    present = set(filter(exists, outputs))
+    tasks = _without_inputs(tasks, present) if present else tasks
+    if tasks and all(task.refused for task in tasks):
+        raise OutputError(tasks[0].refused)
+    in_the_way = [p for task in tasks if not task.refused for p in task.outputs if p in present] if present else []
+    lines_exist = lines is not None and lines.is_file() and lines.stat().st_size > 0
+    if existing is Existing.REFUSE and (in_the_way or (lines_exist and not append)):
+        raise _refusal(in_the_way, lines if lines_exist and not append else None, folders=folders)
+    if existing is not Existing.SKIP:
+        return Plan(tasks)
+    found = json_lines.finished(lines) if lines is not None and lines_exist else json_lines.Finished()
+    wanted = Counter(task.item.source for task in tasks)
+
+    def is_finished(task: Task) -> bool:
+        if task.refused or not (task.outputs or lines):
+            return False
+        source = task.item.source
+        in_lines = lines is None or (found.videos if task.item.is_video else found.images)[source] >= wanted[source]
+        return in_lines and all(path in present and not exists(incomplete_mark(path)) for path in task.outputs)
+
+    left = [task for task in tasks if not is_finished(task)]
+    if lines is not None:  # of an input that is named twice, either both are finished or none
+        redone = frozenset(task.item.source for task in left)
+        left = [task for task in tasks if task.item.source in redone]
+    _keep_recordings([task for task in left if not present.isdisjoint(task.outputs)])
+    return Plan(left, len(tasks) - len(left), redone if lines_exist else frozenset())
+
+
+def _presence(outputs: list[Path]) -> Callable[[Path], bool]:
+    """Return a function that says whether a file exists; where there are many, each folder is read once."""
+    if len(outputs) <= _FEW:
+        return os.path.lexists
+
+    @cache
+    def names(folder: str) -> tuple[frozenset[str], frozenset[str]]:
+        try:
+            found = frozenset(os.listdir(folder))
+        except OSError:
+            return frozenset(), frozenset()
+        return found, frozenset(map(_normalised, found))
+
+    def is_present(path: Path) -> bool:
+        folder, name = os.path.split(path)
+        exact, similar = names(folder)
+        # some file systems do not tell upper from lower case
+        return name in exact or (_normalised(name) in similar and os.path.lexists(path))
+
+    return is_present
+
+
+def _normalised(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def _without_inputs(tasks: list[Task], present: set[Path]) -> list[Task]:
+    """Refuse the tasks whose outputs would be written over an input of the run, their own or another's."""
+    real_folder = cache(os.path.realpath)
+
+    @cache
+    def inputs() -> frozenset[tuple[str, str]]:
+        paths = [task.item.path for task in tasks if task.item.path is not None]
+        return frozenset((str(real_folder(path.parent)), path.name) for path in paths)
+
+    checked = []
+    for task in tasks:
+        for path in present.intersection(task.outputs):
+            own = same_file(task.item.path, path)
+            if own or (str(real_folder(path.parent)), path.name) in inputs():
+                which = "the input itself" if own else "another input"
+                refused = f"'{path}' is {which} and would be overwritten: choose another folder"
+                task = replace(task, refused=refused)
+        checked.append(task)
+    return checked
+
+
+def _refusal(in_the_way: list[Path], lines: Path | None, *, folders: bool) -> OutputError:
+    paths = [*in_the_way, *([lines] if lines is not None else [])]
+    more = len(paths) - 1
+    what = f"'{paths[0]}' exists" if not more else f"'{paths[0]}' and {more} more file{'s' * (more > 1)} exist"
+    append = f", --append to add to '{lines}'" if lines is not None and not in_the_way else ""
+    fresh = "a fresh folder" if folders and in_the_way else "another name"
+    return OutputError(
+        f"{what} and would be written over: give --skip-existing to do only what is missing{append}, "
+        f"--overwrite, or {fresh}"
+    )
+
+
+def _keep_recordings(tasks: list[Task]) -> None:
+    """Raise OutputError where the cut-short recording of a camera, a stream or a pipe would be made again."""
+    for task in tasks:
+        if task.item.is_live or task.item.stream is not None:
+            raise OutputError(
+                f"'{task.outputs[0]}' is a recording that was cut short, and {task.item.source} cannot be recorded "
+                "again: give a fresh folder, or --overwrite"
+            )

@@ -1,0 +1,202 @@
+"""The inputs of a job one after the other: images are read ahead and estimated in batches, videos one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import sources
+from ..display.window import Window
+from ..draw import render
+from ..draw.compose import flattened
+from ..draw.svg import svg
+from ..errors import InputError, LimnerError, OutputError
+from ..files import write_atomically
+from ..formats.json_lines import JsonLines
+from ..images import ALPHA_SUFFIXES
+from ..pipeline import Pipeline
+from ..tracking.follow import select
+from ..types import Frame, MessageCallback, Result
+from ..video.options import AUTO_BATCH, BATCH_PIXELS
+from ..video.threads import StageThreads
+from ..writers import SVG, ImageWriter, refuse_overwrite
+from .plan import Task
+from .progress import ProgressBars
+
+if TYPE_CHECKING:
+    from .job import Job
+
+
+@dataclass
+class Counts:
+    """What has been processed so far."""
+
+    images: int = 0
+    videos: int = 0
+    frames: int = 0
+    instances: int = 0
+    failed: int = 0
+    interrupted: bool = False
+
+
+@dataclass
+class LoadedTask:
+    """One task in progress; a video or camera is opened only when it is next."""
+
+    task: Task
+    frame: Frame | None = None  # of an image that could be read
+    error: LimnerError | None = None  # why it could not
+    result: Result | None = None  # of an image that was estimated in a batch
+
+
+def read_batches(tasks: Iterable[Task], size: int) -> Iterator[list[LoadedTask]]:
+    """Read images and yield them in order, in batches of up to ``size``, or fewer where they are large."""
+    batch: list[LoadedTask] = []
+    pixels = 0
+    for task in tasks:
+        loaded = LoadedTask(task, error=OutputError(task.refused) if task.refused else None)
+        is_video = task.item.is_video
+        if not is_video and not task.refused:
+            try:
+                loaded.frame = sources.read(task.item)
+            except LimnerError as error:
+                loaded.error = error
+        added = 0 if loaded.frame is None else loaded.frame.image.size // 3
+        if batch and (is_video or pixels + added > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(loaded)
+        pixels += added
+        if is_video or len(batch) >= size:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+@dataclass
+class Runner:
+    """What is open while a job runs."""
+
+    job: Job
+    pipeline: Pipeline
+    image_writer: ImageWriter | None
+    lines: JsonLines | None
+    window: Window | None
+    bars: ProgressBars
+    counts: Counts
+    info: MessageCallback
+    warn: MessageCallback
+
+    @property
+    def draws(self) -> bool:
+        """Whether the drawn images are needed."""
+        return self.image_writer is not None or self.window is not None
+
+    def run(self, tasks: list[Task], threads: StageThreads) -> None:
+        """Do the tasks in their order, until the user stops; one that fails is reported."""
+        loaded_tasks = self._load(tasks, threads)
+        for loaded in self.bars.inputs(loaded_tasks, len(tasks), first_is_video=tasks[0].item.is_video):
+            task = loaded.task
+            source = task.item.source
+            if task.renamed:
+                stem = task.item.stem
+                self.info(f"{source}: '{stem}' is taken by an earlier input, so its files are named '{task.stem}'")
+            try:
+                if loaded.error is not None:
+                    raise loaded.error
+                continues = self._run_video(task) if task.item.is_video else self._run_image(loaded)
+            except LimnerError as error:
+                self.warn(str(error))
+                self.counts.failed += 1
+                if self.lines is not None:
+                    with suppress(OutputError):  # it may be the file of lines that cannot be written
+                        self.lines.error(source, str(error))
+                continue
+            if not continues:
+                break
+
+    def _load(self, tasks: list[Task], threads: StageThreads) -> Iterator[LoadedTask]:
+        """Yield each task, images with their results: read ahead in a thread, estimated in batches."""
+        batch_size = self.job.video_options.tracking.batch or AUTO_BATCH
+        size = 1 if self.window is not None else batch_size  # in a window each image is shown at once
+        batches: Iterable[list[LoadedTask]] = read_batches(tasks, size)
+        if len(tasks) > 1 and not any(task.item.address for task in tasks):  # Ctrl-C would wait for a silent server
+            batches = threads.prefetch(batches, 1)
+        heatmaps = self.job.style.heatmaps if self.draws else ""
+        for batch in batches:
+            frames = [loaded.frame for loaded in batch if loaded.frame is not None]
+            results: Iterator[Result] | None = None
+            if len(frames) > 1:
+                with suppress(LimnerError):  # the images are then tried one by one, to find the one that fails
+                    results = iter(self.pipeline.many(frames, heatmaps=heatmaps))
+            for loaded in batch:
+                if loaded.frame is not None and results is not None:
+                    loaded.result = next(results)
+                yield loaded
+
+    def _run_image(self, loaded: LoadedTask) -> bool:
+        """Write and show one image; return whether to continue."""
+        job, task, frame, result = self.job, loaded.task, loaded.frame, loaded.result
+        item, tracking = task.item, job.video_options.tracking
+        if frame is None:
+            raise InputError(f"'{item.source}' cannot be read")
+        if task.drawn is not None:
+            refuse_overwrite(item.path, task.drawn)
+        if result is None:
+            result = self.pipeline.one(frame, heatmaps=job.style.heatmaps if self.draws else "")
+        result = select(result, max_persons=tracking.max_persons, follow=tracking.follow)
+        if self.lines is not None:
+            self.lines.write(result)
+        if job.json_writer is not None:
+            sheets = job.json_writer.within(item.folder)
+            sheets.make_folder()
+            sheets.write(task.stem, result)
+        shown = self._draw(task, frame, result) if self.draws else None
+        self.counts.images += 1
+        self.counts.instances += len(result)
+        if job.details:
+            self.info(f"{item.source}: {result!r}")
+        if self.window is None or shown is None or self.window.show(flattened(shown), job.wait):
+            return True
+        self.info("the window was closed, so no more images are processed")
+        return False
+
+    def _draw(self, task: Task, frame: Frame, result: Result) -> np.ndarray:
+        """Draw a result, write the drawing, and return it as an image."""
+        style, suffix = self.job.style, "" if task.drawn is None else task.drawn.suffix
+        image = frame.with_alpha if suffix.lower() in ALPHA_SUFFIXES else frame.image
+        if suffix.lower() == SVG and task.drawn is not None:
+            write_atomically(task.drawn, svg(result, style, frame.with_alpha).encode())
+            if self.window is None:
+                return image
+        drawn = render(image, result, style, crop=self.pipeline.pose.crop)
+        if self.image_writer is not None and suffix.lower() != SVG:
+            writer = self.image_writer.within(task.item.folder)
+            writer.make_folder()
+            writer.write(task.stem, drawn, suffix)
+        return drawn
+
+    def _run_video(self, task: Task) -> bool:
+        """Process one video or camera; return whether to continue."""
+        from .video import run_video  # loads PyAV, which images do not need
+
+        counts = run_video(
+            self.job,
+            task,
+            self.pipeline,
+            image_writer=self.image_writer,
+            lines=self.lines,
+            window=self.window,
+            bars=self.bars,
+            info=self.info,
+        )
+        self.counts.videos += 1
+        self.counts.frames += counts.frames
+        self.counts.instances += counts.instances
+        self.counts.interrupted = counts.interrupted
+        return not counts.stopped
