@@ -28,10 +28,13 @@ SLOW = {
     "test_download": "web servers",
     "test_engines": "exports networks for every engine",
     "test_export": "exports networks for every engine",
+    "test_family_files": "networks on torch",
     "test_flags": "every flag of MMPose's demos, on torch",
     "test_forms_tables": "thousands of frames",
     "test_forms_tracks": "thousands of frames",
+    "test_full_disk": "whole commands, in processes of their own",
     "test_guide": "MMPose's guide, on torch",
+    "test_keypoint_meta": "networks on torch",
     "test_long": "thousands of frames",
     "test_mission": "whole commands, in processes of their own",
     "test_mission_live": "whole commands, in processes of their own",
@@ -46,6 +49,7 @@ SLOW = {
     "test_torch_runtime": "networks on torch",
     "test_training": "compiles a kernel and trains",
     "test_video_jobs": "whole commands, in processes of their own",
+    "test_video_truth": "makes videos of every kind",
     "test_window": "a display",
 }
 

@@ -240,6 +240,39 @@ def test_delays_that_browsers_do_not_follow(tmp_path: Path) -> None:
 # -- GIFs that are written
 
 
+def copied(source: Path, target: Path, options: VideoOptions = VideoOptions()) -> Path:  # noqa: B008
+    with open_video(named(source), options) as video, VideoWriter(target, video.fps) as sink:
+        for frame in video:
+            sink.write(frame.image, frame.timestamp, frame.duration)
+    return target
+
+
+def shown_until(path: Path) -> float:
+    """Return the time at which the last image of a video ends, in seconds."""
+    with av.open(str(path)) as container:
+        assert container.duration is not None
+        return container.duration / 1e6
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_the_last_image_is_shown_for_its_own_time(tmp_path: Path, ending: str) -> None:
+    source = animated(tmp_path / f"a{ending}", delays=[100, 40, 3000])
+    assert [delay for delay, _ in gif_delays(copied(source, tmp_path / "o.gif"))] == [100, 40, 3000]
+    for name in ("o.mp4", "o.mkv", "o.webm"):
+        assert shown_until(copied(source, tmp_path / name)) == pytest.approx(3.14, abs=0.002)
+    assert shown_until(copied(source, tmp_path / "p.mp4", VideoOptions(end=2))) == pytest.approx(2, abs=0.002)
+    assert shown_until(copied(source, tmp_path / "p.mp4", VideoOptions(every=2))) == pytest.approx(3.14, abs=0.002)
+    with open_video(named(source), VideoOptions(every=2)) as video:
+        assert [frame.duration for frame in video] == pytest.approx([0.14, 3])
+
+
+def gif_delays(path: Path) -> list[tuple[int, int]]:
+    """Return (milliseconds, number) of the images of a GIF."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.pts is not None]
+        return [(10 * (packet.duration or 0), i) for i, packet in enumerate(packets)]
+
+
 def gif_facts(path: Path) -> list[tuple[float, np.ndarray]]:
     with VideoSource(path) as video:
         return [(frame.timestamp, frame.image) for frame in video]

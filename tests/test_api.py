@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import csv
+import dataclasses
+import inspect
 import io
 import json
 import multiprocessing
@@ -24,6 +26,7 @@ import limner
 from limner import keypoints, types
 from limner.api import Result
 from limner.decode import bounded
+from limner.draw import DrawStyle
 from limner.errors import ArgumentError, InputError, LimnerError, MissingExtraError
 from limner.types import Boxes, Poses
 from limner.video.writer import VideoWriter
@@ -667,3 +670,275 @@ def test_arguments_of_other_libraries_name_ours(model: limner.Model, portrait: n
     with pytest.raises(ArgumentError):
         model.each(portrait)
     assert threading.active_count() < 50
+
+
+# -- what strangers found --------------------------------------------------------------------------
+
+
+def reused(count: int) -> Iterator[np.ndarray]:
+    """Frames as ``capture.read(buffer)`` gives them: each in the memory of the one before."""
+    buffer = np.zeros((40, 50, 3), np.uint8)
+    for i in range(count):
+        buffer[:] = 20 * i
+        yield buffer
+
+
+class Lazy:
+    """A sequence that is no list, such as a data set, which fills one buffer."""
+
+    def __init__(self) -> None:
+        self.buffer = np.zeros((40, 50, 3), np.uint8)
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index >= 10:
+            raise IndexError
+        self.buffer[:] = 20 * index
+        return self.buffer
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(10))
+
+
+@pytest.mark.parametrize("make", [lambda: reused(10), Lazy], ids=["iterator", "sequence"])
+def test_frames_of_a_buffer_that_is_filled_anew_are_copied(model: limner.Model, make: Callable[[], Any]) -> None:
+    for results in (model.watch(make()), model.watch(make(), batch=4), model.each(make()), model(make())):
+        assert [int(result.image[0, 0, 0]) for result in results] == list(range(0, 200, 20))
+    frames = [np.zeros((40, 50, 3), np.uint8) for _ in range(3)]
+    assert next(model.each(frames)).image is frames[0], "lists are not copied"
+    assert next(iter(model.watch(frames))).image is frames[0]
+
+
+def test_frames_of_an_iterator_do_not_wait_for_later_ones(model: limner.Model, portrait: np.ndarray) -> None:
+    asked = threading.Event()
+
+    def frames() -> Iterator[np.ndarray]:
+        yield portrait
+        assert asked.wait(20), "the first result comes before the second frame"
+        yield portrait
+
+    results = model.watch(frames())
+    assert next(results).index == 0
+    asked.set()
+    assert next(results).index == 1
+
+
+def test_frames_keep_their_source_and_time(model: limner.Model, png: Path, portrait: np.ndarray) -> None:
+    watched = list(model.watch([png, portrait, png.read_bytes()], fps=25))
+    assert [(r.source, r.index) for r in watched] == [(str(png), 0), ("array", 1), ("bytes", 2)]
+    for fps in (29.97, 25, 7):
+        tracker = model.tracker(fps=fps)
+        blank = np.zeros((20, 20, 3), np.uint8)
+        times = [tracker(blank).timestamp for _ in range(12)]
+        assert times == [r.timestamp for r in model.watch([blank] * 12, fps=fps)]
+        if fps == 25:
+            assert times == [i / 25 for i in range(12)]
+    assert tracker(blank, 100).timestamp == 100
+    assert [tracker(blank).timestamp for _ in range(3)] == [100 + i / 7 for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[-500, -500, -100, -100], [-30, -20, -5, -2], [1e9, 1e9, 2e9, 2e9], [600, 10, 700, 90], [0, 0, 1, 1]],
+    ids=str,
+)
+def test_a_box_outside_the_image_is_estimated_like_any_other(
+    model: limner.Model, portrait: np.ndarray, found: Result, box: list[float]
+) -> None:
+    inside = found.boxes.xyxy[0].tolist()
+    result = model(portrait, boxes=[box, inside])
+    np.testing.assert_allclose(result.keypoints[1], found.keypoints[0], atol=1e-3)
+    assert result.boxes.xyxy[0].tolist() == box
+    assert np.isfinite(model(portrait, boxes=[box]).keypoints).all()
+    assert [len(r) for r in model.watch([portrait] * 2, boxes=lambda image: [box], track=False)] == [1, 1]
+
+
+def test_boxes_of_own_keys_and_scores_are_checked(model: limner.Model, clip: Path, portrait: np.ndarray) -> None:
+    box = [[10, 10, 90, 90]]
+    for key in ("0", 1.5, -1, None, True):
+        refused(lambda key=key: model.watch(clip, boxes={key: box}), said_key(key), "frame")  # type: ignore[misc]
+    assert [len(r) for r in model.watch(clip, boxes={np.int64(1): box}, track=False, max_frames=2)] == [0, 1]
+    for score in (85, -1, 1.01):
+        refused(lambda score=score: model(portrait, boxes=[[10, 10, 90, 90, score]]), f"{score:g}", "0 to 1")  # type: ignore[misc]
+    assert len(model(portrait, boxes=[[10, 10, 90, 90, 1], [10, 10, 90, 90, 0]])) == 2
+    own = Boxes(np.array(box, np.float32), np.array([85], np.float32), np.zeros(1, np.int64))
+    refused(lambda: model(portrait, boxes=own), "85")
+    refused(lambda: model(portrait, boxes=[[-3e38, -3e38, 3e38, 3e38]]), "beyond any image")
+
+
+def said_key(key: object) -> str:
+    return f"the key {key!r}"
+
+
+def test_boxes_are_counted_and_looped_over() -> None:
+    boxes = people(3).boxes
+    assert [float(box.scores[0]) for box in boxes] == pytest.approx([0.9, 0.7, 0.5])
+    assert boxes[0] == boxes[[0]] == boxes[:1] == boxes[-3] == next(iter(boxes))
+    assert boxes[boxes.scores > 0.6] == boxes[:2]
+    assert np.asarray(boxes).tolist() == boxes.xyxy.tolist()
+    refused(lambda: boxes[3], "3 instances")
+    for name, advice in {"conf": "scores", "cls": "labels", "xyxyn": "result.size", "id": "track_ids"}.items():
+        with pytest.raises(AttributeError, match=advice):
+            getattr(boxes, name)
+    assert pickle.loads(pickle.dumps(boxes)) == boxes
+    refused(lambda: np.array(people(2)), "keypoints", "plot()")
+    refused(lambda: np.array([people(2)] * 2), "keypoints")
+
+
+def test_a_photo_is_not_saved_over_itself(
+    model: limner.Model, portrait: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("photo.png", "00001.png", "00002.png"):
+        cv2.imwrite(str(tmp_path / name), portrait[:60, :60])
+    content = (tmp_path / "photo.png").read_bytes()
+    (tmp_path / "link.png").symlink_to("photo.png")
+    (tmp_path / "twin.png").hardlink_to(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    for result in (model("photo.png"), model(tmp_path / "photo.png"), next(model.watch(["photo.png"]))):
+        for path in ("photo.png", tmp_path / "photo.png", "./link.png", "twin.png"):
+            refused(lambda result=result, path=path: result.save(path), "the input itself")  # type: ignore[misc]
+        result.save("drawn.png")
+        result.save("photo.json")
+    for source in ("%05d.png", "0000*.png", str(tmp_path)):
+        result = next(model.watch(source, fps=5))
+        refused(lambda result=result: result.save("00002.png"), "the input itself")  # type: ignore[misc]
+        (tmp_path / "new").mkdir(exist_ok=True)
+        result.save("new/00002.png").unlink()
+    assert (tmp_path / "photo.png").read_bytes() == content
+
+
+def test_a_model_is_not_sent_to_other_processes(model: limner.Model) -> None:
+    for thing, way in ((model, "limner.load()"), (model.tracker(), "model.tracker()")):
+        refused(lambda thing=thing: pickle.dumps(thing), "process", way)  # type: ignore[misc]
+        refused(lambda thing=thing: copy.deepcopy(thing), "process", way)  # type: ignore[misc]
+
+
+def test_eight_bits_in_uint16_are_refused(model: limner.Model, portrait: np.ndarray) -> None:
+    refused(lambda: model(portrait.astype(np.uint16)), "65535", "astype('uint8')")
+    assert model(np.full((9, 9), 256, np.uint16)).image.max() == 1
+    assert model(np.zeros((9, 9), np.uint16)).image.max() == 0, "black is black"
+    assert model(pil(np.full((9, 9), 200, np.uint16))).image.max() == 0, "as in a file of 16 bits"
+
+
+OTHERS: list[Any] = [
+    *(None, True, 1, -1, 2.5, float("nan"), float("inf"), 10**30, "", "x", "0.5", b"x", [], {}, (), [1, 2], {"a": 1}),
+    *(object(), len, 1j, slice(0, 1), np.float32(1), np.int64(3), np.bool_(True), np.zeros(3), np.zeros((4, 4, 5))),
+    *(np.array("x"), np.array([None]), np.array(3), range(3), Fraction(1, 3), "\ud800", "a\0b", type),
+]
+CALLS: dict[str, Callable[[limner.Model, Result, Path, dict[str, Any]], Any]] = {
+    "load": lambda model, result, folder, given: limner.load(**given),
+    "each": lambda model, result, folder, given: list(
+        model.each(**{"images": [np.zeros((9, 9, 3), np.uint8)], **given})
+    ),
+    "watch": lambda model, result, folder, given: list(
+        model.watch(**{"source": [np.zeros((9, 9, 3), np.uint8)], **given})
+    ),
+    "tracker": lambda model, result, folder, given: model.tracker(**given),
+    "frame": lambda model, result, folder, given: model.tracker()(**{"frame": np.zeros((9, 9, 3), np.uint8), **given}),
+    "plot": lambda model, result, folder, given: result.plot(**given),
+    "save": lambda model, result, folder, given: result.save(**{"path": folder / "x.svg", **given}),
+    "VideoWriter": lambda model, result, folder, given: limner.VideoWriter(
+        **{"path": folder / "x.mp4", "fps": 25, **given}
+    ),
+    "write": lambda model, result, folder, given: limner.VideoWriter(folder / "y.mp4", 25).write(
+        **{"image": np.zeros((16, 16, 3), np.uint8), **given}
+    ),
+}
+NAMES = {
+    **{name: list(inspect.signature(getattr(limner.Model, name)).parameters)[1:] for name in ("each", "tracker")},
+    "load": list(inspect.signature(limner.load).parameters),
+    "watch": [name for name in inspect.signature(limner.Model.watch).parameters if name not in ("self", "source")],
+    "frame": ["frame", "timestamp", "boxes"],
+    "plot": [field.name for field in dataclasses.fields(DrawStyle)],
+    "save": ["path", "kpt_thr", "background", "parts"],
+    "VideoWriter": list(inspect.signature(limner.VideoWriter).parameters),
+    "write": ["image", "timestamp", "duration"],
+}
+
+
+@pytest.mark.parametrize("call", NAMES)
+def test_whatever_is_given_no_other_error_comes(
+    model: limner.Model, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each argument of each call, with values of all types: a result, or a sentence."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("limner.loading.loader._open", lambda *_: model.pipeline)  # what comes before it checks
+    result, texts = people(2), list[str]()
+    for name in NAMES[call]:
+        for value in OTHERS:
+            if callable(value) and name in ("boxes", "on_error", "info"):
+                continue  # runs it
+            try:
+                CALLS[call](model, result, tmp_path, {name: value})
+            except LimnerError as error:
+                texts.append(str(error))
+    assert not [text for text in texts if "\n" in text]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model, result: limner.load(device=-1), ("device is -1",)),
+        (lambda model, result: limner.load(bbox_thr="0.5"), ("bbox_thr is '0.5'",)),
+        (lambda model, result: limner.load(bbox_thr=True), ("bbox_thr is True",)),
+        (lambda model, result: limner.load(backend=1), ("backend is 1",)),
+        (lambda model, result: limner.load(precision=16), ("precision is 16",)),
+        (lambda model, result: limner.load(flip="no"), ("flip is 'no'", "True or False")),
+        (lambda model, result: limner.load("face-lite", "x"), ("too many positional arguments",)),
+        (lambda model, result: limner.load("photo.jpg"), ("an image", "model('photo.jpg')")),
+        (lambda model, result: limner.load("clip.mp4"), ("a video", "model.watch('clip.mp4')")),
+        (lambda model, result: limner.load(imgsz=640), ("det_size",)),
+        (lambda model, result: limner.load(conf=0.5), ("bbox_thr",)),
+        (lambda model, result: limner.load(half=True), ("float16",)),
+        (lambda model, result: limner.load(verbose=False), ("quiet",)),
+        (lambda model, result: model.each("photos", on_error="skip"), ("on_error is 'skip'",)),
+        (lambda model, result: model.watch(-1), ("from 0 on", "-1")),
+        (lambda model, result: model.watch([], max_frames=True), ("max_frames is True",)),
+        (lambda model, result: result.plot(dots="no"), ("dots is 'no'",)),
+        (lambda model, result: result.plot(lines=None), ("lines is None",)),
+        (lambda model, result: result.plot(draw_bbox="no"), ("draw_bbox is 'no'",)),
+        (lambda model, result: result.plot(radius=True), ("radius is True",)),
+        (lambda model, result: result.plot(alpha="0.5"), ("alpha is '0.5'",)),
+        (lambda model, result: result.plot(kpt_thr=float("nan")), ("kpt_thr is nan",)),
+        (lambda model, result: result.plot(background=np.zeros((9, 9, 3))), ("background is an array",)),
+        (lambda model, result: result.plot(background="none"), ("'transparent'?",)),
+        (lambda model, result: result.plot(0.3), ("too many positional arguments", "by name")),
+        (lambda model, result: result.plot(boxes=True), ("draw_bbox=True",)),
+        (lambda model, result: result.plot(opacity=0.5), ("alpha=0.5",)),
+        (lambda model, result: result.plot(line_width=2), ("thickness",)),
+        (lambda model, result: result.save(filename="x.png"), ("result.save('drawn.jpg')",)),
+        (lambda model, result: result.show("long"), ("seconds is 'long'",)),
+        (lambda model, result: result.to_df(normalize=True), ("to_df has no argument 'normalize'",)),
+        (lambda model, result: model.tracker()(result.image, float("nan")), ("timestamp is nan",)),
+        (lambda model, result: limner.VideoWriter("x.mp4", "25"), ("fps", "is '25'")),
+        (lambda model, result: limner.VideoWriter("x.mp4", size="640x480"), ("640x480",)),
+        (lambda model, result: limner.VideoWriter("x.mp4", 25).write(None), ("None", "result.plot()")),
+        (lambda model, result: limner.VideoWriter("x.mp4", 25).write(result), ("Result(", "result.plot()")),
+        (
+            lambda model, result: limner.VideoWriter("x.mp4", 25).write(result.image, float("nan")),
+            ("timestamp is nan",),
+        ),
+    ],
+)
+def test_a_wrong_value_is_named(model: limner.Model, call: Callable[..., Any], words: tuple[str, ...]) -> None:
+    text = refused(lambda: call(model, people(2)), *words)
+    assert "seagreen" not in text
+
+
+def test_numbers_of_numpy_are_numbers(model: limner.Model, clip: Path) -> None:
+    plain = list(model.watch(clip, det_interval=2, every=2, max_frames=3))
+    numpy = {name: np.int64(value) for name, value in {"det_interval": 2, "every": 2, "max_frames": 3}.items()}
+    assert list(model.watch(clip, **numpy)) == plain
+    blank = np.zeros((20, 20, 3), np.uint8)
+    assert [r.timestamp for r in model.watch([blank] * 3, fps=np.float32(25))] == [0, 0.04, 0.08]
+    with pytest.raises(InputError, match="camera"):
+        list(model.watch(np.int64(97)))
+
+
+def test_alpha_means_the_same_everywhere(found: Result) -> None:
+    np.testing.assert_array_equal(found.plot(alpha=0), found.image)
+    half = found.plot(alpha=0.5, radius=3, thickness=0).astype(int)
+    solid = found.plot(alpha=1, radius=3, thickness=0).astype(int)
+    np.testing.assert_allclose(half, (solid + found.image) / 2, atol=1)

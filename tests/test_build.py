@@ -199,3 +199,12 @@ def test_weights_of_another_model_are_refused() -> None:
     del weights["backbone.conv1.weight"]
     with pytest.raises(CheckpointError, match=r"seven\.pth.*missing \(backbone\.conv1\.weight\)"):
         build.load_weights(network, weights, name="seven.pth")
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3))
+    for value in (np.nan, np.inf):
+        weights = {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.array([0, value, 1], np.float32)}
+        with pytest.raises(CheckpointError, match=r"bad\.pth cannot be used: 1 weight is NaN or infinite \(0\.bias\)"):
+            build.load_weights(network, weights, name="bad.pth")

@@ -30,6 +30,17 @@ def test_extreme_images_still_fit(shape: tuple[int, int]) -> None:
     assert min(factor) > 0
 
 
+@pytest.mark.parametrize("stride", [32, None])
+@pytest.mark.parametrize("shape", [(224, 174, 3), (174, 224, 3), (947, 700, 3), (50, 3000, 3), (3000, 50, 3)])
+def test_an_input_that_is_not_square_turns_with_the_image(shape: tuple[int, int, int], stride: int | None) -> None:
+    image = np.full(shape, 200, np.uint8)
+    canvas, (x, y) = letterbox(image, (640, 384), stride=stride)
+    assert all(side % 32 == 0 for side in canvas.shape[:2])
+    assert sorted(canvas.shape[:2]) <= [384, 640]
+    assert abs(x - y) < 0.05 * x
+    assert (canvas[: round(shape[0] * y), : round(shape[1] * x)] == 200).all()
+
+
 def test_points_return_to_where_the_crop_took_them_from() -> None:
     boxes = np.array([[10, 20, 60, 110], [-30, 5, 20, 25]], np.float32)
     crop = Crop.around(boxes, (192, 256))

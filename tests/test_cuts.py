@@ -268,6 +268,55 @@ def test_the_sound_of_a_part_fits_its_images(tmp_path: Path, ending: str, every:
     assert len(sound) / 48000 == pytest.approx(2.0, abs=0.06)
 
 
+@pytest.mark.parametrize("every", [1, 2, 7, 49, 60, 200])
+def test_every_nth_frame_lasts_as_long_as_the_whole(tmp_path: Path, every: int) -> None:
+    clip = make_video(tmp_path / "clip.mp4", 50, 25)
+    arrays = [numbered(i) for i in range(50)]
+    for cut, seconds, ending in ((Cut(every=every), 2.0, ".mp4"), (Cut(0, 1.2, every), 1.2, ".mkv")):
+        for source in (VideoSource(clip, cut=cut), Arrays(arrays, 25, cut=cut)):
+            target = tmp_path / f"part{ending}"
+            with source as video, VideoWriter(target, video.fps) as sink:
+                for frame in video:
+                    sink.write(frame.image, frame.timestamp, frame.duration)
+            with av.open(str(target)) as part:
+                assert (part.duration or 0) / 1e6 == pytest.approx(seconds, abs=0.002)
+
+
+def test_a_frame_before_an_error_is_not_lost() -> None:
+    def frames() -> Any:
+        yield Frame(numbered(0), timestamp=0.0)
+        yield Frame(numbered(5), index=5, timestamp=0.5)
+        raise InputError("the connection is lost")
+
+    taken = []
+    with pytest.raises(InputError, match="lost"):  # noqa: PT012 - what comes before the error counts
+        for frame in Cut(every=5).held(frames(), lambda: 0.7):
+            taken.append(frame)
+    assert [frame.duration for frame in taken] == pytest.approx([0.5, 0.2])
+
+
+def test_all_sound_tracks_are_kept(tmp_path: Path) -> None:
+    sources = [make_video(tmp_path / f"{codec}.mkv", 30, 30, sound=codec) for codec in ("aac", "libopus")]
+    both = tmp_path / "both.mkv"
+    with av.open(str(sources[0])) as one, av.open(str(sources[1])) as other, av.open(str(both), "w") as out:
+        streams = {s: out.add_stream_from_template(s) for s in (*one.streams, *other.streams.audio)}
+        streams[one.streams.audio[0]].metadata["language"] = "eng"
+        streams[other.streams.audio[0]].metadata["language"] = "fra"
+        for packet in (*one.demux(), *other.demux(audio=0)):
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream]
+                out.mux(packet)
+    for ending, codecs in ((".mp4", ["aac", "opus"]), (".mov", ["aac", "aac"]), (".webm", ["opus", "opus"])):
+        said: list[str] = []
+        with VideoWriter(tmp_path / f"copy{ending}", 30, audio_from=both, info=said.append) as sink:
+            for i in range(30):
+                sink.write(numbered(i))
+        with av.open(str(sink.path)) as copy:
+            assert [stream.codec_context.name for stream in copy.streams.audio] == codecs
+            assert [stream.metadata["language"] for stream in copy.streams.audio] == ["eng", "fra"]
+        assert said == []
+
+
 def test_a_sound_in_an_hour_is_sought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limner.video.remux._SEEK", 1.0)
     test_the_sound_of_a_part_fits_its_images(tmp_path, ".mp4", 1)
@@ -282,13 +331,14 @@ def test_the_command_takes_a_part_and_keeps_its_numbers(tmp_path: Path, portrait
     with VideoWriter(clip, 30, audio_from=make_video(tmp_path / "tone.mkv", 90, 30, sound="aac")) as sink:
         for i in range(90):
             sink.write(cv2.resize(np.roll(portrait, i, 1), (256, 256)))
-    out, lines = tmp_path / "part.mp4", tmp_path / "part.jsonl"
+    out, lines, sheet = tmp_path / "part.mp4", tmp_path / "part.jsonl", tmp_path / "part.json"
     arguments = ["run", str(clip), "--start", "0:01", "--end", "2", "--every", "2", "--rotate", "180", "--no-track"]
-    result = CliRunner().invoke(app, [*arguments, "-o", str(out), "--jsonl", str(lines)])
+    result = CliRunner().invoke(app, [*arguments, "-o", str(out), "--jsonl", str(lines), "--json", str(sheet)])
     assert result.exit_code == 0, result.output
     records = [json.loads(line) for line in lines.read_text().splitlines()]
     numbers = [record["frame_id"] for record in records if "frame_id" in record]
     assert numbers == list(range(30, 60, 2))
+    assert [frame["frame_id"] for frame in json.loads(sheet.read_text())] == numbers
     with VideoSource(out) as part:
         assert part.has_audio
         assert (part.fps, len(list(part))) == (15, 15)

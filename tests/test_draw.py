@@ -153,13 +153,13 @@ def test_links_are_translucent_and_dots_are_not() -> None:
     scores[0, [5, 7]] = 1  # left shoulder and elbow, both green
     points[0, 5], points[0, 7] = (20, 30), (80, 30)
     result = found("coco-17", points, scores)
-    drawn = draw(blank(100, 60), result, radius=5, thickness=6, alpha=0.5)
+    drawn = draw(blank(100, 60), result, radius=5, thickness=6, line_alpha=0.5)
     green = coco.keypoint_colors[5][::-1].astype(int)
     assert drawn[30, 20].tolist() == green.tolist()
     assert drawn[30, 50] == pytest.approx((green + GREY) / 2, abs=1)
-    assert (draw(blank(100, 60), result, radius=5, thickness=6, alpha=0)[30, 50] == GREY).all()
+    assert (draw(blank(100, 60), result, radius=5, thickness=6, line_alpha=0)[30, 50] == GREY).all()
     assert (draw(blank(100, 60), result, radius=5, thickness=0)[30, 50] == GREY).all()
-    assert (draw(blank(100, 60), result, radius=0, thickness=6, alpha=0.5)[30, 20] != green).any()
+    assert (draw(blank(100, 60), result, radius=0, thickness=6, line_alpha=0.5)[30, 20] != green).any()
 
 
 def test_eyes_and_lips_are_closed_and_the_jaw_is_open() -> None:
@@ -270,8 +270,8 @@ def test_a_line_grows_with_its_thickness_and_has_no_gap(end: tuple[float, float]
     length, along = np.hypot(*np.subtract(end, 30)), np.rint(np.linspace((30, 30), end, 21)[2:-2]).astype(int)
     widths = []
     for thickness in (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5):
-        touched = ink(draw(image, result, radius=0, thickness=thickness, alpha=1), image)
-        full = ink(draw(image, result, radius=0, thickness=9, alpha=1), image).max()
+        touched = ink(draw(image, result, radius=0, thickness=thickness, line_alpha=1), image)
+        full = ink(draw(image, result, radius=0, thickness=9, line_alpha=1), image).max()
         widths.append((touched / full).sum() / length)
         if thickness >= 1.5:
             assert touched[along[:, 1], along[:, 0]].min() > 0.8 * full
@@ -496,7 +496,7 @@ def test_openpose_limbs_are_translucent_each_on_the_other() -> None:
     drawn = in_openpose("coco-17", points, scores, **options)
     assert drawn[60, 55] == pytest.approx(0.6 * shoulder + 0.4 * GREY, abs=1)
     assert drawn[60, 70] == pytest.approx(0.6 * forearm + 0.4 * (0.6 * shoulder + 0.4 * GREY), abs=2)
-    solid = in_openpose("coco-17", points, scores, alpha=1, **options)
+    solid = in_openpose("coco-17", points, scores, line_alpha=1, **options)
     assert solid[60, 70] == pytest.approx(forearm, abs=1)
     assert not ink(in_openpose("coco-17", points, scores, radius=0, thickness=0), blank(200, 120)).any()
 

@@ -35,6 +35,7 @@ RTMPOSE = "configs/body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x
 RTMPOSE_WEIGHTS = HOST + (
     "mmpose/v1/projects/rtmposev1/rtmpose-m_simcc-body7_pt-body7-halpe26_700e-256x192-4d3e73dd_20230605.pth"
 )
+YOLOX_CONFIG = "mmdet/yolox/yolox_l_8xb8-300e_coco.py"
 YOLOX_WEIGHTS = HOST + "mmdetection/v2.0/yolox/yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23.pth"
 CUSTOM = """
 model = dict(
@@ -268,7 +269,7 @@ ANIMALS = zoo.get("animal").detector_classes
     ("arguments", "weights", "classes"),
     [
         ({"det_model": "yolox_l_8x8_300e_coco", "det_cat_ids": [0]}, zoo.get("yolox-l").weights, (0,)),
-        ({"det_model": "checkout/yolox_l.py", "det_weights": YOLOX_WEIGHTS, "det_cat_ids": [0]}, YOLOX_WEIGHTS, (0,)),
+        ({"det_model": YOLOX_CONFIG, "det_weights": YOLOX_WEIGHTS, "det_cat_ids": [0]}, YOLOX_WEIGHTS, (0,)),
         ({"det_model": "hand"}, zoo.detector_for("hand").weights, (0,)),
         ({"det_model": "face"}, zoo.detector_for("face").weights, (0,)),
         ({"det_model": "animal"}, zoo.detector_for("animal").weights, ANIMALS),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from limner import build, config, keypoints, loading, zoo
+from limner.draw import DrawStyle
 from limner.errors import (
     ArgumentError,
     CheckpointError,
@@ -24,6 +25,7 @@ from limner.errors import (
     MissingExtraError,
     ModelError,
 )
+from limner.jobs import job
 from limner.pipeline import Detector, NoDetector, Pipeline, WholeImage
 from limner.types import Boxes, Frame, Poses
 
@@ -475,10 +477,25 @@ def copied(folder: Path) -> Path:
 
 def test_a_wrong_pipeline_json_is_one_sentence(tmp_path: Path) -> None:
     network = networks.simcc(tmp_path / "sdk" / "end2end.onnx")
-    for content in ("{", '{"pipeline": {"tasks": 3}}', networks.json.dumps(networks.pipeline((1, 1), std=(0, 1, 1)))):
+    of_another = json.dumps(networks.pipeline((1, 1), std=(0, 1, 1)))
+    for content in ("{", "[]", "{}", '{"pipeline": {}}', '{"pipeline": {"tasks": 3}}', of_another):
         (network.parent / "pipeline.json").write_text(content)
         with pytest.raises(CheckpointError, match=r"pipeline\.json"):
             load(network)
+
+
+def test_a_pipeline_json_of_another_network_is_said(tmp_path: Path) -> None:
+    network = networks.simcc(tmp_path / "sdk" / "end2end.onnx")
+    content, said = networks.pipeline((288, 384)), list[str]()
+    (network.parent / "pipeline.json").write_text(json.dumps(content))
+    load(network, info=said.append)
+    assert "is for images of 288x384, and the network takes 192x256" in said[0]
+    transforms = content["pipeline"]["tasks"][0]["transforms"]
+    transforms[:] = [step for step in transforms if step["type"] != "Normalize"]
+    content["pipeline"]["tasks"][1]["params"]["input_size"] = [192, 256]
+    (network.parent / "pipeline.json").write_text(json.dumps(content))
+    load(network, info=said.append)
+    assert any("says no mean and std" in message for message in said)
 
 
 # -- checked before anything is fetched
@@ -520,13 +537,26 @@ def test_without_torch_nothing_is_fetched_in_vain(
         {"det": "there-is-none.onnx"},
         {"weights": "there-is-none.pth"},
         {"tile": "many"},
+        {"det": "whole-image", "tile": "auto"},
+        {"det": "none", "max_boxes": 3},
+        {"det_size": 33},
     ],
     ids=str,
 )
 def test_a_mistake_is_found_before_anything_is_fetched(arguments: dict[str, Any], fetched: list[str]) -> None:
-    with pytest.raises(LimnerError):
+    with pytest.raises(LimnerError) as caught:
         loading.load("human", **arguments)
     assert not fetched
+    assert not isinstance(caught.value, DownloadError)
+
+
+def test_of_a_file_that_is_no_image_nothing_is_fetched(tmp_path: Path, fetched: list[str]) -> None:
+    (tmp_path / "a.jpg").write_text("no image")
+    said: list[str] = []
+    run = job.Job((str(tmp_path / "a.jpg"),), lambda: loading.load("human"), DrawStyle(), lines=str(tmp_path / "l"))
+    assert job.run(run, info=said.append, warn=said.append) == 1
+    assert not fetched
+    assert "not an image" in said[0]
 
 
 @pytest.mark.parametrize("alias", ["human", "body26", "hand", "rtmpose-l"])

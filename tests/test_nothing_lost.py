@@ -318,6 +318,70 @@ def test_a_recording_of_a_camera_is_not_made_again(tmp_path: Path) -> None:
         make_plan(tasks_of([camera], ImageWriter(tmp_path), None), Existing.SKIP)
 
 
+# -- what is read, and what is written, are different files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (("a.jpg", "--jsonl", "a.jpg", "--overwrite"), "a.jpg"),
+        (("a.jpg", "--jsonl", "./in/../a.jpg", "--append"), "a.jpg"),
+        (("in", "--jsonl", "in/b.jpg", "--overwrite"), "in/b.jpg"),
+        (("in/%d.png", "--jsonl", "in/2.png", "--overwrite"), "in/2.png"),
+        (("in/%d.png", "--fps", "5", "--jsonl", "link", "--skip-existing"), "in/2.png"),
+        (("notes.txt", "a.jpg", "--jsonl", "notes.txt", "--overwrite"), "notes.txt"),
+        (("a.jpg", "--keypoints", "set.json", "--json", "set.json", "--overwrite"), "set.json"),
+        (("a.jpg", "-m", "net.onnx", "--jsonl", "net.onnx", "--overwrite"), "net.onnx"),
+    ],
+)
+def test_what_is_read_is_never_written_over(
+    here: Path, face: np.ndarray, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], file: str
+) -> None:
+    images(here, face, "a.jpg", "in/b.jpg", "in/1.png", "in/2.png")
+    (here / "link").symlink_to("in/2.png")
+    for name in ("notes.txt", "set.json", "net.onnx"):
+        (here / name).write_text("a")
+    monkeypatch.setattr("limner.loading.load", lambda *args, **more: pytest.fail("a model is opened"))
+    before = (here / file).read_bytes()
+    result = CliRunner().invoke(app, ["run", *arguments])
+    said = result.output + str(result.exception)
+    assert result.exit_code
+    assert "never written over" in said or "would be overwritten" in said
+    assert (here / file).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (("-o", "x.png", "--jsonl", "x.png"), "x.png"),
+        (("-o", "out/x.png", "--jsonl", "./out/../out/x.png"), "out/x.png"),
+        (("--json", "x.json", "--jsonl", "x.json"), "x.json"),
+        (("--json", "points", "--jsonl", "points/a.json"), "points/a.json"),
+        (("-o", "out", "--jsonl", "same/a.jpg"), "same/a.jpg"),
+    ],
+)
+def test_no_file_is_two_outputs(here: Path, face: np.ndarray, given: tuple[str, ...], name: str) -> None:
+    images(here, face, "a.jpg")
+    (here / "out").mkdir()
+    (here / "same").symlink_to("out")
+    assert "give two names" in refused("a.jpg", *given)
+    assert not (here / name).exists()
+
+
+@pytest.mark.parametrize("option", ["--json", "-o"])
+def test_only_lines_are_printed(here: Path, face: np.ndarray, option: str) -> None:
+    images(here, face, "a.jpg")
+    assert "--jsonl -" in refused("a.jpg", option, "-")
+    for empty in ("--json", "-o", "--jsonl"):
+        assert f"{'--out' if empty == '-o' else empty} is empty" in refused("a.jpg", empty, "")
+    assert os.listdir(here) == ["a.jpg"]
+
+
+def test_a_drawing_is_no_name_for_results(here: Path, face: np.ndarray) -> None:
+    images(here, face, "a.jpg")
+    assert "give a name that ends in .json" in refused("a.jpg", "--json", "x.png")
+
+
 # -- records
 
 

@@ -6,6 +6,7 @@ import functools
 import os
 import socket
 import struct
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -596,9 +597,8 @@ def test_a_jpeg_cut_short_behind_its_thumbnail(tmp_path: Path, capfd: pytest.Cap
     assert "cut short" in refused(item(tmp_path / "cut.jpg", whole[:-300]), capfd)
 
 
-def test_a_jpeg_without_its_end_or_its_middle(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_jpeg_without_its_middle(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     jpeg = encoded(".jpg")
-    assert "cut short" in refused(item(tmp_path / "noend.jpg", jpeg[:-2]), capfd)
     assert "cut short" in refused(item(tmp_path / "nomiddle.jpg", jpeg[:-400] + b"\xff\xd9"), capfd)
     assert "cut short" in refused(item(tmp_path / "nothing.jpg", b"\xff\xd8\xff\xd9"), capfd)
 
@@ -641,7 +641,8 @@ def test_an_empty_file(tmp_path: Path) -> None:
     assert "is empty (0 bytes)" in refused(item(tmp_path / "a.jpg", b""))
 
 
-def test_a_phone_image_in_heic(tmp_path: Path) -> None:
+def test_a_phone_image_in_heic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     path = tmp_path / "IMG_0001.HEIC"
     path.write_bytes(b"\0\0\0\x24ftypheic" + bytes(100))
     (found,), errors, notices = expand(tmp_path)

@@ -174,7 +174,7 @@ def test_the_background_is_there_only_where_it_is_asked_for() -> None:
 
 
 def test_styles_are_those_of_pixels() -> None:
-    red = parsed(faces(), color="red", opacity=0.25)
+    red = parsed(faces(), color="red", alpha=0.25)
     assert (
         {e.get("stroke") for e in all_of(red, "contour")} == {"#ff0000"} == {e.get("fill") for e in all_of(red, "dot")}
     )

@@ -22,7 +22,7 @@ from test_svg import everything_sized
 
 STYLES: list[dict[str, Any]] = [
     {},
-    {"color": "by-part", "opacity": 0.6},
+    {"color": "by-part", "alpha": 0.6},
     {"skeleton_style": "openpose"},
     {"parts": "face,hands", "radius": 3, "thickness": 4},
     {"color": "orange", "dots": False, "draw_bbox": True, "labels": False},

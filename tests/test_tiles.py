@@ -318,3 +318,26 @@ def test_options_are_read(given: dict[str, Any], expected: DetectorOptions) -> N
 def test_options_that_cannot_be_read_are_named(given: dict[str, Any], named: str) -> None:
     with pytest.raises(ArgumentError, match=named):
         DetectorOptions.parse(**given)
+
+
+def test_a_large_image_in_which_nothing_is_found_is_a_reason_to_name_tiles() -> None:
+    said: list[str] = []
+
+    def look(size: tuple[int, int], side: int, **how: bool) -> int:
+        said.clear()
+        image, _ = squares(size, (side, side), 1, 1)
+        detector = squares_detector(DetectorOptions()).with_options(DetectorOptions(), said.append)
+        return len(detector.many([image, image], **how)[0])
+
+    assert look((6000, 600), 60, still=True) == 0
+    assert len(said) == 1
+    assert "6000x600" in said[0]
+    assert "--tile auto" in said[0]
+    look((6000, 600), 60)  # a video, where nobody may be there for a while
+    assert not said
+    look((600, 600), 8, still=True)  # not large
+    assert not said
+    assert look((9000, 900), 260, still=True) == 1
+    assert said, "one may be found where others are not"
+    assert look((9000, 2000), 1500, still=True) == 1
+    assert not said

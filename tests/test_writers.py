@@ -286,6 +286,13 @@ def test_a_stem_cannot_leave_its_folder(tmp_path: Path, stem: str) -> None:
         JsonWriter(tmp_path).write(stem, some_result(0))
 
 
+def test_a_name_that_is_free_is_found(tmp_path: Path) -> None:
+    with ImageWriter(tmp_path) as sink:
+        for _ in range(3):
+            sink.write(sink.free_stem("snap", ".png"), scene(), ".png")
+    assert sorted(os.listdir(tmp_path)) == ["snap.png", "snap_1.png", "snap_2.png"]
+
+
 # -- JSON ------------------------------------------------------------------------------------------
 
 

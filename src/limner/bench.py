@@ -122,8 +122,8 @@ class _FixedBoxes(Detector):
         super().__init__(detector.runtime, detector.spec)
         self.detector, self.people = detector, people
 
-    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
-        self.detector.many(images)
+    def many(self, images: Sequence[np.ndarray], *, still: bool = False) -> list[Boxes]:
+        self.detector.many(images, still=still)
         return [self._side_by_side(*image.shape[:2]) for image in images]
 
     def _side_by_side(self, height: int, width: int) -> Boxes:

@@ -32,7 +32,7 @@ def letterbox(
 
     Args:
         image: uint8 ``[H, W, 3]``.
-        size: (width, height) of the network's input.
+        size: (width, height) of the network's input; one that is not square is turned to the shape of the image.
         stride: pad to multiples of it only, where that is less than ``size``.
         square: pad to a square instead of to ``size``; needs no ``stride``.
         divisor: the sides are multiples of it; what that adds is black, as in MMDetection.
@@ -44,6 +44,8 @@ def letterbox(
     h, w = image.shape[:2]
     factor = fit_factor(w, h, size)
     new_w, new_h = (max(1, int(s * factor + 0.5)) for s in (w, h))
+    if new_w > size[0] or new_h > size[1]:  # an input that is not square stands where the image stands
+        size = size[::-1]
     width, height = (max(new_w, new_h),) * 2 if square else size
     if stride is not None:
         width, height = (min(s, -(-n // stride) * stride) for s, n in ((width, new_w), (height, new_h)))

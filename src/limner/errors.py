@@ -10,7 +10,11 @@ import difflib
 import functools
 import importlib.util
 import inspect
+import math
+import os
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -18,6 +22,8 @@ T = TypeVar("T")
 
 # optional feature -> the packages that it needs, as pyproject.toml has them (a test compares the two)
 EXTRAS = {
+    "heic": ("pillow-heif>=1.0",),
+    "jxl": ("pillow-jxl-plugin>=1.3",),
     "nwb": ("pynwb>=2.8", "ndx-pose>=0.4"),
     "openvino": ("openvino>=2024.0",),
     "pandas": ("pandas>=2.0",),
@@ -25,11 +31,18 @@ EXTRAS = {
     "show": ("pygame-ce>=2.4",),
     "supervision": ("supervision>=0.31",),
     "torch": ("torch>=2.1", "onnx>=1.15"),
+    "yaml": ("pyyaml>=6.0",),
 }
+
+
+_LONGEST_TEXT = 4000  # that a user can mean: longer ones are no path either
 
 
 class LimnerError(Exception):
     """Base of all errors that are meant for the user."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InputError(LimnerError):
@@ -59,7 +72,10 @@ class ModelError(LimnerError):
 
 
 class DownloadError(ModelError):
-    """A file that could not be fetched or failed its verification."""
+    """A file that could not be fetched or failed its verification; what to do has lines of its own."""
+
+    def __str__(self) -> str:
+        return printable(Exception.__str__(self))
 
 
 class DeviceError(LimnerError):
@@ -81,6 +97,28 @@ class MissingExtraError(LimnerError, ImportError):
         super().__init__(f"{feature} needs packages that are not installed: pip install {packages}{end}")
 
 
+def printable(text: str) -> str:
+    """Return a text in which the bytes of a file name that are not UTF-8 are written as ``\\xe9``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # half of a character, which is no name of a file
+            data = text.encode("utf-8", "replace")
+        return data.decode("utf-8", "backslashreplace")
+    return text
+
+
+def one_line(text: str) -> str:
+    """Return a text for a message: as `printable` does, and control characters, line ends too, as ``\\n``."""
+    text = printable(text)
+    if text.isprintable():
+        return text
+    lines = ("Cc", "Zl", "Zp")  # other spaces than the usual one are in the names of many files
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in lines else c for c in text)
+
+
 def is_installed(package: str) -> bool:
     """Whether a package is installed; it is not imported."""
     try:
@@ -89,16 +127,95 @@ def is_installed(package: str) -> bool:
         return False
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the most similar known name, or "" where none is similar."""
-    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def said(value: object) -> str:
+    """Return a value for a message: as Python writes it, but of arrays the shape, and of long ones the beginning."""
+    shape = getattr(value, "shape", None)
+    if shape is not None and hasattr(value, "dtype"):
+        return f"an array of shape {list(shape)}"
+    if isinstance(value, (list, tuple)) and any(hasattr(entry, "dtype") for entry in value):
+        return f"a {type(value).__name__} of {len(value)} arrays"
+    text = " ".join(repr(value).split())
+    if "array(" in text and not isinstance(value, str):
+        return f"a {type(value).__name__} of arrays"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def check_texts(arguments: Mapping[str, object], what: str = "a text") -> None:
+    """Raise ArgumentError where a value that is not None is neither a text nor a path."""
+    for name, value in arguments.items():
+        if value is not None and (not isinstance(value, (str, os.PathLike)) or len(str(value)) > _LONGEST_TEXT):
+            raise ArgumentError(f"{name} is {said(value)} where {what} is needed")
+
+
+def is_flag(value: object) -> bool:
+    """Whether a value is True or False, of Python or of numpy, which is not loaded here."""
+    return isinstance(value, bool) or (type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"))
+
+
+def check_flags(arguments: Mapping[str, object]) -> None:
+    """Raise ArgumentError where a value is not True or False: a text or a number is not taken for one."""
+    for name, value in arguments.items():
+        if not is_flag(value):
+            raise ArgumentError(f"{name} is {said(value)} where True or False is needed")
+
+
+def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise ArgumentError where a value is not a number within limits: a text, a bool and NaN are none."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+        within = (
+            "a number" if low == -math.inf else f"a number from {low:g} {f'to {high:g}' if high < math.inf else 'on'}"
+        )
+        raise ArgumentError(f"{name} is {said(value)} where {within} is needed")
+
+
+def plain(value: Any) -> Any:
+    """Return a number of numpy, or of a tensor, also in a list or tuple, as one of Python; anything else as it is."""
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)):
+        return value.item()
+    return value
+
+
+def suggest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return " Did you mean 'x'?" for the most similar known name, or "" where none is similar.
+
+    Args:
+        name: what was typed.
+        known: what could be meant.
+        cutoff: how similar it must be, 0..1: higher where there are many names, or many that are meant otherwise.
+    """
+    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f" Did you mean '{similar[0]}'?" if similar else ""
 
 
-def check_arguments(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise ArgumentError, suggesting the most similar name, where ``given`` has an unknown argument."""
+def missing_name(what: str, name: str, elsewhere: Mapping[str, str], known: Iterable[str]) -> str:
+    """Return the sentence for a name that an object does not have.
+
+    Args:
+        what: the object.
+        name: what was asked for.
+        elsewhere: names that users of other libraries type -> where the object has what they mean.
+        known: names that the object has.
+    """
+    if name.startswith("_"):
+        return f"{what} has no '{name}'"
+    if name in elsewhere:
+        return f"{what} has no '{name}'; instead: {elsewhere[name]}"
+    return f"{what} has no '{name}'.{suggest(name, [k for k in known if not k.startswith('_')])}".rstrip(".")
+
+
+def check_arguments(
+    what: str, given: Mapping[str, Any], known: Sequence[str], elsewhere: Mapping[str, str] | None = None
+) -> None:
+    """Raise ArgumentError where ``given`` has an unknown argument.
+
+    It suggests the most similar name, or what ``elsewhere`` has for a name that users of other libraries type.
+    """
     for name in given:
         if name not in known:
+            if elsewhere is not None and name in elsewhere:
+                raise ArgumentError(f"{what} has no argument '{name}'; instead: {elsewhere[name]}")
             raise ArgumentError(
                 f"{what} has no argument '{name}'.{suggest(name, known)} Its arguments are {', '.join(known)}."
             )
@@ -106,11 +223,33 @@ def check_arguments(what: str, given: Mapping[str, Any], known: Sequence[str]) -
 
 def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """Decorate a function so that an unknown argument raises ArgumentError with the most similar known one."""
-    known = list(inspect.signature(function).parameters)
+    return checks_call(function.__name__)(function)
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        check_arguments(function.__name__, kwargs, known)
-        return function(*args, **kwargs)
 
-    return call
+def checks_call(what: str, elsewhere: Mapping[str, str] | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function or method so that arguments which it cannot be called with raise ArgumentError.
+
+    Args:
+        what: what the errors call it.
+        elsewhere: see `check_arguments`.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+        known = [name for name, p in signature.parameters.items() if name != "self" and p.kind != p.VAR_KEYWORD]
+        takes_all = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            theirs = {name: value for name, value in kwargs.items() if name in (elsewhere or {})}
+            check_arguments(what, theirs if takes_all else kwargs, known, elsewhere)
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:  # too many without names, or none
+                advice = f"its arguments are {', '.join(known)}" if known else "give arguments by name"
+                raise ArgumentError(f"{what} is called with {error}; {advice}") from None
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

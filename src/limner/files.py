@@ -7,19 +7,19 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from .errors import OutputError
+from .errors import OutputError, printable
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif",
     ".pbm", ".pgm", ".ppm", ".pnm",
-    ".heic", ".heif",  # cannot be decoded: listed so that a phone's images are an error with advice, not a notice
+    ".heic", ".heif", ".hif", ".jxl",  # decoded by optional packages, and an error with advice without them
 ))
 VIDEO_SUFFIXES = frozenset((
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".asf",
@@ -55,36 +55,99 @@ def plain_json(value: object) -> object:
 
 
 def without_password(address: str) -> str:
-    """Return the URL fit for messages and outputs: user and password become ``***``.
+    """Return the path or URL fit for messages and outputs: what is secret in a URL becomes ``***``.
+
+    That is the user and password, and each value with a name such as ``token``, ``X-Amz-Signature`` or ``pwd``, be it
+    in the query, the fragment or, as some cameras have it, the path. Bytes of a path that are not UTF-8 become text
+    such as ``\\xe9``, as JSON and other files of text cannot hold them.
 
     In a password that should have been escaped, ``/``, ``@`` and ``#`` are part of it: where there may be
     one, all up to the last ``@`` goes, rather a piece of the path too than half a password left.
     """
-    return re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
+    address = printable(address)
+    if _URL.match(address) is None:
+        return address
+    address = re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", address)
+    address = re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
+    path, mark, query = address.partition("?" if "?" in address else "#")
+    return _PAIR_IN_PATH.sub(_masked, path) + mark + _PAIR_IN_QUERY.sub(_masked, query)
 
 
-def create_folder(folder: Path) -> None:
-    """Create ``folder`` and check with a test file that it can be written (permission bits are not reliable)."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Name and value; a value ends at & or ;, in a path at / too, and where the next name begins ("admin_channel=").
+_NAME = r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9.-]*(?:[_-][A-Za-z0-9.-]+)*?)="
+_PAIR_IN_PATH = re.compile(_NAME + r"((?:(?!_[A-Za-z]+=)[^&;#?/\s])*)")
+_PAIR_IN_QUERY = re.compile(_NAME + r"((?:(?!_[A-Za-z]+=)[^&;#\s])*)")
+# fmt: off
+_SECRET_WORDS = frozenset((
+    "account", "auth", "authorization", "bearer", "credential", "credentials", "hash", "hdnea", "hdntl", "hdnts",
+    "hmac", "jwt", "key", "login", "loginpas", "loginuse", "pass", "passphrase", "passwd", "password", "pin", "policy",
+    "psw", "pw", "pwd", "secret", "session", "sid", "sig", "sign", "signature", "ticket", "token", "user", "username",
+    "usr",
+))
+_SECRET_ENDS = (
+    "token", "secret", "password", "passwd", "signature", "credential", "apikey", "authkey", "accesskey", "secretkey",
+    "privatekey", "streamkey", "sessionid", "username",
+)
+# fmt: on
+
+
+def _masked(pair: re.Match[str]) -> str:
+    return f"{pair[1]}=***" if _is_secret(pair[1]) else pair[0]
+
+
+def _is_secret(name: str) -> bool:
+    """Return whether the value of a name in a URL is for nobody else."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return name.lower().endswith(_SECRET_ENDS) or not _SECRET_WORDS.isdisjoint(word.lower() for word in words)
+
+
+def dangling(link: Path) -> str:
+    """Return the sentence for a link that leads nowhere."""
     try:
+        target = os.readlink(link)
+    except OSError:
+        target = "something else"
+    return f"'{link}' is a link to '{target}', which does not exist; restore that file or give another one"
+
+
+def create_folder(folder: Path) -> list[Path]:
+    """Create ``folder`` and check with a test file that it can be written (permission bits are not reliable).
+
+    Returns:
+        the folders that are new, the outer ones first.
+    """
+    made: list[Path] = []
+    try:
+        made = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         test_file = temporary_path(folder)
         test_file.touch(exist_ok=False)
         test_file.unlink()
     except (OSError, ValueError) as error:
+        remove_empty(made)
         raise OutputError(f"the folder '{folder}' cannot be written: {write_failure_reason(folder, error)}") from None
+    return made
 
 
-def create_parent_folder(path: Path) -> None:
-    """Create the folder of ``path`` and check with a test file that it can be written."""
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove the folders that `create_folder` has created, as far as there is nothing in them."""
+    for folder in reversed(folders):
+        with suppress(OSError, ValueError):  # the second for a name that none can have
+            folder.rmdir()
+
+
+def create_parent_folder(path: Path) -> list[Path]:
+    """Create the folder of ``path`` and check with a test file that it can be written; see `create_folder`."""
     try:
         is_folder = path.is_dir()
         if path.exists() and not is_folder and not path.is_file():
-            return  # a pipe or device is opened as it is
+            return []  # a pipe or device is opened as it is
     except (OSError, ValueError) as error:
         raise write_error(path, error) from None
     if is_folder:
         raise OutputError(f"'{path}' cannot be written: a folder of that name is in the way; choose another name")
-    create_folder(path.parent)
+    return create_folder(path.parent)
 
 
 def same_file(path: Path | None, other: Path) -> bool:
@@ -105,7 +168,7 @@ def mark_incomplete(path: Path) -> None:
     Raises:
         OutputError: the mark cannot be written.
     """
-    text = f"{path.name} is being written, or was cut short; limner run ... --skip-existing makes it again\n"
+    text = f"{printable(path.name)} is being written, or was cut short; limner run ... --skip-existing makes it again\n"
     try:
         incomplete_mark(path).write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -118,19 +181,48 @@ def mark_complete(path: Path) -> None:
         incomplete_mark(path).unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds either all of it or what it held before."""
+def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
+    """Write ``data`` so that ``path`` holds either all of it or what it held before.
+
+    Args:
+        path: of the file.
+        data: its content.
+        new: there is no such file yet; where one has appeared, it stays and OutputError is raised.
+    """
     temporary = temporary_path(path.parent)
     try:
         try:
             with temporary.open("xb") as file:
                 file.write(data)
-            os.replace(temporary, path)
+            (_put if new else os.replace)(temporary, path)
         finally:
             with suppress(OSError):  # it was renamed where all went well
                 temporary.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise (appeared(path) if new else write_error(path, error)) from None
     except (OSError, ValueError) as error:
         raise OutputError(f"'{path}' cannot be written: {write_failure_reason(path, error)}") from None
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Give a file its name, or raise FileExistsError where that is taken."""
+    if os.name == "nt":
+        temporary.rename(path)  # which replaces nothing there
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken first
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.replace(temporary, path)
+
+
+def appeared(path: Path) -> OutputError:
+    """Return the error for a file that was not there when a run began."""
+    return OutputError(
+        f"'{path}' was written by another run meanwhile and is left as it is: give a fresh folder, or --skip-existing"
+    )
 
 
 def temporary_path(folder: Path) -> Path:
@@ -155,6 +247,8 @@ def write_failure_reason(path: Path, error: Exception) -> str:
     return f"{str(getattr(error, 'strerror', None) or error).lower()}; choose another folder"
 
 
-def write_error(path: Path, error: Exception) -> OutputError:
-    """Return an OutputError that says why ``path`` cannot be written and what to do."""
+def write_error(path: Path | str, error: Exception) -> OutputError:
+    """Return an OutputError that says why a file, or what has a name of its own, cannot be written and what to do."""
+    if isinstance(path, str):
+        return OutputError(f"{path} cannot be written: {write_failure_reason(Path(), error)}")
     return OutputError(f"'{path}' cannot be written: {write_failure_reason(path, error)}")

@@ -97,7 +97,7 @@ class PoseEstimator:
         else:
             both = self.runtime(np.concatenate([images, images[:, :, ::-1]]))
             n = len(images)
-            order = self.keypoint_set.flip_indices.tolist()
+            order = spec.flip_order(self.keypoint_set.flip_indices.tolist())
             merged = self.decoder.merge([o[:n] for o in both], [o[n:] for o in both], order)
         points, scores = self.decoder.points(merged)
         if spec.bounded_scores:
@@ -162,8 +162,8 @@ class Pipeline:
         pipeline = copy(self)
         if isinstance(self.detector, Detector):
             pipeline.detector = self.detector.with_options(options, info)
-        elif options != DetectorOptions():
-            raise ArgumentError("det_size, tile and max_boxes are for a detector, and there is none: leave them out")
+        else:
+            options.check_unused()
         return pipeline
 
     def __call__(self, image: np.ndarray) -> Result:
@@ -190,13 +190,16 @@ class Pipeline:
             heatmaps: which heatmaps the poses have.
         """
         images = [frame.image for frame in frames]
-        boxes = self.detect(frames) if boxes is None else boxes
+        boxes = self.detect(frames, still=True) if boxes is None else boxes
         poses = self.pose.many(images, [image_boxes.xyxy for image_boxes in boxes], heatmaps=heatmaps)
         return [self._result(*parts) for parts in zip(frames, boxes, poses, strict=True)]
 
-    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Return the boxes of each of several frames."""
-        return self.detector.many([frame.image for frame in frames])
+    def detect(self, frames: Sequence[Frame], *, still: bool = False) -> list[Boxes]:
+        """Return the boxes of each of several frames, which may be still images."""
+        images = [frame.image for frame in frames]
+        if still and isinstance(self.detector, Detector):
+            return self.detector.many(images, still=True)
+        return self.detector.many(images)
 
     def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> Result:
         if self.pose_nms and len(poses):

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from .errors import ArgumentError, suggest
+from .errors import ArgumentError, missing_name, said, suggest
 
 if TYPE_CHECKING:
     from .keypoints import KeypointSet
@@ -24,6 +24,25 @@ _Result = TypeVar("_Result", bound="Result")
 # heatmaps that a pose estimator returns: none, one of each keypoint, or the maximum over all, for display
 HeatmapMode = Literal["", "all", "strongest"]
 MessageCallback = Callable[[str], None]  # takes a sentence for the user
+# what users of other libraries look for on boxes -> where it is
+_BOX_NAMES = {
+    "conf": "scores, float32 [N]",
+    "confidence": "scores, float32 [N]",
+    "cls": "labels, int64 [N]",
+    "class_id": "labels, int64 [N]",
+    "id": "track_ids, of the result",
+    "tracker_id": "track_ids, of the result",
+    "is_track": "track_ids, of the result, which are None without tracking",
+    "xyxyn": "xyxy / np.tile(result.size, 2)",
+    "xywhn": "xywh / np.tile(result.size, 2), with x, y of the corner",
+    "data": "xyxy, scores and labels",
+    "orig_shape": "size, of the result, (width, height)",
+    "shape": "len(boxes), or xyxy.shape",
+    "area": "np.prod(boxes.xywh[:, 2:], axis=1)",
+    "tolist": "xyxy.tolist()",
+    "cpu": "xyxy, which is an array of numpy",
+    "numpy": "xyxy, which is an array of numpy",
+}
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
@@ -50,17 +69,23 @@ def _same(one: object, other: object) -> bool:
 def _rows(index: object, n: int) -> np.ndarray:
     """Return the numbers of the rows of N that an index means."""
     if isinstance(index, slice):
-        return np.arange(n)[index]
+        try:
+            return np.arange(n)[index]
+        except (TypeError, ValueError):  # of texts or fractions; a step of 0
+            raise ArgumentError(f"{said(index)} does not select instances: a slice has whole numbers") from None
     if isinstance(index, str):
         raise ArgumentError(f"a result has no '{index}': instances have numbers; point('nose') returns a keypoint")
-    rows = np.asarray(index)
+    try:
+        rows = np.asarray(index)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors on a GPU
+        raise ArgumentError(f"{said(index)} does not select instances; give numbers, a slice or a mask") from None
     if rows.ndim == 1 and rows.size == 0 and rows.dtype != bool:
         return np.zeros(0, np.int64)
     if rows.dtype == bool and rows.shape == (n,):
         return np.flatnonzero(rows)
     if rows.dtype.kind in "iu" and rows.ndim < 2 and (rows >= -n).all() and (rows < n).all():
         return np.atleast_1d(rows)
-    given = "a mask of shape " + str(list(rows.shape)) if rows.dtype == bool else repr(index)
+    given = "a mask of shape " + str(list(rows.shape)) if rows.dtype == bool else said(index)
     if n == 0:
         raise ArgumentError(f"{given} does not select from a result without instances; look at its len() first")
     raise ArgumentError(
@@ -77,6 +102,8 @@ class Frame:
     index: int = 0  # 0-based number within its source
     timestamp: float = 0.0  # seconds from the start of its source
     alpha: np.ndarray | None = None  # uint8 [H, W], 255 is opaque: of an image that has it, to be drawn on
+    remark: str = ""  # a sentence for the user: what is odd about its file, which could be read nevertheless
+    duration: float | None = None  # seconds for which its video shows it, None where that is not said
 
     def __post_init__(self) -> None:
         _check("image", self.image, (None, None, 3))
@@ -108,8 +135,30 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.xyxy)
 
-    def __getitem__(self, index: np.ndarray | slice) -> Boxes:
-        return Boxes(self.xyxy[index], self.scores[index], self.labels[index])
+    def __getitem__(self, index: np.ndarray | Sequence[int] | Sequence[bool] | slice | int) -> Boxes:
+        """Return some of the boxes, as boxes again: by number, slice, numbers, or a mask of N bools.
+
+        Raises:
+            ArgumentError: there is no such box, or the mask has another length.
+        """
+        rows = _rows(index, len(self))
+        return Boxes(self.xyxy[rows], self.scores[rows], self.labels[rows])
+
+    def __iter__(self) -> Iterator[Boxes]:
+        """Yield each box as boxes of one."""
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return ``xyxy``."""
+        return np.array(self.xyxy, dtype)
+
+    def __repr__(self) -> str:
+        return f"Boxes(xyxy={np.round(self.xyxy, 1).tolist()}, scores={np.round(self.scores, 2).tolist()})"
+
+    if not TYPE_CHECKING:  # type checkers know which names there are
+
+        def __getattr__(self, name: str) -> object:
+            raise AttributeError(missing_name("Boxes", name, _BOX_NAMES, dir(type(self))))
 
     def __eq__(self, other: object) -> bool:
         return _same(self, other) if isinstance(other, Boxes) else NotImplemented
@@ -141,9 +190,18 @@ class Poses:
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def __getitem__(self, index: np.ndarray | slice) -> Poses:
-        heatmaps = None if self.heatmaps is None else self.heatmaps[index]
-        return Poses(self.keypoints[index], self.scores[index], heatmaps)
+    def __getitem__(self, index: np.ndarray | Sequence[int] | Sequence[bool] | slice | int) -> Poses:
+        rows = _rows(index, len(self))
+        heatmaps = None if self.heatmaps is None else self.heatmaps[rows]
+        return Poses(self.keypoints[rows], self.scores[rows], heatmaps)
+
+    def __iter__(self) -> Iterator[Poses]:
+        """Yield each pose as poses of one."""
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return ``keypoints``."""
+        return np.array(self.keypoints, dtype)
 
     def __eq__(self, other: object) -> bool:
         return _same(self, other) if isinstance(other, Poses) else NotImplemented
@@ -185,6 +243,12 @@ class Result:
         """Yield each instance as a result of its own."""
         return (self[i] for i in range(len(self)))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Raise ArgumentError: a result holds several arrays, and numpy would look for one without an end."""
+        raise ArgumentError(
+            "a result is no array: take its keypoints, scores, boxes.xyxy or image, or what plot() draws"
+        )
+
     def __eq__(self, other: object) -> bool:
         return _same(self, other) if isinstance(other, Result) else NotImplemented
 
@@ -223,7 +287,7 @@ class Result:
         if isinstance(name, str) and name not in names:
             raise ArgumentError(f"'{self.keypoint_set.name}' has no keypoint '{name}'.{suggest(name, names)}")
         if not isinstance(name, (str, int, np.integer)) or not (isinstance(name, str) or 0 <= name < len(names)):
-            raise ArgumentError(f"a keypoint is {name!r} where a name, or a number below {len(names)}, is needed")
+            raise ArgumentError(f"a keypoint is {said(name)} where a name, or a number below {len(names)}, is needed")
         index = names.index(name) if isinstance(name, str) else int(name)
         return np.concatenate([self.keypoints[:, index], self.scores[:, index, None]], axis=1)
 

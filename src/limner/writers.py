@@ -26,6 +26,7 @@ from .images import encode_image, written_suffix
 from .types import MessageCallback, Result
 
 if TYPE_CHECKING:
+    from .video.colours import Colours
     from .video.writer import VideoWriter
 
 _Writer = TypeVar("_Writer", bound="_FolderWriter")
@@ -48,17 +49,21 @@ class UniqueStems:
     """
 
     def __init__(self, stems: Iterable[str] = ()) -> None:
-        self._reserved = {_normalised(stem) for stem in stems}
+        self._reserved = {normalised(stem) for stem in stems}
         self._used: set[str] = set()
         self._last: dict[str, int] = {}  # the last number tried per stem, so that n equal stems cost n steps
 
+    def take(self, stem: str) -> None:
+        """Let no later call of `name` return a stem."""
+        self._used.add(normalised(stem))
+
     def name(self, stem: str) -> tuple[str, bool]:
         """Return a stem that no earlier call returned, and whether it differs from ``stem``."""
-        if (key := _normalised(stem)) not in self._used:
+        if (key := normalised(stem)) not in self._used:
             self._used.add(key)
             return stem, False
         number = self._last.get(key, 0) + 1
-        while (new := _normalised(f"{stem}_{number}")) in self._used or new in self._reserved:
+        while (new := normalised(f"{stem}_{number}")) in self._used or new in self._reserved:
             number += 1
         self._last[key] = number
         self._used.add(new)
@@ -76,7 +81,7 @@ class _FolderWriter:
     def __init__(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
         self.folder = Path(os.path.expanduser(folder))
         self.name = name
-        create_folder(self.folder)
+        self.made = create_folder(self.folder)  # folders that are new
 
     @property
     def target(self) -> Path:
@@ -128,7 +133,7 @@ class ImageWriter(_FolderWriter):
         stems = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(1)))
         return next(free for free in stems if not os.path.lexists(self.path(free, suffix)))
 
-    def write(self, stem: str, image: np.ndarray, suffix: str = ".jpg") -> Path:
+    def write(self, stem: str, image: np.ndarray, suffix: str = ".jpg", *, new: bool = False) -> Path:
         """Write one image and return its path.
 
         Args:
@@ -136,6 +141,7 @@ class ImageWriter(_FolderWriter):
             image: uint8 [H, W, 3], BGR; or [H, W, 4] with alpha, for PNG, TIFF and WebP.
             suffix: That of the input. It is kept for JPEG (quality 95), PNG, BMP, TIFF and WebP;
                 other kinds become PNG where they are lossless and JPEG where they are not.
+            new: There is no such file yet; one that has appeared is left as it is.
 
         Raises:
             OutputError: The image is too large for its format, or the file cannot be written.
@@ -146,7 +152,7 @@ class ImageWriter(_FolderWriter):
                 f"an image to write has shape {list(image.shape)} and dtype {image.dtype} "
                 "where uint8 [height, width, 3] is needed"
             )
-        write_atomically(path, encode_image(image, path.suffix, str(path)))
+        write_atomically(path, encode_image(image, path.suffix, str(path)), new=new)
         return path
 
     def video_path(self, stem: str, suffix: str = ".mp4") -> Path:
@@ -160,6 +166,7 @@ class ImageWriter(_FolderWriter):
         fps: Fraction | None = None,
         *,
         audio_from: str | None = None,
+        colours: Colours | None = None,
         info: MessageCallback | None = None,
     ) -> VideoWriter:
         """Return the writer of a video with this stem; for the other arguments see `limner.video.writer.VideoWriter`.
@@ -167,30 +174,44 @@ class ImageWriter(_FolderWriter):
         Raises:
             OutputError: it cannot be written.
         """
+        from .video.colours import BT709
         from .video.writer import VideoWriter
 
-        return VideoWriter(self.video_path(stem, suffix), fps, audio_from=audio_from, info=info)
+        path = self.video_path(stem, suffix)
+        return VideoWriter(path, fps, audio_from=audio_from, colours=colours or BT709, info=info)
 
 
 class JsonWriter(_FolderWriter):
     """Writes the instances of each image, or of the frames of a video, into a JSON file of MMPose's form.
 
+    Args:
+        folder, name: as for every writer of a folder.
+        clocked: frames have the number and time of their source; see `VideoJsonWriter`.
+
     Raises:
         OutputError: The folder cannot be created or written.
     """
+
+    def __init__(self, folder: str | os.PathLike[str], name: str | None = None, *, clocked: bool = False) -> None:
+        super().__init__(folder, name)
+        self.clocked = clocked
 
     def path(self, stem: str) -> Path:
         """Return the path to which `write` writes the result with this stem."""
         return self._file(stem, ".json")
 
-    def write(self, stem: str, result: Result) -> Path:
+    def write(self, stem: str, result: Result, *, new: bool = False) -> Path:
         """Write ``STEM.json``, a list of the instances in their order, and return its path.
+
+        Args:
+            stem, result: whose they are.
+            new: there is no such file yet; one that has appeared is left as it is.
 
         Raises:
             OutputError: The file cannot be written.
         """
         path = self.path(stem)
-        write_atomically(path, image_json(result))
+        write_atomically(path, image_json(result), new=new)
         return path
 
     def video(self, stem: str) -> VideoJsonWriter:
@@ -199,7 +220,7 @@ class JsonWriter(_FolderWriter):
         Raises:
             OutputError: it cannot be written.
         """
-        return VideoJsonWriter(self.path(stem))
+        return VideoJsonWriter(self.path(stem), clocked=self.clocked)
 
 
 def refuse_overwrite(source: Path | None, target: Path) -> None:
@@ -215,7 +236,8 @@ def refuse_overwrite(source: Path | None, target: Path) -> None:
 # -- names and numbers -----------------------------------------------------------------------------
 
 
-def _normalised(stem: str) -> str:
+def normalised(stem: str) -> str:
+    """Return what equal stems have in common: some file systems ignore case or Unicode composition."""
     return unicodedata.normalize("NFC", stem.casefold())
 
 

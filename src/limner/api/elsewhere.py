@@ -1,17 +1,5 @@
 """Names that users of other libraries type, and where limner has what they mean: the advice in errors."""
 
-from __future__ import annotations
-
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import ParamSpec, TypeVar
-
-from ..errors import ArgumentError, check_arguments, suggest
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
 MODEL_NAMES = {
     "predict": "call the model itself, model(image)",
     "track": "model.watch(video) or, for frames of your own, tracker = model.tracker(); tracker(frame)",
@@ -44,10 +32,78 @@ CALL_ARGUMENTS = {
     "verbose": "limner is quiet",
     "vid_stride": "every=N, of model.watch",
     "batch": "a list of images is batched as it is",
+    "bbox_thr": "limner.load(..., bbox_thr=0.5)",
+    "kpt_thr": "result.plot(kpt_thr=0.5)",
+    "augment": "limner.load(..., flip=True) is the test with the mirrored image",
     "source": "the image is the first argument, without a name",
     "bboxes": "boxes=[[x1, y1, x2, y2], ...]",
     "return_vis": "result.plot()",
     "timestamp_ms": "timestamp, in seconds",
+}
+LOAD_ARGUMENTS = {
+    "conf": "bbox_thr=0.5 for boxes, and plot(kpt_thr=0.5) for what is drawn",
+    "confidence": "bbox_thr=0.5 for boxes, and plot(kpt_thr=0.5) for what is drawn",
+    "iou": "the detector's own suppression is used; bbox_thr=... decides what counts",
+    "imgsz": "det_size=1280, the size of the detector's input",
+    "det_input_size": "det_size=(width, height)",
+    "pose_input_size": "the file of the model says it",
+    "half": "precision='float16'",
+    "int8": "precision='int8'",
+    "max_det": "max_boxes=10",
+    "classes": "the model says what is searched: 'human', 'face', 'hand', 'animal'",
+    "task": "the model says what is searched: 'human', 'face', 'hand', 'animal'",
+    "mode": "the name of a model; `limner models list` says which are fast",
+    "verbose": "limner is quiet; logging.getLogger('limner') takes what it has to say",
+    "stream": "model.each(images) or model.watch(video), which yield results one by one",
+    "tracking": "model.watch(video), or model.tracker() for frames of your own",
+    "det_frequency": "model.tracker(det_interval=10)",
+    "smooth": "model.watch(video, smooth='live'), or model.tracker(smooth='live')",
+    "max_persons": "model.tracker(max_persons=2), or max_boxes=2 for single images",
+    "num_poses": "model.tracker(max_persons=2), or max_boxes=2 for single images",
+    "num_faces": "model.tracker(max_persons=2), or max_boxes=2 for single images",
+    "num_hands": "model.tracker(max_persons=2), or max_boxes=2 for single images",
+    "max_num_faces": "model.tracker(max_persons=2), or max_boxes=2 for single images",
+    "max_num_hands": "model.tracker(max_persons=2), or max_boxes=2 for single images",
+    "static_image_mode": "model(image) remembers nothing; model.tracker() does",
+    "running_mode": "model(image) for images, model.tracker() for frames",
+    "min_detection_confidence": "bbox_thr=0.5",
+    "min_pose_detection_confidence": "bbox_thr=0.5",
+    "min_face_detection_confidence": "bbox_thr=0.5",
+    "min_hand_detection_confidence": "bbox_thr=0.5",
+    "to_openpose": "plot(skeleton_style='openpose')",
+    "openpose_skeleton": "plot(skeleton_style='openpose')",
+    "pose": "the file is the first argument: limner.load('p.onnx', det='d.onnx')",
+    "pose2d": "the model is the first argument: limner.load('human')",
+    "pose2d_weights": "weights='...'",
+    "config": "limner.load('config.py', weights='weights.pth')",
+    "checkpoint": "limner.load('config.py', weights='weights.pth')",
+    "det_model": "det='...'",
+    "path": "the file is the first argument: limner.load('model.onnx')",
+    "name": "the name is the first argument: limner.load('human')",
+}
+DRAW_ARGUMENTS = {
+    "boxes": "draw_bbox=True",
+    "bbox": "draw_bbox=True",
+    "conf": "draw_bbox=True writes the scores of boxes; kpt_thr=0.5 leaves out uncertain keypoints",
+    "kpt_radius": "radius=3",
+    "kpt_line": "lines=False leaves the lines out",
+    "line_width": "thickness=2",
+    "probs": "draw_bbox=True writes the scores of boxes",
+    "masks": "limner finds keypoints, and no masks",
+    "img": "the image is the result's own; background='black' draws on something else",
+    "image": "the image is the result's own; background='black' draws on something else",
+    "pil": "PIL.Image.fromarray(result.plot()[..., ::-1])",
+    "save": "result.save('drawn.jpg')",
+    "show": "result.show()",
+    "filename": "the path is the first argument: result.save('drawn.jpg')",
+    "file_name": "the path is the first argument: result.save('drawn.jpg')",
+    "opacity": "alpha=0.5",
+    "black_background": "background='black'",
+    "openpose_skeleton": "skeleton_style='openpose'",
+    "color_mode": "color='by-id'",
+    "colors": "color='gold', 'by-id' or 'by-part'",
+    "font_size": "labels=False leaves all text out",
+    "draw_heatmap": "limner run --draw-heatmap; a result does not keep heatmaps",
 }
 RESULT_NAMES = {
     "xy": "keypoints, float32 [N, K, 2]",
@@ -63,6 +119,11 @@ RESULT_NAMES = {
     "tojson": "to_json()",
     "pandas": "to_df()",
     "id": "track_ids",
+    "track_id": "track_ids",
+    "xyxy": "boxes.xyxy",
+    "bboxes": "boxes.xyxy",
+    "bbox": "boxes.xyxy",
+    "shape": "size, (width, height), or keypoints.shape",
     "pose_landmarks": "keypoints, float32 [N, K, 2] in pixels; keypoints / result.size lies in 0..1",
     "face_landmarks": "keypoints, float32 [N, K, 2] in pixels; keypoints / result.size lies in 0..1",
     "hand_landmarks": "keypoints, float32 [N, K, 2] in pixels; keypoints / result.size lies in 0..1",
@@ -72,40 +133,3 @@ RESULT_NAMES = {
     "summary": "to_dict()",
     "pred_instances": "keypoints, scores and boxes",
 }
-
-
-def missing_name(what: str, name: str, elsewhere: Mapping[str, str], known: Iterable[str]) -> str:
-    """Return the sentence for a name that an object does not have."""
-    if name.startswith("_"):
-        return f"{what} has no '{name}'"
-    if name in elsewhere:
-        return f"{what} has no '{name}'; instead: {elsewhere[name]}"
-    return f"{what} has no '{name}'.{suggest(name, [k for k in known if not k.startswith('_')])}".rstrip(".")
-
-
-def checks_call(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorate a method so that wrong arguments raise ArgumentError, with advice where other libraries have them.
-
-    Args:
-        what: what the errors call the method.
-    """
-
-    def decorate(method: Callable[P, T]) -> Callable[P, T]:
-        signature = inspect.signature(method)
-        known = [name for name in signature.parameters if name != "self"]
-
-        @functools.wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            for name in kwargs:
-                if name not in known and name in CALL_ARGUMENTS:
-                    raise ArgumentError(f"{what} has no argument '{name}'; instead: {CALL_ARGUMENTS[name]}")
-            check_arguments(what, kwargs, known)
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as error:  # too many without names, or none
-                raise ArgumentError(f"{what} is called with {error}; its arguments are {', '.join(known)}") from None
-            return method(*args, **kwargs)
-
-        return call
-
-    return decorate

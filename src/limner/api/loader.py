@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 
 from .. import loading
-from ..errors import checks_arguments
+from ..errors import ArgumentError, check_flags, check_number, check_texts, checks_call, plain, said
 from ..keypoints import KeypointSet
+from .elsewhere import LOAD_ARGUMENTS
 from .model import Model
 
 
-@checks_arguments
+@checks_call("load", LOAD_ARGUMENTS)
 def load(
     model: str | Path = "face-lite",
     *,
@@ -19,7 +21,7 @@ def load(
     det: str | Path | None = None,
     det_weights: str | Path | None = None,
     bbox_thr: float | None = None,
-    device: str | None = None,
+    device: str | int | None = None,
     backend: str = "auto",
     precision: str = "auto",
     flip: bool = True,
@@ -40,7 +42,7 @@ def load(
             give the boxes. None takes the model's own, or the usual one for its keypoints.
         det_weights: as ``weights``, of the detector.
         bbox_thr: boxes must score above it; None takes the model's own threshold.
-        device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
+        device: "cpu", "cuda:0" or 0 ...; None takes the first CUDA device if there is one, else the CPU.
         backend: what runs the networks: "auto", "onnxruntime", "openvino", "torch" or "tensorrt".
         precision: "int8" takes int8 networks where the model has them, "auto" only where they are faster;
             "float16" is for CUDA devices, "bfloat16" for OpenVINO on a CPU that has it.
@@ -59,6 +61,17 @@ def load(
         ConfigError, CheckpointError: a config or a file of weights cannot be used.
         DeviceError, MissingExtraError: the device, or what the model needs, is not available.
     """
+    names = {"det": det, "weights": weights, "det_weights": det_weights}
+    check_texts({"model": model, **names}, "the name of a model, or a path,")
+    for name, text in {"backend": backend, "precision": precision}.items():
+        if not isinstance(text, str):
+            raise ArgumentError(f"{name} is {said(text)} where a text such as 'auto' is needed")
+    if bbox_thr is not None:
+        check_number("bbox_thr", bbox_thr, 0, 1)
+    check_flags({"flip": flip})
+    bbox_thr, det_size, tile, max_boxes = plain(bbox_thr), plain(det_size), plain(tile), plain(max_boxes)
+    if not isinstance(keypoints, KeypointSet):
+        check_texts({"keypoints": keypoints}, "the name of a keypoint set, a path or a KeypointSet")
     return Model(
         loading.load(
             model,
@@ -67,7 +80,7 @@ def load(
             det=det,
             det_weights=det_weights,
             bbox_thr=bbox_thr,
-            device=device,
+            device=_device_name(device),
             backend=backend,
             precision=precision,
             flip=flip,
@@ -75,4 +88,17 @@ def load(
             tile=tile,
             max_boxes=max_boxes,
         )
+    )
+
+
+def _device_name(device: object) -> str | None:
+    """Return the name of a device that is given as a text, as the number of a CUDA device, or as torch's own object."""
+    if device is None or isinstance(device, str):
+        return device
+    if isinstance(device, Integral) and not isinstance(device, bool) and int(device) >= 0:
+        return f"cuda:{int(device)}"
+    if type(device).__module__ == "torch" and type(device).__name__ == "device":
+        return str(device)
+    raise ArgumentError(
+        f"device is {said(device)} where a text such as 'cpu' or 'cuda:0', or the number of a CUDA device, is needed"
     )

@@ -6,10 +6,11 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, overload
 
 from .. import sources
-from ..errors import ArgumentError, LimnerError
+from ..errors import ArgumentError, LimnerError, checks_call, missing_name
 from ..keypoints import KeypointSet
 from ..pipeline import Pipeline
 from ..sources import ImageLike
@@ -17,8 +18,8 @@ from ..types import Boxes, Frame, MessageCallback
 from ..video.estimator import VideoEstimator, groups
 from ..video.options import AUTO_BATCH, BATCH_PIXELS, LIVE_INTERVAL, TrackingOptions, VideoOptions, parse_size
 from .boxes import BoxesLike, GivenBoxesPipeline, VideoBoxes, check_video_boxes, parse_boxes, with_boxes
-from .elsewhere import MODEL_NAMES, checks_call, missing_name
-from .inputs import is_several, opener
+from .elsewhere import CALL_ARGUMENTS, MODEL_NAMES
+from .inputs import are_kept, check_callback, is_several, opener
 from .result import Result
 from .tracker import Tracker
 
@@ -56,7 +57,7 @@ class Model:
     @overload
     def __call__(self, image: ImageLike, *, boxes: BoxesLike | None = None) -> Result: ...
 
-    @checks_call("model")
+    @checks_call("model", CALL_ARGUMENTS)
     def __call__(self, image: Any, *, boxes: Any = None) -> Any:
         """Return what is found in one image, or a list with what is found in each of several.
 
@@ -77,7 +78,7 @@ class Model:
             return list(self.each(image, boxes=boxes))
         return next(self._estimate([(image, boxes)], 1))
 
-    @checks_call("each")
+    @checks_call("each", CALL_ARGUMENTS)
     def each(
         self,
         images: str | os.PathLike[str] | Iterable[ImageLike],
@@ -99,6 +100,7 @@ class Model:
             ArgumentError: one of them is a video; impossible boxes.
         """
         count = TrackingOptions(batch=batch).batch or AUTO_BATCH  # checks it
+        check_callback("on_error", on_error, "an error")
         if isinstance(images, (str, os.PathLike)):
             items, errors, _ = sources.expand(images)
             if errors:
@@ -109,20 +111,23 @@ class Model:
                 f"each takes a folder, a pattern or several images, not one of type {type(images).__name__}: "
                 "for one image call the model itself"
             )
-        return self._estimate(with_boxes(images, boxes), count, on_error)
+        return self._estimate(with_boxes(images, boxes), count, on_error, copies=not are_kept(images))
 
     def _estimate(
         self,
         images: Iterable[tuple[ImageLike, BoxesLike | None]],
         batch: int,
         on_error: Callable[[LimnerError], None] | None = None,
+        *,
+        copies: bool = False,
     ) -> Iterator[Result]:
+        """Yield the results; ``copies`` are taken of images that their maker may fill anew before they are used."""
         waiting = deque[Boxes | None]()  # of the frames that are read
 
         def frames() -> Iterator[Frame]:
             for image, boxes in images:
                 try:
-                    frame = sources.read_one(image)
+                    frame = sources.read_one(image, copy=copies)
                     size = (frame.image.shape[1], frame.image.shape[0])
                     waiting.append(None if boxes is None else parse_boxes(boxes, size))
                 except LimnerError as error:
@@ -135,13 +140,13 @@ class Model:
         for group in groups(frames(), batch, BATCH_PIXELS):
             given = [waiting.popleft() for _ in group]
             rest = [frame for frame, boxes in zip(group, given, strict=True) if boxes is None]
-            found = iter(self.pipeline.detect(rest) if rest else [])
+            found = iter(self.pipeline.detect(rest, still=True) if rest else [])
             results = self.pipeline.many(group, [next(found) if boxes is None else boxes for boxes in given])
             yield from map(Result.of, group, results)
 
     # -- videos ------------------------------------------------------------------------------------
 
-    @checks_call("tracker")
+    @checks_call("tracker", CALL_ARGUMENTS)
     def tracker(
         self,
         *,
@@ -172,7 +177,7 @@ class Model:
         )
         return Tracker(self.pipeline, tracking, fps)
 
-    @checks_call("watch")
+    @checks_call("watch", CALL_ARGUMENTS)
     def watch(
         self,
         source: str | os.PathLike[str] | int | Iterable[ImageLike],
@@ -217,7 +222,8 @@ class Model:
                 nobody. For the form of boxes see `__call__`.
             look_ahead: between two runs of the detector boxes of a file are interpolated. False predicts them from
                 past frames, as a `tracker` does; None is False only with ``smooth="live"``.
-            batch: frames of a file that go through the networks together; None takes 4. Results are the same.
+            batch: frames of a file that go through the networks together; None takes 4, and 1 for an iterator of
+                yours, whose frames may come slowly. Results are the same.
             max_frames: stop after so many frames.
             start, end: seconds of a file, or texts such as "1:30".
             every: take every Nth frame of a file.
@@ -240,6 +246,8 @@ class Model:
             batch,
             look_ahead=smooth != "live" if look_ahead is None else look_ahead,
         )
+        if tracking.batch is None and is_several(source) and not are_kept(source):
+            tracking = replace(tracking, batch=1)
         options = VideoOptions(
             tracking,
             camera_size=parse_size(camera_size) if isinstance(camera_size, str) else camera_size,
@@ -252,8 +260,7 @@ class Model:
             rotate=rotate,
             fps=fps,
         )
-        if info is not None and not callable(info):
-            raise ArgumentError(f"info is {info!r} where a function that takes a text is needed, such as print")
+        check_callback("info", info, "a text")
         check_video_boxes(boxes)
         VideoEstimator(self.pipeline, tracking)  # checks what the tracker checks before anything is opened
         return self._watch(opener(source, options, info), options, boxes, info)
@@ -283,6 +290,13 @@ class Model:
         ) as video:
             for found in itertools.islice(video.frame_results(), options.max_frames):
                 yield Result.of(found.frame, found.result)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Raise ArgumentError: an open network belongs to its process."""
+        raise ArgumentError(
+            "a model is neither copied nor sent to another process: several threads may call one model, "
+            "and each process loads one of its own, with limner.load()"
+        )
 
     def __repr__(self) -> str:
         return f"Model({self.keypoint_set.name}, {', '.join(self.pipeline.devices)})"

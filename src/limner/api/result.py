@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -15,13 +17,21 @@ import numpy as np
 
 from .. import types
 from ..draw import DrawStyle, render
-from ..errors import ArgumentError, MissingExtraError, check_arguments
-from ..files import create_parent_folder, write_atomically
+from ..errors import (
+    ArgumentError,
+    MissingExtraError,
+    OutputError,
+    check_arguments,
+    check_number,
+    checks_call,
+    missing_name,
+)
+from ..files import IMAGE_SUFFIXES, create_parent_folder, write_atomically
 from ..formats.json_lines import json_line
 from ..formats.mmpose_json import image_json
 from ..images import ALPHA_SUFFIXES, encode_image, written_suffix
 from ..types import Frame
-from .elsewhere import RESULT_NAMES, missing_name
+from .elsewhere import DRAW_ARGUMENTS, RESULT_NAMES
 
 if TYPE_CHECKING:
     import pandas
@@ -56,6 +66,7 @@ class Result(types.Result):
 
     # -- drawn -------------------------------------------------------------------------------------
 
+    @checks_call("plot", DRAW_ARGUMENTS)
     def plot(self, **style: Any) -> np.ndarray:
         """Return a new image with the keypoints drawn on this one: uint8 ``[H, W, 3]``, BGR.
 
@@ -69,6 +80,7 @@ class Result(types.Result):
         """
         return render(self.image, self, _style("plot", style))
 
+    @checks_call("show", DRAW_ARGUMENTS)
     def show(self, seconds: float = 0.0, **style: Any) -> None:
         """Show the drawn image: below the cell of a notebook, or else in a window until a key is pressed.
 
@@ -80,7 +92,8 @@ class Result(types.Result):
             OutputError: there is no display.
             MissingExtraError: the package for windows is not installed.
         """
-        drawn = self.plot(**style)
+        check_number("seconds", seconds, 0)
+        drawn = render(self.image, self, _style("show", style))
         if (display := _notebook_display()) is not None:
             display({"image/png": _notebook_png(drawn)}, raw=True)
             return
@@ -95,6 +108,7 @@ class Result(types.Result):
 
     # -- written -----------------------------------------------------------------------------------
 
+    @checks_call("save", DRAW_ARGUMENTS)
     def save(self, path: str | os.PathLike[str], **style: Any) -> Path:
         """Write the result as what the path's ending says; return the path. An existing file is replaced.
 
@@ -112,7 +126,7 @@ class Result(types.Result):
 
         Raises:
             ArgumentError: another ending, or a style for numbers.
-            OutputError: it cannot be written.
+            OutputError: it cannot be written, or is the file that the image comes from.
         """
         if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
             raise ArgumentError(f"save needs the path of a file, not {type(path).__name__}")
@@ -133,10 +147,16 @@ class Result(types.Result):
             )
         if style and ending in (".json", ".jsonl", ".csv"):
             raise ArgumentError(f"'{path}' holds numbers and no drawing, so {', '.join(style)} has no effect there")
+        self._check_not_source(path)
         content = writers[ending]()
         create_parent_folder(path)
         write_atomically(path, content)
         return path
+
+    def _check_not_source(self, path: Path) -> None:
+        """Raise OutputError where a file is the source of the image, or one of several files that are."""
+        if _is_input(path, self.source):
+            raise OutputError(f"'{path}' is the input itself and would be overwritten; choose another name")
 
     def _encoded(self, path: Path, style: dict[str, Any]) -> bytes:
         image = self._with_alpha if path.suffix.lower() in ALPHA_SUFFIXES else self.image
@@ -156,10 +176,12 @@ class Result(types.Result):
 
         return tidy_csv(self).encode("utf-8")
 
+    @checks_call("to_json")
     def to_json(self) -> str:
         """Return what `save` writes as ``.json``: the instances in the form of MMPose's Inferencer."""
         return image_json(self).decode("ascii")
 
+    @checks_call("to_dict")
     def to_dict(self) -> dict[str, Any]:
         """Return what a line of ``.jsonl`` holds: source, frame_id, timestamp, size, keypoint_set and instances.
 
@@ -168,6 +190,7 @@ class Result(types.Result):
         record: dict[str, Any] = json.loads(json_line(self))
         return record
 
+    @checks_call("to_df")
     def to_df(self) -> pandas.DataFrame:
         """Return a pandas DataFrame with a row for each keypoint of each instance, the columns of ``.csv``.
 
@@ -191,8 +214,28 @@ class Result(types.Result):
 
 
 def _style(method: str, style: dict[str, Any]) -> DrawStyle:
-    check_arguments(method, style, _STYLE)
+    check_arguments(method, style, _STYLE, DRAW_ARGUMENTS)
     return DrawStyle(**style)
+
+
+def _is_input(path: Path, source: str) -> bool:
+    """Return whether an existing file is the source of an image, or one of several: of a folder, a pattern, numbers."""
+    if "://" in source:
+        return False
+    try:
+        named = Path(os.path.expanduser(source))
+        if not path.exists():
+            return False
+        if named.is_dir():
+            return path.suffix.lower() in IMAGE_SUFFIXES and path.parent.samefile(named)
+        if named.exists():
+            return path.samefile(named)
+        several = (
+            glob.glob(re.sub(r"%0?\d*d", "[0-9]*", str(named)), recursive=True) if re.search(r"[%*?\[]", source) else []
+        )
+        return any(path.samefile(file) for file in several)
+    except (OSError, ValueError):  # a source that is no path
+        return False
 
 
 def _notebook_display() -> Callable[..., Any] | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NoReturn, SupportsIndex
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, checks_call, said
 from ..pipeline import Pipeline
 from ..sources import ImageLike, read_one
+from ..video.common import tidy_rate
 from ..video.estimator import VideoEstimator
 from ..video.options import TrackingOptions
 from .boxes import BoxesLike, parse_boxes
-from .elsewhere import checks_call
+from .elsewhere import CALL_ARGUMENTS
 from .result import Result
 
 DEFAULT_FPS = 30.0  # of frames that come without timestamps
@@ -33,19 +35,21 @@ class Tracker:
     """
 
     def __init__(self, pipeline: Pipeline, tracking: TrackingOptions, fps: float | None = None) -> None:
-        if fps is not None and not (_is_number(fps) and 0 < fps <= 1000):
-            raise ArgumentError(f"fps is {fps!r} where a number of frames per second is needed, above 0")
+        if fps is not None and not (_is_number(fps) and 0.001 <= fps <= 1000):
+            raise ArgumentError(f"fps is {said(fps)} where a number of frames per second, 0.001 to 1000, is needed")
         if tracking.smooth == "file":
             raise ArgumentError("smooth is 'file', which needs later frames too: a tracker takes 'live' or 'off'")
         self._pipeline, self._tracking, self._fps = pipeline, tracking, float(fps or DEFAULT_FPS)
+        self._rate = tidy_rate(self._fps)  # so that times are those of a video with this rate
         self.reset()
 
     def reset(self) -> None:
         """Forget everybody, as for a new video: track ids and frame numbers begin anew."""
         self._estimator = VideoEstimator(self._pipeline, self._tracking, live=True, fps=self._fps)
         self._index, self._timestamp = 0, math.nan  # of the next frame; of the last one
+        self._from, self._counted = 0.0, 0  # the last time that was given, or the beginning; frames after it
 
-    @checks_call("a tracker")
+    @checks_call("a tracker", CALL_ARGUMENTS)
     def __call__(self, frame: ImageLike, timestamp: float | None = None, *, boxes: BoxesLike | None = None) -> Result:
         """Return what is found in the next frame, with ``track_ids``.
 
@@ -65,29 +69,37 @@ class Tracker:
         """
         if isinstance(frame, (list, tuple)):
             raise ArgumentError("a tracker takes one frame at a time: call it for each frame of the list, in order")
-        time = self._time(timestamp)
+        start, counted = (self._from, self._counted + 1) if timestamp is None else (self._checked(timestamp), 0)
+        if timestamp is None and not self._index:
+            counted = 0
+        time = start + float(counted / self._rate)
         image = replace(read_one(frame), index=self._index, timestamp=time)
         if boxes is None:
             result = self._estimator(image)
         else:
             height, width = image.image.shape[:2]
             result = self._estimator.with_boxes(image, parse_boxes(boxes, (width, height)))
-        self._index, self._timestamp = self._index + 1, time
+        self._index, self._timestamp, self._from, self._counted = self._index + 1, time, start, counted
         return Result.of(image, result)
 
-    def _time(self, timestamp: float | None) -> float:
-        """Return the time of the next frame."""
+    def _checked(self, timestamp: float) -> float:
+        """Return the time that is given for the next frame."""
         last = self._timestamp
-        if timestamp is None:
-            return 0.0 if math.isnan(last) else last + 1 / self._fps
         if not (_is_number(timestamp) and math.isfinite(timestamp)):
-            raise ArgumentError(f"timestamp is {timestamp!r} where a number of seconds is needed")
+            raise ArgumentError(f"timestamp is {said(timestamp)} where a number of seconds is needed")
         if timestamp < last:
             raise ArgumentError(
                 f"the timestamp {timestamp:g} lies before that of the last frame, {last:g}: "
                 "give frames in order, and call reset() before another video"
             )
         return float(timestamp)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Raise ArgumentError: the networks belong to their process."""
+        raise ArgumentError(
+            "a tracker is neither copied nor sent to another process: each process and each video has one of its own, "
+            "from model.tracker()"
+        )
 
     def __repr__(self) -> str:
         return f"Tracker({self._pipeline.keypoint_set.name}, {self._index} frames)"

@@ -3,6 +3,8 @@
 `network` and `load_weights` need torch; the specs and `decoder` do not.
 """
 
+from .datasets import dataset_name, dataset_type, described
+from .mmpose0 import is_old, modernised, rename_vit
 from .networks import layer, load_weights, network
 from .specs import (
     Decoder,
@@ -10,7 +12,6 @@ from .specs import (
     FlipTest,
     Normalisation,
     PoseSpec,
-    dataset_name,
     decoder,
     detector_spec,
     pose_spec,
@@ -23,10 +24,15 @@ __all__ = [
     "Normalisation",
     "PoseSpec",
     "dataset_name",
+    "dataset_type",
     "decoder",
+    "described",
     "detector_spec",
+    "is_old",
     "layer",
     "load_weights",
+    "modernised",
     "network",
     "pose_spec",
+    "rename_vit",
 ]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checkpoint
-from ..errors import ConfigError, MissingExtraError
+from ..errors import CheckpointError, ConfigError, MissingExtraError
+from .mmpose0 import rename_old_keys, rename_vit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -202,20 +203,22 @@ def network(model: Mapping[str, Any], *, empty: bool = False) -> nn.Module:
 def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, name: str = "the checkpoint") -> None:
     """Load the weights of a checkpoint into a network; keys and shapes must be the same.
 
-    The keys of checkpoints that MMPose wrote before its version 1 are renamed as MMPose itself does.
+    The keys of checkpoints that MMPose wrote before its version 1 are renamed as MMPose itself does, and those of
+    ViTPose's own repository as MMPose did for the ones that it publishes.
 
     Args:
         state_dict: arrays by key.
         name: of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: the keys or shapes differ.
+        CheckpointError: the keys or shapes differ, or a weight is NaN or infinite.
     """
     import torch
 
     own = network.state_dict()
-    weights = rename_old_keys(state_dict, own)
+    weights = rename_old_keys(rename_vit(state_dict, name), own)
     checkpoint.check_fit(weights, {key: tuple(value.shape) for key, value in own.items()}, name=name)
+    _check_finite(weights, name)
     tensors = {
         # torch wants writable arrays
         key: torch.from_numpy(value if value.flags.writeable and value.flags.c_contiguous else np.array(value))
@@ -234,24 +237,18 @@ def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, na
         raise RuntimeError(f"{name}: {unloaded[:5]}")
 
 
-def rename_old_keys(state_dict: Mapping[str, np.ndarray], own: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return weights with the keys of today's MMPose in place of those before its version 1.
-
-    Args:
-        own: the network's keys; a key among them is not renamed.
-    """
-    convolutions = [int(key.split(".")[2]) for key in own if key.startswith("head.conv_layers.")]
-    out = {}
-    for key, value in state_dict.items():
-        if key not in own:
-            if key in ("data_preprocessor.mean", "data_preprocessor.std"):
-                continue
-            key = key.replace("keypoint_head.", "head.")
-            if key.startswith("head.loss."):
-                key = key.replace("head.loss.", "head.loss_module.", 1)
-            parts = key.split(".")
-            if parts[:2] == ["head", "final_layer"] and len(parts) == 4:
-                inner = int(parts[2]) <= max(convolutions, default=-1)
-                key = f"head.conv_layers.{parts[2]}.{parts[3]}" if inner else f"head.final_layer.{parts[3]}"
-        out[key] = value
-    return out
+def _check_finite(weights: Mapping[str, np.ndarray], name: str) -> None:
+    """Raise CheckpointError where a weight is NaN or infinite: all results would be, or would look like numbers."""
+    # the extremes of NaN are NaN, and need no copy of a large array
+    broken = [
+        key
+        for key, value in weights.items()
+        if value.dtype.kind == "f" and value.size and not np.isfinite([value.min(), value.max()]).all()
+    ]
+    if broken:
+        first = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
+        weights_are = "1 weight is" if len(broken) == 1 else f"{len(broken)} weights are"
+        raise CheckpointError(
+            f"{name} cannot be used: {weights_are} NaN or infinite ({first}), as where a training diverges; "
+            "give an earlier checkpoint"
+        )

@@ -11,29 +11,11 @@ import numpy as np
 
 from .. import decode
 from ..errors import ConfigError, suggest
+from .datasets import test_dataset
 
 Size = tuple[int, int]  # (width, height)
 Arrays = Sequence[np.ndarray]
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
-
-# data sets whose class alone determines the keypoints: class -> name
-DATASETS = {
-    "AFLWDataset": "aflw",
-    "AP10KDataset": "ap10k",
-    "COFWDataset": "cofw",
-    "CocoDataset": "coco",
-    "CocoWholeBodyDataset": "coco_wholebody",
-    "CocoWholeBodyFaceDataset": "coco_wholebody_face",
-    "CocoWholeBodyHandDataset": "coco_wholebody_hand",
-    "Face300WDataset": "300w",
-    "Face300WLPDataset": "300wlp",
-    "FreiHandDataset": "freihand2d",
-    "LapaDataset": "lapa",
-    "OneHand10KDataset": "onehand10k",
-    "PanopticHand2DDataset": "panoptic_hand2d",
-    "UBody2dDataset": "ubody2d",
-    "WFLWDataset": "wflw",
-}
 
 
 @dataclass(frozen=True)
@@ -68,6 +50,16 @@ class PoseSpec:
     selected: tuple[int, ...] | None  # outputs that are kept; None keeps all
     output_heatmaps: bool
     bounded_scores: bool = False  # scores are brought into 0..1, see `limner.decode.bounded`
+    outputs: int | None = None  # of the network, before `selected`; None: as many as `keypoints`
+
+    def flip_order(self, flip_indices: Sequence[int]) -> list[int]:
+        """Return which output each one becomes in a mirrored image, from the same of the K keypoints."""
+        if self.selected is None:
+            return list(flip_indices)
+        order = list(range(self.outputs or 1 + max(self.selected, default=-1)))  # what is dropped may stay
+        for own, other in zip(self.selected, flip_indices, strict=True):
+            order[own] = self.selected[other]
+        return order
 
 
 @dataclass(frozen=True)
@@ -163,6 +155,7 @@ def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
         selected=None if selected is None else tuple(selected),
         output_heatmaps=bool(test.get("output_heatmaps", False)),
         bounded_scores=bool(test.get("bounded_scores", False)),
+        outputs=outputs // each,
     )
 
 
@@ -313,15 +306,6 @@ def _average(
     return [(a + b) * np.float32(0.5) for a, b in zip(outputs, back, strict=True)]
 
 
-@_config_errors
-def dataset_name(cfg: Mapping[str, Any]) -> str | None:
-    """Return MMPose's name of the data set whose keypoints a config's model predicts, None where it names none."""
-    dataset = _dataset(cfg)
-    file = (dataset.get("metainfo") or {}).get("from_file")
-    kind = str(dataset.get("type", "")).rpartition(".")[2]
-    return str(file) if file else DATASETS.get(kind)
-
-
 # -- parts of a config
 
 
@@ -332,19 +316,9 @@ def _model(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
     return model
 
 
-def _dataset(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    for loader in ("test_dataloader", "val_dataloader"):
-        dataset = (cfg.get(loader) or {}).get("dataset")
-        while isinstance(dataset, Mapping) and "pipeline" not in dataset and "dataset" in dataset:
-            dataset = dataset["dataset"]
-        if isinstance(dataset, Mapping):
-            return dataset
-    return {}
-
-
 def _steps(cfg: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the steps of the test pipeline by their type."""
-    places = (_dataset(cfg).get("pipeline"), cfg.get("val_pipeline"), cfg.get("test_pipeline"))
+    places = (test_dataset(cfg).get("pipeline"), cfg.get("val_pipeline"), cfg.get("test_pipeline"))
     for pipeline in places:
         if pipeline:
             return {str(step["type"]).rpartition(".")[2]: step for step in pipeline}
@@ -395,6 +369,6 @@ def _normalisation(model: Mapping[str, Any]) -> Normalisation:
 
 
 def _classes(cfg: Mapping[str, Any]) -> tuple[str, ...] | None:
-    meta = _dataset(cfg).get("metainfo") or {}
+    meta = test_dataset(cfg).get("metainfo") or {}
     found = meta.get("classes") or meta.get("CLASSES")
     return (found,) if isinstance(found, str) else tuple(found) if found else None

@@ -1,4 +1,4 @@
-"""Checkpoint files (.pth) -> numpy arrays: torch's formats are parsed here, and no pickled code ever runs."""
+"""Checkpoint files -> numpy arrays: torch's and safetensors' formats are parsed here; no pickled code ever runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import CheckpointError
 from .formats import StorageReader, open_checkpoint
 from .pickles import HostilePickleError, InertObject, NumpyArray, NumpyScalar, Tensor
+from .safetensors import is_safetensors, read
 
 __all__ = ["Checkpoint", "check_fit", "fingerprint", "load"]
 
@@ -34,7 +35,7 @@ class Checkpoint:
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Read a checkpoint as OpenMMLab's tools and ``torch.save`` write it.
+    """Read a checkpoint as OpenMMLab's tools, ``torch.save`` or safetensors write it.
 
     The weights are the file's ``state_dict``, or else its ``ema_state_dict``, or else the file is
     a dict of weights itself. A prefix ``module.`` that all keys carry is removed.
@@ -47,6 +48,10 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"there is no checkpoint {str(path)!r}{' (it is a folder)' if path.is_dir() else ''}")
     try:
         with path.open("rb") as file:
+            if is_safetensors(file.read(9), path.stat().st_size):
+                arrays, texts = read(path, file)
+                return Checkpoint(dict(_without_prefix(arrays)), texts)
+            file.seek(0)
             root, storages = open_checkpoint(path, file)
             weights = _weights(path, root)
             meta = _plain(root.get("meta"), storages, {}) if weights is not root else None

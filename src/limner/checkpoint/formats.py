@@ -166,10 +166,8 @@ def describe_content(head: bytes, size: int) -> str:
             return kind
     if head[257:262] == b"ustar":
         return "a tar archive, as torch wrote before 0.2: load it with torch and save it again"
-    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        return "a safetensors file, and limner reads .pth files"
     if head[:1] == b"\x08" and any(word in head for word in (b"onnx", b"ONNX", b"pytorch", b"Conv")):
-        return "an ONNX model, which needs no checkpoint: give it in place of the config"
+        return "an ONNX model: give it with the ending .onnx, alone or with its config"
     try:
         start = head[: head.rfind(b"\n") + 1 or 200].decode("utf-8").split("\n")[0].strip()
     except UnicodeDecodeError:

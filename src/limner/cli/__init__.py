@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -60,8 +63,56 @@ def _exit_without_stderr(code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+@contextmanager
+def _whole_output() -> Iterator[None]:
+    """Say in one sentence where what is printed cannot be written, as on a full disk.
+
+    Raises:
+        SystemExit: it cannot be.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise  # it is about a file
+        for stream in (sys.stdout, sys.stderr):  # Python would try again at exit, and fail again
+            with suppress(OSError, ValueError, AttributeError):
+                _leave(stream)
+        with suppress(OSError):
+            warn(_cannot_print(error))
+        raise SystemExit(1) from None
+
+
+def _cannot_print(error: OSError) -> str:
+    from ..files import write_error  # loads numpy, which --help does without
+
+    return str(write_error("what is printed", error))
+
+
+def _leave(stream: TextIO) -> None:
+    """Let what is left in the buffer of a stream that cannot be written go nowhere."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
+
+
 def main() -> None:
     """Run the command line; a `LimnerError` becomes one sentence on stderr and status 1."""
+    with _whole_output():
+        _main()
+
+
+def _main() -> None:
     try:
         app(prog_name="limner")
     except LimnerError as error:

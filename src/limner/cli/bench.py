@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import ArgumentError
 from .common import argument, info, option
 
 
@@ -18,7 +19,7 @@ def bench(
     frames: Annotated[int, option("Frames to measure (default: 100).", "N", min=2)] = 100,
     people: Annotated[int, option("People in each synthetic frame (default: 1).", "N", min=1)] = 1,
     det_interval: Annotated[int, option("Run the detector on every Nth frame (default: 1).", "N", min=1)] = 1,
-    json: Annotated[Path | None, option("File for the results.", "FILE")] = None,
+    json: Annotated[str | None, option("File for the results.", "FILE")] = None,
     device: Annotated[
         str | None, option("cpu, cuda:0, ... (default: the first GPU if there is one, else the CPU).", "NAME")
     ] = None,
@@ -36,6 +37,8 @@ def bench(
     from ..files import write_atomically
     from ..jobs.progress import show_download_progress
 
+    if json is not None and json.strip() in ("", "-"):
+        raise ArgumentError(f"--json is '{json}' where the name of a file is needed; the table is printed without it")
     pipeline = loading.load(model, device=device, backend=backend, precision=precision, progress=show_download_progress)
     flags = ["--model", model, "--backend", backend, "--precision", precision]
     report = benchmark.measure(
@@ -50,4 +53,4 @@ def bench(
     )
     typer.echo(report.table())
     if json is not None:
-        write_atomically(json, report.json().encode() + b"\n")
+        write_atomically(Path(json).expanduser(), report.json().encode() + b"\n")

@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ..errors import one_line, printable
+
 OTHER = "Other"  # the last group of options
 STOPPED = "stopped; the files written so far are complete"
 
@@ -35,14 +37,19 @@ def argument(help_text: str, metavar: str) -> Any:
     return typer.Argument(help=help_text, metavar=metavar, show_default=False)
 
 
+def echo(message: str) -> None:
+    """Print a message to stdout."""
+    typer.echo(one_line(message))
+
+
 def info(message: str) -> None:
     """Print a message to stderr, as stdout is for results."""
-    typer.echo(message, err=True)
+    typer.echo(one_line(message), err=True)
 
 
 def warn(message: str) -> None:
-    """Print a warning or error to stderr."""
-    typer.echo(f"limner: {message}", err=True)
+    """Print a warning or error to stderr; that of a download has several lines."""
+    typer.echo(f"limner: {printable(message)}", err=True)
 
 
 def log_to_stderr() -> None:

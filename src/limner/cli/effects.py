@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .. import zoo
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -85,6 +86,19 @@ _RULES: tuple[_Rule, ...] = (
     ),
     (("append",), lambda run: run.lines, "--jsonl FILE, which is not given"),
 )
+
+
+def check_tile(tile: str) -> None:
+    """Raise ArgumentError where tiles have no effect."""
+    if tile.strip().lower() in ("1", "1x1"):
+        raise ArgumentError(f"--tile {tile} has no effect: one tile is the whole image; give auto, 3x2 or the like")
+
+
+def check_flip(model: str) -> None:
+    """Raise ArgumentError where a model takes no flip test that --no-flip could leave out."""
+    info = zoo.find(model)
+    if info is not None and info.bundled is not None:
+        raise ArgumentError(f"--no-flip has no effect: {model} takes no flip test, as most models of OpenMMLab do")
 
 
 def check(given: Mapping[str, str], run: Run, follow: str | None = None) -> None:

@@ -7,19 +7,36 @@ from pathlib import Path
 from ..errors import ArgumentError
 
 _RESULTS = (".json", ".jsonl", ".csv")
+_PRINTED = "-"  # standard output, which only the lines of --jsonl go to
 
 
-def drawn(path: Path) -> tuple[Path, str | None]:
-    """Return the folder of drawn images and videos, and the name of the one file in it, if ``path`` is one.
+def check_name(option: str, given: str | None) -> None:
+    """Check that an option for an output names something.
+
+    Raises:
+        ArgumentError: it is an empty text, as a variable of a shell may be; or it asks to print what is a file.
+    """
+    if given is not None and not given.strip():
+        raise ArgumentError(f"{option} is empty where a file or folder is needed: give its name, or leave it out")
+    if given == _PRINTED and option != "--jsonl":
+        raise ArgumentError(
+            f"{option} - would print files: give the name of one, ./- for a folder of that name, or --jsonl -, which "
+            "prints results as lines of JSON"
+        )
+
+
+def drawn(given: str) -> tuple[Path, str | None]:
+    """Return the folder of drawn images and videos, and the name of the one file in it, if one is given.
 
     An ending of an image or video makes it a file, unless there is a folder of that name.
 
     Raises:
-        ArgumentError: it ends like a file of results.
+        ArgumentError: it ends like a file of results, or names nothing.
     """
     from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-    path = path.expanduser()
+    check_name("--out", given)
+    path = Path(given).expanduser()
     suffix = path.suffix.lower()
     if path.is_dir():
         return path, None
@@ -31,16 +48,20 @@ def drawn(path: Path) -> tuple[Path, str | None]:
     return path, None
 
 
-def results(path: Path) -> tuple[Path, str | None]:
-    """Return the folder of results, and the name of the one file in it, if ``path`` is one.
+def results(given: str) -> tuple[Path, str | None]:
+    """Return the folder of results, and the name of the one file in it, if one is given.
 
     Raises:
-        ArgumentError: it ends like a file of another kind.
+        ArgumentError: it ends like a file of another kind, or names nothing.
     """
-    path = path.expanduser()
-    if path.is_dir() or path.suffix.lower() not in _RESULTS:
+    from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    check_name("--json", given)
+    path = Path(given).expanduser()
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix not in (*_RESULTS, ".svg", *IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
         return path, None
-    if path.suffix.lower() != ".json":
-        hint = "give --jsonl for lines of JSON" if path.suffix.lower() == ".jsonl" else "give a name that ends in .json"
+    if suffix != ".json":
+        hint = "give --jsonl for lines of JSON" if suffix == ".jsonl" else "give a name that ends in .json"
         raise ArgumentError(f"--json {path} is for JSON: {hint}")
     return path.parent, path.name

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from ..errors import ArgumentError
 from . import effects, outputs
 from . import run_options as opt
-from .common import STOPPED, given_options, info, log_to_stderr, warn
+from .common import STOPPED, echo, given_options, info, log_to_stderr, warn
 
-_LIVE = re.compile(r"webcam(:\d+)?$|/dev/|(?!https?:|file:)\w+://", re.IGNORECASE)
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
 
 
 def run(
@@ -94,7 +94,7 @@ def run(
     limner run webcam                            live, in a window; ESC ends it
     limner run rtsp://camera/1 --headless --jsonl - | your-program
     """
-    from .. import loading
+    from .. import loading, sources, zoo
     from ..draw import DrawStyle
     from ..files import RESULTS_FOLDER
     from ..jobs import job
@@ -109,18 +109,22 @@ def run(
         ("--show", "--headless", show and headless),
         ("--quiet", "--verbose", quiet and verbose),
         ("--overwrite", "--skip-existing", overwrite and skip_existing),
+        ("--overwrite", "--append", overwrite and append),
+        ("--max-persons", "--follow", (max_persons or 1) > 1 and follow is not None),
     ):
         if both:
             raise ArgumentError(f"{one} and {other} contradict each other: give one")
-    live = any(_LIVE.match(entry) for entry in inputs)
+    effects.check_tile(tile)
+    looked, live = sources.look(inputs)
     shows = show or (live and not headless)
     if live and headless and out is None and json is None and jsonl is None:
         raise ArgumentError("--headless shows nothing and writes nothing by itself: give --out, --json or --jsonl too")
-    say = _nothing if quiet else info if jsonl == "-" else typer.echo
+    say = _nothing if quiet else info if jsonl == "-" else echo
     if verbose:
         log_to_stderr()
     if out is None and json is None and jsonl is None and not shows:
-        out = Path(RESULTS_FOLDER)
+        out = RESULTS_FOLDER
+    outputs.check_name("--jsonl", jsonl)
     out_folder, out_name = (None, None) if out is None else outputs.drawn(out)
     json_folder, json_name = (None, None) if json is None else outputs.results(json)
     video_options = VideoOptions(
@@ -136,10 +140,9 @@ def run(
         rotate=rotate,
         fps=fps,
     )
-    run_options = job.Job(
-        inputs=tuple(inputs),
-        recursive=recursive,
-        open=lambda: loading.load(
+
+    def open_models() -> Pipeline:
+        pipeline = loading.load(
             model,
             weights=weights,
             keypoints=keypoints,
@@ -155,7 +158,15 @@ def run(
             max_boxes=max_boxes,
             progress=None if quiet else show_download_progress,
             info=_nothing if quiet else info,
-        ),
+        )
+        if no_flip:
+            effects.check_flip(model)
+        return pipeline
+
+    run_options = job.Job(
+        inputs=tuple(looked),
+        recursive=recursive,
+        open=open_models,
         style=DrawStyle(
             kpt_thr=kpt_thr,
             radius=radius,
@@ -166,7 +177,7 @@ def run(
             skeleton_style=skeleton_style,
             background=background,
             color=color,
-            opacity=alpha,
+            alpha=alpha,
             dots=not no_dots,
             lines=not no_lines,
             labels=not no_labels,
@@ -174,10 +185,12 @@ def run(
         ),
         out=out_folder,
         out_name=out_name,
-        json_writer=JsonWriter(json_folder, json_name) if json_folder is not None else None,
+        json_writer=JsonWriter(json_folder, json_name, clocked=True) if json_folder is not None else None,
         lines=jsonl,
+        reads=tuple(filter(None, (model, weights, keypoints, det, det_weights))),
         existing=job.Existing.REPLACE if overwrite else job.Existing.SKIP if skip_existing else job.Existing.REFUSE,
         append=append,
+        records=zoo.store.home() / "outputs",
         run_info=lambda pipeline: run_info(model, precision, pipeline),
         check=lambda items: effects.check(
             given_options(ctx),
@@ -193,6 +206,7 @@ def run(
             follow,
         ),
         show=shows,
+        must_show=show,
         progress=False if quiet else None,
         video_options=video_options,
         summary=(headless or live or verbose) and not quiet,

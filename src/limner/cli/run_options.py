@@ -6,7 +6,6 @@ it has an effect is in `effects`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -102,7 +101,7 @@ NoFlip = Annotated[bool, switch("--no-flip", "Leave out the flip test, a second 
 option, switch = in_group("Output")
 
 Out = Annotated[
-    Path | None,
+    str | None,
     option(
         "Where drawn images and videos go: a folder, or for one input a file such as x.png, x.svg or x.mp4 "
         "(default: limner-out; nothing is drawn where --json, --jsonl or --show is given alone).",
@@ -112,7 +111,7 @@ Out = Annotated[
     ),
 ]
 Json = Annotated[
-    Path | None,
+    str | None,
     option("Where results go: a folder, with a JSON file for each input, or for one input a file x.json.", "PATH"),
 ]
 Jsonl = Annotated[
@@ -136,7 +135,7 @@ option, switch = in_group("People")
 
 MaxPersons = Annotated[int | None, option("Keep at most N people.", "N", min=1)]
 Follow = Annotated[
-    str | None, option("Keep one person only: largest, center, a pixel X,Y, or a track id as id:3.", "PERSON")
+    str | None, option("Keep one person only: largest, center, nearest to a pixel X,Y, or track id id:3.", "PERSON")
 ]
 DetInterval = Annotated[
     int | None,
@@ -159,11 +158,11 @@ KptThr = Annotated[
 DrawBbox = Annotated[bool, switch("--draw-bbox", "Draw the boxes and their scores.")]
 DrawHeatmap = Annotated[bool, switch("--draw-heatmap", "Draw the heatmap of the keypoints below the image.")]
 Radius = Annotated[
-    int | None,
+    float | None,
     option("Radius of the dots (default: by the size of each face, hand and body).", "PIXELS", min=0, hidden=True),
 ]
 Thickness = Annotated[
-    int | None,
+    float | None,
     option("Width of the lines (default: by the size of each face, hand and body).", "PIXELS", min=0, hidden=True),
 ]
 ShowKptIdx = Annotated[bool, switch("--show-kpt-idx", "Draw the index of each keypoint.", hidden=True)]

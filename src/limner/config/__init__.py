@@ -13,12 +13,44 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from .attributes import Config
 from .files import load_file
 from .merge import apply_options, merge, parse_options
-from .paths import resolve
+from .paths import SUFFIXES, resolve, resolve_beside
 from .values import Budget, Name
 
-__all__ = ["apply_options", "load", "merge", "parse_options", "resolve"]
+__all__ = [
+    "SUFFIXES",
+    "Config",
+    "apply_options",
+    "load",
+    "merge",
+    "opened",
+    "parse_options",
+    "resolve",
+    "resolve_beside",
+]
+
+
+def opened(source: str | Path | Mapping[str, Any], options: Mapping[str, object] | None = None) -> Config:
+    """Return a config as scripts use it, from a path or from a config that is loaded already; it is not changed.
+
+    Args:
+        source: what `load` takes; a dict; or an object with ``to_dict()``, as MMEngine's ``Config``.
+        options: see `load`.
+
+    Raises:
+        ConfigError: see `load`.
+    """
+    if isinstance(source, (str, Path)):
+        file = resolve(source)
+        return Config(load(file, options=options), file)
+    to_dict = getattr(type(source), "to_dict", None)
+    values = to_dict(source) if to_dict is not None else source
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"a config is a path or a dict, not {type(source).__name__}")
+    name = source.file if isinstance(source, Config) else getattr(source, "filename", None) if to_dict else None
+    return Config(apply_options(values, options or {}), Path(name) if name else None)
 
 
 def load(path: str | Path, *, options: Mapping[str, object] | None = None) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from .data_files import source_of
 from .evaluate import Evaluator, Values
 from .merge import merge
-from .paths import resolve_base, resolve_module
+from .paths import SUFFIXES, resolve_base, resolve_module
+from .stand_ins import STAND_INS, stand_in
 from .statements import run
 from .syntax import parse, quote_templates
 from .values import BaseDict, Budget, Name, inherited, plain
@@ -34,7 +36,7 @@ def load_file(path: Path, budget: Budget, chain: tuple[Path, ...] = ()) -> Value
     chain = (*chain, identity)
     try:
         budget.spend(FILE_COST)
-        text, tree = _read(path)
+        text, tree = _read(path, budget)
         base = _bases(path, text, tree, budget, chain)
         evaluator = Evaluator(path, text, base, budget, lambda *module: _module(path, budget, chain, *module))
         run(evaluator, tree.body)
@@ -52,10 +54,11 @@ def _merged(path: Path, data: Values, base: Values) -> Values:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _read(path: Path) -> tuple[str, ast.Module]:
+def _read(path: Path, budget: Budget) -> tuple[str, ast.Module]:
     """Return the text of a config, with bare templates quoted, and its syntax tree without ``_base_``."""
-    if path.suffix != ".py":
-        raise ConfigError(f"{path} is not a python config (.py)")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(f"{path} is not a python config (.py), nor one in JSON or YAML (.json, .yaml, .yml)")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} is too large for a config ({path.stat().st_size:,} bytes)")
@@ -64,6 +67,11 @@ def _read(path: Path) -> tuple[str, ast.Module]:
         raise ConfigError(f"the config {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file in UTF-8 (byte {error.start})") from None
+    if suffix != ".py":
+        try:
+            text = source_of(text, suffix, budget)
+        except ValueError as error:
+            raise ConfigError(f"{path} is not a config that can be read: {error}") from None
     text = quote_templates(text)
     try:
         return text, parse(text)
@@ -86,9 +94,16 @@ def _bases(path: Path, text: str, tree: ast.Module, budget: Budget, chain: tuple
         raise evaluator.fail(statement, "is neither a path nor a list of paths")
     base: dict[str, Any] = BaseDict()
     for reference in references:
-        file, scope = resolve_base(reference, path)
+        try:
+            file, scope = resolve_base(reference, path)
+        except ConfigError:
+            instead = stand_in(reference, text)
+            if instead is None:
+                raise
+            base.update({k: inherited(v) for k, v in instead.items() if k not in base})
+            continue
         values = {k: v for k, v in load_file(file, budget, chain).items() if not isinstance(v, Name)}
-        duplicates = sorted(base.keys() & values.keys())
+        duplicates = sorted(base.keys() & values.keys() - STAND_INS)
         if duplicates:
             raise evaluator.fail(statement, f"names bases that define the same keys: {', '.join(duplicates)}")
         base.update({k: inherited(v, scope) for k, v in values.items()})
@@ -101,5 +116,12 @@ def _assigns_base(node: ast.stmt) -> bool:
 
 
 def _module(path: Path, budget: Budget, chain: tuple[Path, ...], module: str, level: int) -> Values:
-    values = load_file(resolve_module(module, level, path), budget, chain)
+    try:
+        file = resolve_module(module, level, path)
+    except ConfigError:
+        instead = stand_in(module.replace(".", "/") + ".py", "")
+        if instead is None:
+            raise
+        return {k: inherited(v) for k, v in instead.items()}
+    values = load_file(file, budget, chain)
     return {k: v if isinstance(v, Name) else inherited(v) for k, v in values.items()}

@@ -11,6 +11,7 @@ from ..errors import ConfigError, suggest
 
 OWN = Path(__file__).resolve().parent.parent / "configs"
 VARIABLE = "LIMNER_CONFIG_PATH"
+SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
 def resolve(path: str | Path) -> Path:
@@ -37,6 +38,25 @@ def resolve(path: str | Path) -> Path:
     return found
 
 
+def resolve_beside(path: str, owner: Path | None) -> Path | None:
+    """Return the file that a value of a config names, None where there is none.
+
+    MMPose looks from the working folder, which is that of its clone as a rule. limner looks there, then from the
+    folder of the config and those around it, and then where it looks for configs.
+
+    Args:
+        path: as the config has it, such as ``configs/_base_/datasets/coco.py``.
+        owner: the config's file; None where it has none.
+    """
+    file = Path(path.replace("\\", "/")).expanduser()
+    if file.is_absolute():
+        return _first([file])
+    if owner is not None and OWN in owner.parents:
+        return None  # what limner's own configs name, limner knows
+    around = [] if owner is None else [parent / file for parent in owner.absolute().parents]
+    return _first([file, *around, *(folder / file for folder in _search_path())])
+
+
 def resolve_base(reference: str, owner: Path) -> tuple[Path, str | None]:
     """Return the file of an entry of ``_base_`` in the config ``owner``, and its package if it names one.
 
@@ -51,7 +71,7 @@ def resolve_base(reference: str, owner: Path) -> tuple[Path, str | None]:
         return file, None
     if not package.isidentifier() or not relative:
         raise ConfigError(f"{owner}: {reference!r} does not name a config of a package, as 'mmdet::rtmdet/x.py' does")
-    relative = relative if relative.endswith(".py") else f"{relative}.py"
+    relative = relative if PurePosixPath(relative).suffix in SUFFIXES else f"{relative}.py"
     found = _first(_of_package(package, relative, owner, (".mim/configs", "configs")))
     if found is None:
         raise ConfigError(
@@ -89,13 +109,22 @@ def _of_package(package: str, relative: str, owner: Path, kinds: tuple[str, ...]
     """Yield candidates for the file of a config of a package, the most likely first."""
     for root in _installed(package):
         yield from (root / kind / relative for kind in kinds)
-    # wheels of several packages, unzipped into one folder that holds the owner somewhere below
+    # wheels of several packages, unzipped into one folder that holds the owner somewhere below, or a clone of one
     for parent in owner.absolute().parents:
-        yield from (parent / package / kind / relative for kind in kinds if kind == ".mim/configs")
+        inside = parent / package
+        if not _is_package(inside):
+            yield inside / ".mim/configs" / relative
+            continue
+        clone = {".mim/configs": [inside / ".mim/configs", parent / "configs"], "configs": [inside / "configs"]}
+        yield from (place / relative for kind in kinds for place in clone[kind])
     for folder in _search_path():
         for place in (*(f"{package}/{kind}" for kind in kinds), package, "configs", "."):
             yield folder / place / relative
     yield OWN / ("configs" if package == "mmpose" else package) / relative
+
+
+def _is_package(folder: Path) -> bool:
+    return (folder / "__init__.py").is_file()
 
 
 def _installed(package: str) -> list[Path]:

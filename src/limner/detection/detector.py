@@ -74,21 +74,27 @@ class Detector:
         """Return the boxes of a BGR image ``[H, W, 3]``, best first."""
         return self.many([image])[0]
 
-    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
-        """Return the boxes of each of several BGR images; those of one shape share the calls of the network."""
+    def many(self, images: Sequence[np.ndarray], *, still: bool = False) -> list[Boxes]:
+        """Return the boxes of each of several BGR images; those of one shape share the calls of the network.
+
+        Args:
+            images: uint8 ``[H, W, 3]``.
+            still: they are no frames of a video, in which nothing may be seen for a while.
+        """
         first = [views.whole(image, self.spec.size) for image in images]
         # "auto" takes doubtful boxes, too, for a reason to look more closely
         least = self.bbox_thr * views.HINT if self.options.auto else self.bbox_thr
         found = self._look(images, [view.size for view in first], least)
-        return [self._finish(*parts) for parts in zip(images, first, *found, strict=True)]
+        return [self._finish(*parts, still=still) for parts in zip(images, first, *found, strict=True)]
 
-    def _finish(self, image: np.ndarray, first: View, boxes: Boxes, lost: Boxes) -> Boxes:
+    def _finish(self, image: np.ndarray, first: View, boxes: Boxes, lost: Boxes, *, still: bool) -> Boxes:
         """Look more closely where the options say so; return the boxes that are kept.
 
         Args:
             image: BGR ``[H, W, 3]``.
             first: the view of the whole image.
             boxes, lost: what was found there, and what is more than the detector's cap.
+            still: see `many`.
         """
         options, spec = self.options, self.spec
         more = views.closer(first, boxes, options, self.bbox_thr, max(spec.strides, default=1))
@@ -101,8 +107,11 @@ class Detector:
             if self.nms_thr is not None:
                 boxes = boxes[decode.bbox_nms(boxes.xyxy, boxes.scores, self.nms_thr)]
             self._say("cost", views.cost(looks, padded=spec.stride is None))
-        elif options.tile == "off" and options.det_size is None and views.are_small(first, boxes):
-            self._say("small", views.MANY_SMALL)
+        elif options.tile == "off" and options.det_size is None:
+            if views.are_small(first, boxes):
+                self._say("small", views.MANY_SMALL)
+            elif still and views.may_be_missed(first, boxes):
+                self._say("small", views.too_small(first))
         most = len(boxes) if options.max_boxes is None else options.max_boxes
         if any((part.scores > (self.bbox_thr or SURE)).any() for part in (*all_lost, boxes[most:])):
             self._say("cap", views.more_than(options.max_boxes or spec.max_per_img or most), logging.WARNING)

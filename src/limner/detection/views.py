@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..crop import Size, fit_factor
-from ..decode.tiles import Region, small
-from ..errors import ArgumentError
+from ..decode.tiles import SMALL, Region, small
+from ..errors import ArgumentError, said
 from ..types import Boxes
 
 OVERLAP = 0.25  # of a tile's side that the next tile shows too: what is smaller is whole in one of them
 FINE = 0.35  # input pixels for one image pixel that "auto" wants: an object of 45 pixels has 16
 FAIR = 0.148  # with so many, "auto" looks more closely only where there are small objects
+FAR = FAIR / 4  # with fewer, an object that fills a tenth of a large screen may be missed
+LARGE = 1 / 8  # of the longer side of an image: who found an object of this size has probably found what is to be found
 HINT = 0.75  # of the score that a box needs: a small one with this score is a reason to look more closely
 MAX_ZOOM = 6.0  # from one level of tiles to the next: what all tiles of one cut is large enough for the other
 MAX_GROWTH = 4.0  # of the sides of the input
@@ -80,20 +82,27 @@ class DetectorOptions:
             ArgumentError: a value has another form, or they contradict each other.
         """
         if max_boxes is not None and (not _is_whole(max_boxes) or max_boxes < 1):
-            raise ArgumentError(f"max_boxes is {max_boxes!r} where a whole number from 1 is needed")
+            raise ArgumentError(f"max_boxes is {said(max_boxes)} where a whole number from 1 is needed")
         size = _word(det_size, "auto") or _pair(det_size)
         if size is None and det_size is not None:
-            raise ArgumentError(f"det_size is {det_size!r} where a number as 640, a size as 1280x736 or auto is needed")
+            raise ArgumentError(f"det_size is {said(det_size)} where 640, 1280x736 or auto is needed")
         tiles = "off" if tile is None else _word(tile, "off", "auto") or _pair(tile)
         if tiles is None or (isinstance(tiles, tuple) and not all(1 <= side <= MAX_GRID for side in tiles)):
             raise ArgumentError(
-                f"tile is {tile!r} where off, auto, or columns and rows such as 3x2 are needed, {MAX_GRID} at most"
+                f"tile is {said(tile)} where off, auto, or columns and rows such as 3x2 are needed, {MAX_GRID} at most"
             )
         if tiles == (1, 1):
             tiles = "off"
         if size == "auto" and tiles != "off":
             raise ArgumentError("det_size auto and tiles both look more closely at an image: give one of them")
         return cls(size, tiles, max_boxes)
+
+    def check_unused(self, bbox_thr: float | None = None) -> None:
+        """Raise ArgumentError where there are options, or a threshold, though there is no detector."""
+        if bbox_thr is not None:
+            raise ArgumentError("bbox_thr is for the boxes of a detector, and there is none: leave it out")
+        if self != DetectorOptions():
+            raise ArgumentError("det_size, tile and max_boxes are for a detector, and there is none: leave them out")
 
     @property
     def auto(self) -> bool:
@@ -140,6 +149,24 @@ def check_size(size: Size, multiple: int) -> None:
 def are_small(first: View, boxes: Boxes) -> bool:
     """Whether most boxes in a large image are so small in the detector's input that others were probably missed."""
     return first.scale < FAIR and len(boxes) >= 3 and 2 * int(small(boxes.xyxy, first.scale).sum()) >= len(boxes)
+
+
+def may_be_missed(first: View, boxes: Boxes) -> bool:
+    """Whether there may be objects in a large image that are far too small for the detector, as it found little."""
+    if not len(boxes):
+        return first.scale < FAIR
+    _, _, width, height = first.region
+    sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
+    return first.scale < FAR and float(sides.max()) < max(width, height) * LARGE
+
+
+def too_small(first: View) -> str:
+    """Return a sentence about objects that a detector may have missed."""
+    _, _, width, height = first.region
+    return (
+        f"in an image of {width}x{height} pixels, objects below {round(SMALL / first.scale)} pixels are too small for "
+        'the detector: tile="auto" (--tile auto) looks more closely'
+    )
 
 
 def cost(looks: Sequence[View], *, padded: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..errors import ArgumentError, suggest
+from ..errors import ArgumentError, said, suggest
 
 Color = tuple[int, int, int]  # BGR
 Rgba = tuple[int, int, int, int]
@@ -57,6 +57,8 @@ _CSS = """
     violet=ee82ee wheat=f5deb3 white=ffffff whitesmoke=f5f5f5 yellow=ffff00 yellowgreen=9acd32
 """
 
+_NOTHING = {"none": "transparent", "clear": "transparent", "off": "transparent"}  # where there is such a word
+
 _CODE = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})|[0-9a-f]{6}|[0-9a-f]{8}")
 
 
@@ -82,7 +84,8 @@ def parse(text: str, what: str, others: tuple[str, ...] = ()) -> Rgba:
     code = named().get(key, key)
     if not _CODE.fullmatch(code):
         words = ", ".join([*others, "a colour's name or #rrggbb"])
-        raise ArgumentError(f"{what} is {text!r} where {words} is needed.{suggest(key, [*others, *named()])}")
+        similar = suggest(_NOTHING.get(key, key), [*others, *named()], 0.65)
+        raise ArgumentError(f"{what} is {said(text)} where {words} is needed.{similar}")
     digits = code.lstrip("#")
     if len(digits) < 6:
         digits = "".join(2 * digit for digit in digits)

@@ -109,15 +109,15 @@ def _draw_on(canvas: np.ndarray, drawable: Drawable, style: DrawStyle) -> None:
             paths = link_paths(parts, tables)
             if len(tables.segments):
                 paths = merge_paths(paths, contour_paths(parts, tables))
-            line_alpha, ellipses = style.line_alpha(LINE_ALPHA), None
+            line_alpha, ellipses = style.opacity_of_lines(LINE_ALPHA), None
         else:
             paths = link_paths(parts, tables, after=layout.limbs)
-            line_alpha, ellipses = style.line_alpha(FINGER_ALPHA), limbs(parts, tables, layout.limbs)
+            line_alpha, ellipses = style.opacity_of_lines(FINGER_ALPHA), limbs(parts, tables, layout.limbs)
         lines = prepare_lines(parts, paths)
         for run in parts.independent_runs():
             for m in run:
                 if ellipses is not None:
-                    draw_limbs(canvas, ellipses[m], style.line_alpha(LIMB_ALPHA))
+                    draw_limbs(canvas, ellipses[m], style.opacity_of_lines(LIMB_ALPHA))
                 draw_lines(canvas, lines, m, line_alpha)
             draw_dots(canvas, parts, run, tables.dot_colors)
     if style.draw_bbox or (style.labels and drawable.result.track_ids is not None):

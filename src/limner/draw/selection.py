@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import ArgumentError, suggest
+from ..errors import ArgumentError, said, suggest
 from ..keypoints import KeypointSet
 from ..types import Poses, Result
 
@@ -26,15 +26,17 @@ def part_names(given: object) -> tuple[str, ...]:
     Raises:
         ArgumentError: there is no such part, or none is given.
     """
-    words = given.split(",") if isinstance(given, str) else given
+    words = [word for word in given.split(",") if word.strip()] if isinstance(given, str) else given
     if not isinstance(words, (list, tuple)) or not words:
-        raise ArgumentError(f"parts is {given!r} where names such as 'face,hands' are needed")
+        raise ArgumentError(f"parts is {said(given)} where names such as 'face,hands' are needed")
     names = []
     for word in words:
         name = str(word).strip().lower().replace("-", "_").replace(" ", "_")
         name = _SAME.get(name, name)
         if name not in PARTS:
-            raise ArgumentError(f"no part is called {word!r}.{suggest(name, PARTS)} The parts are {', '.join(PARTS)}.")
+            raise ArgumentError(
+                f"no part is called {said(word)}.{suggest(name, PARTS)} The parts are {', '.join(PARTS)}."
+            )
         names.append(name)
     return tuple(dict.fromkeys(names))
 

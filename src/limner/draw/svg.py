@@ -154,12 +154,12 @@ def _parts(parts: Parts, drawable: Drawable, style: DrawStyle, size: tuple[int, 
     _add_links(lines, limbs, parts, drawable)
     if layout is None and len(drawable.tables.segments):
         _add_contours(lines, contour_curves(parts, drawable.tables), parts, drawable)
-    line_alpha = style.line_alpha(LINE_ALPHA if layout is None else FINGER_ALPHA)
+    line_alpha = style.opacity_of_lines(LINE_ALPHA if layout is None else FINGER_ALPHA)
     for m in range(len(parts)):
         name = names[int(parts.number[m])].replace("_", "-")
         content: list[Element] = [("title", name.replace("-", " "))]
         if limbs[m]:
-            content.append((f'g class="limbs" fill-opacity="{_number(style.line_alpha(LIMB_ALPHA))}"', limbs[m]))
+            content.append((f'g class="limbs" fill-opacity="{_number(style.opacity_of_lines(LIMB_ALPHA))}"', limbs[m]))
         if lines[m] and parts.thick[m] > 0:
             width = _number(_stroke(float(parts.thick[m])))
             form = f'fill="none" stroke-width="{width}" stroke-linecap="round" stroke-linejoin="round"'

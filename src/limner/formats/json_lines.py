@@ -74,7 +74,12 @@ class StandardOutput(JsonLines):
     """JSON Lines on standard output, where each line is flushed at once."""
 
     def _add_line(self, line: str) -> None:
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            raise  # its reader wants no more
+        except OSError as error:
+            raise write_error("standard output", error) from None
 
     def close(self) -> None:
         """Standard output stays open."""
@@ -94,6 +99,7 @@ class JsonLinesWriter(IncrementalFile, JsonLines):
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
         if append:
             _repair(Path(os.path.expanduser(path)))
+        self.results = False  # whether more than errors were written
         super().__init__(path, append=append)
 
     def _add_line(self, line: str) -> None:
@@ -103,6 +109,12 @@ class JsonLinesWriter(IncrementalFile, JsonLines):
         """Add the line of one frame, see `JsonLines.write`."""
         super().write(result)
         self.frames += 1
+        self.results = True
+
+    def end(self, source: str, frames: int, *, complete: bool) -> None:
+        """Add the line that ends a video."""
+        super().end(source, frames, complete=complete)
+        self.results = True
 
 
 def json_line(result: Result) -> str:

@@ -32,13 +32,23 @@ class VideoJsonWriter(IncrementalFile):
         first: Number of the first frame: 0 as MMPose's Inferencer counts, 1 as its demos do.
         meta: ``meta_info`` of the keypoint set, as the demos write it around the list under
             ``instance_info``; None writes the bare list, as the Inferencer does.
+        clocked: ``frame_id`` is the number of a frame in its source, where frames may be missing, and ``timestamp``
+            its time in seconds; without it frames are counted as they come, and have no time, as in MMPose.
 
     Raises:
         OutputError: The file cannot be created or written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, first: int = 0, meta: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        first: int = 0,
+        meta: Mapping[str, Any] | None = None,
+        clocked: bool = False,
+    ) -> None:
         self._first = first
+        self._clocked = clocked
         self._level = 1 if meta is None else 2  # of indentation of an entry
         head, tail = "[", "]"
         if meta is not None:
@@ -54,7 +64,10 @@ class VideoJsonWriter(IncrementalFile):
             OutputError: They cannot be written; the frames before them stay, as valid JSON.
         """
         instances = result.instances() if isinstance(result, Result) else result
-        entry = {"frame_id": self._first + self.frames, "instances": instances}
+        entry: dict[str, Any] = {"frame_id": self._first + self.frames, "instances": instances}
+        if self._clocked and isinstance(result, Result):
+            time = round(float(result.timestamp), 6)
+            entry = {"frame_id": self._first + result.index, "timestamp": time, "instances": instances}
         line = "\n" + "\t" * self._level
         text = json.dumps(plain_json(entry), indent="\t", allow_nan=False).replace("\n", line)
         if not self.frames:

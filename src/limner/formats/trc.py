@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, said
 from .rows import unique_names
 from .run_info import RunInfo
 from .spool import SpooledWriter, Track, person_name
@@ -45,7 +45,7 @@ class TrcWriter(SpooledWriter):
         metres_per_pixel: float | None = None,
     ) -> None:
         if metres_per_pixel is not None and not 0 < metres_per_pixel < float("inf"):
-            raise ArgumentError(f"metres_per_pixel is {metres_per_pixel!r} where a number above 0 is needed")
+            raise ArgumentError(f"metres_per_pixel is {said(metres_per_pixel)} where a number above 0 is needed")
         super().__init__(folder, info, folder=True)
         self._scale = metres_per_pixel
         self._units = "px" if metres_per_pixel is None else "m"

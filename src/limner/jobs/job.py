@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy as np
 from .. import sources
 from ..display.window import Window
 from ..draw import DrawStyle, render
-from ..errors import InputError, MissingExtraError, OutputError
-from ..files import create_parent_folder
+from ..errors import InputError, MissingExtraError, OutputError, one_line
+from ..files import create_parent_folder, remove_empty
 from ..formats import json_lines
 from ..formats.json_lines import JsonLines, JsonLinesWriter, StandardOutput
 from ..formats.run_info import RunInfo
@@ -24,7 +25,9 @@ from ..types import Boxes, MessageCallback, Poses, Result
 from ..video.options import VideoOptions
 from ..video.threads import StageThreads
 from ..writers import ImageWriter, JsonWriter
-from .plan import Existing, Plan, check_endings, make_plan, tasks_of
+from .claims import claimed
+from .origins import Origins, OriginsWriter
+from .plan import Existing, Plan, check_drawing, check_endings, make_plan, tasks_of
 from .progress import ProgressBars
 from .runner import Counts, Runner
 
@@ -45,9 +48,12 @@ class Job:
     lines: str | None = None  # file of JSON Lines, or `STANDARD_OUTPUT`
     existing: Existing = Existing.REPLACE
     append: bool = False  # to the file of JSON Lines
+    records: Path | None = None  # folder for records of which inputs outputs come from; None keeps none
+    reads: tuple[str, ...] = ()  # what else is read and thus never written over: the files of the model
     run_info: Callable[[Pipeline | None], RunInfo] = lambda pipeline: RunInfo()  # for the head of the JSON Lines
     check: Callable[[list[Input]], None] = lambda items: None  # called with the inputs; raises where they do not fit
     show: bool = False
+    must_show: bool = False  # the user asks for it: where no window can be opened, the run has failed
     wait: float = 0.0  # seconds for which an image is shown; 0 waits for a key
     advice: str = "leave --show out and give a folder for the images"  # for the user, where no window can be opened
     progress: bool | None = None  # show progress bars; None shows them on a terminal, but not for a single image
@@ -57,7 +63,7 @@ class Job:
 
 
 def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
-    """Run the job; return how many inputs failed.
+    """Run the job; return how many inputs failed, or could not be shown.
 
     Args:
         job: what to do.
@@ -69,6 +75,14 @@ def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
             earlier run that would be written over.
         KeyboardInterrupt: the user stopped the run; the files written so far are complete.
     """
+    with ExitStack() as stack:
+        if job.json_writer is not None:
+            stack.callback(remove_empty, job.json_writer.made)
+        return _run(job, stack, info=info, warn=warn)
+
+
+def _run(job: Job, stack: ExitStack, *, info: MessageCallback, warn: MessageCallback) -> int:
+    """Run the job; what is opened for it is left to ``stack``."""
     items, errors, notices = sources.expand(
         list(job.inputs),
         recursive=job.recursive,
@@ -80,73 +94,120 @@ def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
     if items:
         job.check(items)
     counts = Counts(failed=len(errors))
-    with ExitStack() as stack:
-        image_writer = None
-        if job.out is not None and items:
-            image_writer = stack.enter_context(ImageWriter(job.out, job.out_name))
-        plan = _plan(job, items, image_writer, len(items) + len(errors))
-        for error in errors:
-            warn(str(error))
-        if plan.finished:
-            info(f"{_counted(plan.finished, 'input')} finished by an earlier run and left as {_they(plan.finished)}")
-        if not plan.tasks:
-            if errors and job.lines is not None:
-                _write_errors(stack.enter_context(closing(_open_lines(job, plan, errors, None))), errors)
-            return counts.failed
-        window = _open_window(job, warn)
-        if window is not None:
-            stack.enter_context(window)
-        pipeline = job.open()
-        check_style(pipeline, job.style)
-        lines: JsonLines | None = None
-        if job.lines is not None:
-            lines = stack.enter_context(closing(_open_lines(job, plan, errors, pipeline)))
-            _write_errors(lines, errors)
-        video_first = plan.tasks[0].item.is_video
-        shown = job.progress
-        if shown is None:
-            shown = sys.stderr.isatty() and (len(plan.tasks) > 1 or video_first)
-        bars = stack.enter_context(ProgressBars(shown=shown))
-        runner = Runner(job, pipeline, image_writer, lines, window, bars, counts, info, warn)
-        runner.run(plan.tasks, stack.enter_context(StageThreads()))
+    image_writer = None
+    if job.out is not None and items:
+        image_writer = ImageWriter(job.out, job.out_name)
+        stack.callback(remove_empty, image_writer.made)
+    plan = _plan(job, items, image_writer, errors, stack)
+    if unreadable := _all_unreadable(plan):
+        errors, plan = errors + unreadable, replace(plan, tasks=[])
+        counts.failed += len(unreadable)
+    for error in errors:
+        warn(str(error))
+    if plan.finished:
+        info(f"{_counted(plan.finished, 'input')} finished by an earlier run and left as {_they(plan.finished)}")
+    if all(task.refused for task in plan.tasks):  # so no model is needed
+        for task in plan.tasks:
+            warn(one_line(task.refused))
+        counts.failed += len(plan.tasks)
+        if errors and items and job.lines is not None:  # without any, a run with better inputs finds the way free
+            _open_lines(job, plan, errors, None, stack)
+        return counts.failed
+    window = _open_window(job, warn)
+    if window is not None:
+        stack.enter_context(window)
+    elif job.must_show:
+        counts.failed += 1
+    pipeline = job.open()
+    check_style(pipeline, job.style)
+    lines: JsonLines | None = None
+    if job.lines is not None:
+        lines = _open_lines(job, plan, errors, pipeline, stack)
+    video_first = plan.tasks[0].item.is_video
+    shown = job.progress
+    if shown is None:
+        shown = sys.stderr.isatty() and (len(plan.tasks) > 1 or video_first)
+    bars = stack.enter_context(ProgressBars(shown=shown))
+    origins = [OriginsWriter(*found) for found in _recorded(job, image_writer)]
+    for origin in origins:
+        stack.callback(origin.close)
+    runner = Runner(job, pipeline, image_writer, lines, window, bars, counts, info, warn, origins)
+    runner.run(plan.tasks, stack.enter_context(StageThreads()))
     _report(job, counts, image_writer, info)
     if counts.interrupted:
         raise KeyboardInterrupt
     return counts.failed
 
 
-def _plan(job: Job, items: list[Input], image_writer: ImageWriter | None, inputs: int) -> Plan:
+def _recorded(job: Job, image_writer: ImageWriter | None) -> list[tuple[Path, Path]]:
+    """Return the folders for which it is recorded which inputs their outputs come from, and where that is."""
+    writers = (image_writer, job.json_writer)
+    folders = dict.fromkeys(writer.folder for writer in writers if writer is not None and writer.name is None)
+    return [] if job.records is None else [(folder, job.records) for folder in folders]
+
+
+def _plan(
+    job: Job, items: list[Input], image_writer: ImageWriter | None, errors: list[InputError], stack: ExitStack
+) -> Plan:
     """Return what is to be done, or raise OutputError where files of an earlier run would be written over."""
-    tasks = tasks_of(items, image_writer, job.json_writer, transparent=job.style.transparent)
-    check_endings(tasks, image_writer, job.json_writer, inputs)
+    origins = Origins()
+    if job.existing is Existing.SKIP:
+        for folder, records in _recorded(job, image_writer):
+            origins.read(folder, records)
+    tasks = tasks_of(items, image_writer, job.json_writer, transparent=job.style.transparent, origins=origins)
+    check_endings(tasks, image_writer, job.json_writer, len(items) + len(errors))
+    check_drawing(tasks, transparent=job.style.transparent, heatmaps=job.style.draw_heatmap)
     lines = None
     if job.lines is not None and job.lines != STANDARD_OUTPUT:
         lines = Path(job.lines).expanduser()
-        create_parent_folder(lines)
+        stack.callback(remove_empty, create_parent_folder(lines))
+        stack.enter_context(claimed(lines))  # from now on, as it is read before it is written
     names = [writer.name for writer in (image_writer, job.json_writer) if writer is not None]
-    return make_plan(tasks, job.existing, lines, append=job.append, folders=not any(names))
+    read = [Path(name).expanduser() for name in (*job.reads, *(error.source for error in errors)) if name]
+    return make_plan(tasks, job.existing, lines, append=job.append, folders=not any(names), read=read)
 
 
-def _open_lines(job: Job, plan: Plan, errors: list[InputError], pipeline: Pipeline | None) -> JsonLines:
-    """Open the JSON Lines of a job, and write their head.
+def _all_unreadable(plan: Plan) -> list[InputError]:
+    """Return why none of the inputs can be read, which is known before a model is; none where one may be."""
+    problems: list[InputError] = []
+    for task in plan.tasks:
+        problem = sources.why_unreadable(task.item)
+        if problem is None:
+            return []
+        problems.append(problem)
+    return problems
+
+
+def _open_lines(
+    job: Job, plan: Plan, errors: list[InputError], pipeline: Pipeline | None, stack: ExitStack
+) -> JsonLines:
+    """Open the JSON Lines of a job, and write their head and the inputs that cannot be found.
 
     Raises:
         OutputError: they cannot be written.
     """
     if job.lines is None or job.lines == STANDARD_OUTPUT:
-        lines: JsonLines = StandardOutput()
+        lines: JsonLines = stack.enter_context(closing(StandardOutput()))
     else:
         path = Path(job.lines).expanduser()
         if job.existing is Existing.SKIP and path.is_file():
             json_lines.drop(path, plan.redone | {error.source for error in errors})
-        lines = JsonLinesWriter(path, append=job.append or job.existing is Existing.SKIP)
+        is_new = not os.path.lexists(path)
+        lines = writer = JsonLinesWriter(path, append=job.append or job.existing is Existing.SKIP)
+        if is_new:
+            stack.callback(_remove_without_results, writer)
+        stack.enter_context(closing(writer))
     lines.head(job.run_info(pipeline))
+    for error in errors:
+        lines.error(error.source, str(error))
     return lines
 
 
-def _write_errors(lines: JsonLines, errors: list[InputError]) -> None:
-    for error in errors:
-        lines.error(error.source, str(error))
+def _remove_without_results(lines: JsonLinesWriter) -> None:
+    """Remove a new file in which there is no result, so that it is not in the way of the next run."""
+    if not lines.results:
+        with suppress(OSError):
+            lines.path.unlink()
 
 
 def _report(job: Job, counts: Counts, image_writer: ImageWriter | None, info: MessageCallback) -> None:

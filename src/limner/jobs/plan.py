@@ -1,12 +1,14 @@
 """What a run will write, before it begins: the name of every output, and what of an earlier run is in its place.
 
 An input is finished where each of its outputs exists and none is marked as cut short (see `files.incomplete_mark`).
-Names depend on all inputs and not on what is finished, so that each run gives an input the same ones.
+Names depend on all inputs and not on what is finished, so that each run gives an input the same ones. With
+--skip-existing an input keeps the names that an earlier run gave it, see `origins`.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -14,15 +16,19 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, OutputError
 from ..files import incomplete_mark, same_file
 from ..formats import json_lines
-from ..images import written_suffix
+from ..images import ALPHA_SUFFIXES, written_suffix
 from ..sources import Input
-from ..writers import IMAGE_ENDINGS, VIDEO_ENDINGS, ImageWriter, JsonWriter, UniqueStems
+from ..writers import IMAGE_ENDINGS, SVG, VIDEO_ENDINGS, ImageWriter, JsonWriter, UniqueStems
 
 _FEW = 50  # outputs that are looked up one by one; the folders of more are listed
+
+if TYPE_CHECKING:
+    from .origins import Origins
 
 
 class Existing(Enum):
@@ -43,6 +49,7 @@ class Task:
     drawn: Path | None  # the file of the drawn image or video
     results: Path | None  # its JSON file
     refused: str = ""  # why its outputs cannot be written
+    new: tuple[Path, ...] = ()  # outputs that do not exist yet, and are not written over where they appear
 
     @property
     def outputs(self) -> list[Path]:
@@ -65,6 +72,7 @@ def tasks_of(
     json_writer: JsonWriter | None,
     *,
     transparent: bool = False,
+    origins: Origins | None = None,
 ) -> list[Task]:
     """Return each input with its outputs, in order; equal names in one folder are counted.
 
@@ -72,6 +80,7 @@ def tasks_of(
         items: the inputs.
         image_writer, json_writer: for the outputs.
         transparent: drawn images have an alpha channel.
+        origins: the inputs of earlier runs, which keep the names of their outputs; None lets only names decide.
     """
     in_folder: dict[str, list[str]] = defaultdict(list)
     for item in items:
@@ -80,8 +89,11 @@ def tasks_of(
     images = {folder: image_writer.within(folder) for folder in stems} if image_writer is not None else {}
     sheets = {folder: json_writer.within(folder) for folder in stems} if json_writer is not None else {}
     tasks = []
-    for item in items:
-        stem, renamed = stems[item.folder].name(item.stem)
+    kept = {} if origins is None else origins.names(items, stems)
+    for number, item in enumerate(items):
+        stem, renamed = kept.get(number, item.stem), False
+        if number not in kept:
+            stem, renamed = stems[item.folder].name(item.stem)
         images_here, sheets_here = images.get(item.folder), sheets.get(item.folder)
         drawn = None
         if images_here is not None and item.is_video:
@@ -111,6 +123,8 @@ def check_endings(
     if image_writer is None or image_writer.name is None:
         return
     for task in tasks:
+        if task.item.path is None and getattr(task.item.stream, "kind", "") is None:
+            continue  # whether it is a video at all shows when it is opened
         kind, endings = ("a video", VIDEO_ENDINGS) if task.item.is_video else ("an image", IMAGE_ENDINGS)
         if task.drawn is not None and task.drawn.suffix.lower() not in endings:
             raise ArgumentError(
@@ -119,8 +133,36 @@ def check_endings(
             )
 
 
+def check_drawing(tasks: list[Task], *, transparent: bool, heatmaps: bool) -> None:
+    """Check that the files of drawn images can hold what is drawn.
+
+    Args:
+        tasks: the inputs with their outputs.
+        transparent: the background is.
+        heatmaps: they are drawn too.
+
+    Raises:
+        ArgumentError: one cannot.
+    """
+    for task in tasks:
+        suffix = "" if task.drawn is None else task.drawn.suffix.lower()
+        if heatmaps and suffix == SVG:
+            raise ArgumentError(f"'{task.drawn}' cannot hold heatmaps: leave --draw-heatmap out, or give a .png")
+        if transparent and suffix and not task.item.is_video and suffix not in (*ALPHA_SUFFIXES, SVG):
+            raise ArgumentError(
+                f"'{task.drawn}' cannot hold a transparent background, as {suffix} has none: give a name that ends in "
+                ".png, .webp, .tif or .svg"
+            )
+
+
 def make_plan(
-    tasks: list[Task], existing: Existing, lines: Path | None = None, *, append: bool = False, folders: bool = True
+    tasks: list[Task],
+    existing: Existing,
+    lines: Path | None = None,
+    *,
+    append: bool = False,
+    folders: bool = True,
+    read: Sequence[Path] = (),
 ) -> Plan:
     """Compare what is to be written with the files that exist.
 
@@ -130,20 +172,27 @@ def make_plan(
         lines: the file of JSON Lines, if one is written.
         append: it is added to.
         folders: outputs lie in folders that the user names; False where the user names a file.
+        read: other files that the run reads, or was to read, such as those of the model.
 
     Raises:
-        OutputError: files of an earlier run, or all inputs, would be written over.
+        OutputError: files of an earlier run would be written over, two outputs have one name, or the file of JSON
+            Lines is one that is read.
     """
     outputs = [path for task in tasks for path in task.outputs]
     exists = _presence(outputs)
     present = set(filter(exists, outputs))
-    tasks = _without_inputs(tasks, present) if present else tasks
-    if tasks and all(task.refused for task in tasks):
-        raise OutputError(tasks[0].refused)
+    inputs = cache(lambda: _identities(tasks, read))
+    if lines is not None:
+        if (identity := _identity(lines)) is not None and identity in inputs():
+            raise OutputError(f"'{lines}' is an input, which is never written over: choose another name for --jsonl")
+        _check_apart(tasks, lines, present)
+    tasks = _without_inputs(tasks, present, inputs) if present else tasks
     in_the_way = [p for task in tasks if not task.refused for p in task.outputs if p in present] if present else []
     lines_exist = lines is not None and lines.is_file() and lines.stat().st_size > 0
     if existing is Existing.REFUSE and (in_the_way or (lines_exist and not append)):
         raise _refusal(in_the_way, lines if lines_exist and not append else None, folders=folders)
+    if existing is not Existing.REPLACE:
+        tasks = [replace(task, new=_absent(task.outputs, present)) for task in tasks]
     if existing is not Existing.SKIP:
         return Plan(tasks)
     found = json_lines.finished(lines) if lines is not None and lines_exist else json_lines.Finished()
@@ -162,6 +211,10 @@ def make_plan(
         left = [task for task in tasks if task.item.source in redone]
     _keep_recordings([task for task in left if not present.isdisjoint(task.outputs)])
     return Plan(left, len(tasks) - len(left), redone if lines_exist else frozenset())
+
+
+def _absent(outputs: list[Path], present: set[Path]) -> tuple[Path, ...]:
+    return tuple(path for path in outputs if path not in present) if present else tuple(outputs)
 
 
 def _presence(outputs: list[Path]) -> Callable[[Path], bool]:
@@ -190,25 +243,60 @@ def _normalised(name: str) -> str:
     return unicodedata.normalize("NFC", name.casefold())
 
 
-def _without_inputs(tasks: list[Task], present: set[Path]) -> list[Task]:
+_Identity = tuple[int, int]  # of a file, whatever leads to it: its device and its number there
+
+
+def _identity(file: Path | int) -> _Identity | None:
+    """Return which file a path leads to or a descriptor stands for, None where there is none, as for a pipe."""
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def _identities(tasks: Sequence[Task], read: Sequence[Path]) -> frozenset[_Identity]:
+    """Return the files that a run reads."""
+    items = [task.item for task in tasks]
+    files: list[Path | int] = [*read, *(path for item in items for path in (item.path, *item.frames) if path)]
+    files += [0 for item in items if item.address == "-"]  # standard input may be a file
+    return frozenset(filter(None, map(_identity, files)))
+
+
+def _without_inputs(tasks: list[Task], present: set[Path], inputs: Callable[[], frozenset[_Identity]]) -> list[Task]:
     """Refuse the tasks whose outputs would be written over an input of the run, their own or another's."""
-    real_folder = cache(os.path.realpath)
-
-    @cache
-    def inputs() -> frozenset[tuple[str, str]]:
-        paths = [task.item.path for task in tasks if task.item.path is not None]
-        return frozenset((str(real_folder(path.parent)), path.name) for path in paths)
-
     checked = []
     for task in tasks:
         for path in present.intersection(task.outputs):
-            own = same_file(task.item.path, path)
-            if own or (str(real_folder(path.parent)), path.name) in inputs():
-                which = "the input itself" if own else "another input"
+            identity = _identity(path)
+            if identity is not None and identity in inputs():
+                which = "the input itself" if same_file(task.item.path, path) else "another input"
                 refused = f"'{path}' is {which} and would be overwritten: choose another folder"
                 task = replace(task, refused=refused)
         checked.append(task)
     return checked
+
+
+def _check_apart(tasks: Sequence[Task], lines: Path, present: set[Path]) -> None:
+    """Check that the file of JSON Lines is no other output, also by a link or where upper and lower case are equal.
+
+    Drawings and JSON have endings of their own, and stems that differ.
+
+    Raises:
+        OutputError: it is.
+    """
+    folder, name = os.path.split(os.path.realpath(lines))
+    name, identity, real_folder = _normalised(name), _identity(lines), cache(os.path.realpath)
+    for task in tasks:
+        for path, what in ((task.drawn, "the drawing"), (task.results, "the JSON")):
+            if path is None:
+                continue
+            same = identity is not None and path in present and _identity(path) == identity
+            if same or (_normalised(path.name) == name and real_folder(path.parent) == folder):
+                raise OutputError(
+                    f"'{lines}' is named for {what} of '{task.item.source}' and for the lines of --jsonl, and can hold "
+                    "one of them: give two names"
+                )
 
 
 def _refusal(in_the_way: list[Path], lines: Path | None, *, folders: bool) -> OutputError:
@@ -226,7 +314,7 @@ def _refusal(in_the_way: list[Path], lines: Path | None, *, folders: bool) -> Ou
 def _keep_recordings(tasks: list[Task]) -> None:
     """Raise OutputError where the cut-short recording of a camera, a stream or a pipe would be made again."""
     for task in tasks:
-        if task.item.is_live or task.item.stream is not None:
+        if task.item.is_live or (task.item.stream is not None and "://" not in task.item.address):
             raise OutputError(
                 f"'{task.outputs[0]}' is a recording that was cut short, and {task.item.source} cannot be recorded "
                 "again: give a fresh folder, or --overwrite"

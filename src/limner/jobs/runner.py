@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ from ..types import Frame, MessageCallback, Result
 from ..video.options import AUTO_BATCH, BATCH_PIXELS
 from ..video.threads import StageThreads
 from ..writers import SVG, ImageWriter, refuse_overwrite
+from .claims import check_new
+from .origins import OriginsWriter
 from .plan import Task
 from .progress import ProgressBars
 
@@ -78,6 +81,11 @@ def read_batches(tasks: Iterable[Task], size: int) -> Iterator[list[LoadedTask]]
         yield batch
 
 
+def _how(path: Path | None, task: Task) -> dict[str, bool]:
+    """Return how a writer writes a file: it says so where it must not replace one."""
+    return {"new": True} if path in task.new else {}
+
+
 @dataclass
 class Runner:
     """What is open while a job runs."""
@@ -91,6 +99,7 @@ class Runner:
     counts: Counts
     info: MessageCallback
     warn: MessageCallback
+    origins: Sequence[OriginsWriter] = ()
 
     @property
     def draws(self) -> bool:
@@ -103,7 +112,7 @@ class Runner:
         for loaded in self.bars.inputs(loaded_tasks, len(tasks), first_is_video=tasks[0].item.is_video):
             task = loaded.task
             source = task.item.source
-            if task.renamed:
+            if task.renamed and task.outputs:
                 stem = task.item.stem
                 self.info(f"{source}: '{stem}' is taken by an earlier input, so its files are named '{task.stem}'")
             try:
@@ -119,6 +128,11 @@ class Runner:
                 continue
             if not continues:
                 break
+
+    def remember(self, task: Task) -> None:
+        """Record which input the outputs of a task come from."""
+        for origins in self.origins:
+            origins.add(task.outputs, task.item)
 
     def _load(self, tasks: list[Task], threads: StageThreads) -> Iterator[LoadedTask]:
         """Yield each task, images with their results: read ahead in a thread, estimated in batches."""
@@ -145,8 +159,12 @@ class Runner:
         item, tracking = task.item, job.video_options.tracking
         if frame is None:
             raise InputError(f"'{item.source}' cannot be read")
+        if frame.remark:
+            self.info(frame.remark)
         if task.drawn is not None:
             refuse_overwrite(item.path, task.drawn)
+        check_new(task)
+        self.remember(task)
         if result is None:
             result = self.pipeline.one(frame, heatmaps=job.style.heatmaps if self.draws else "")
         result = select(result, max_persons=tracking.max_persons, follow=tracking.follow)
@@ -155,7 +173,7 @@ class Runner:
         if job.json_writer is not None:
             sheets = job.json_writer.within(item.folder)
             sheets.make_folder()
-            sheets.write(task.stem, result)
+            sheets.write(task.stem, result, **_how(task.results, task))
         shown = self._draw(task, frame, result) if self.draws else None
         self.counts.images += 1
         self.counts.instances += len(result)
@@ -171,20 +189,21 @@ class Runner:
         style, suffix = self.job.style, "" if task.drawn is None else task.drawn.suffix
         image = frame.with_alpha if suffix.lower() in ALPHA_SUFFIXES else frame.image
         if suffix.lower() == SVG and task.drawn is not None:
-            write_atomically(task.drawn, svg(result, style, frame.with_alpha).encode())
+            write_atomically(task.drawn, svg(result, style, frame.with_alpha).encode(), new=task.drawn in task.new)
             if self.window is None:
                 return image
         drawn = render(image, result, style, crop=self.pipeline.pose.crop)
         if self.image_writer is not None and suffix.lower() != SVG:
             writer = self.image_writer.within(task.item.folder)
             writer.make_folder()
-            writer.write(task.stem, drawn, suffix)
+            writer.write(task.stem, drawn, suffix, **_how(task.drawn, task))
         return drawn
 
     def _run_video(self, task: Task) -> bool:
         """Process one video or camera; return whether to continue."""
         from .video import run_video  # loads PyAV, which images do not need
 
+        self.remember(task)
         counts = run_video(
             self.job,
             task,

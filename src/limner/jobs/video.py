@@ -16,7 +16,6 @@ from ..display.hud import Meter
 from ..display.player import Player
 from ..display.window import Window
 from ..errors import ArgumentError
-from ..files import mark_complete, mark_incomplete
 from ..formats import ResultWriter
 from ..formats.json_lines import JsonLines
 from ..pipeline import Pipeline
@@ -25,6 +24,7 @@ from ..types import MessageCallback
 from ..video.options import VideoOptions
 from ..video.pipeline import CurrentStyle, FrameResult, VideoPipeline
 from ..writers import ImageWriter, JsonWriter, refuse_overwrite
+from .claims import Marks
 from .plan import Task
 from .progress import ProgressBars
 
@@ -84,7 +84,7 @@ def run_video(
         for writer in (images, sheets):
             if writer is not None:
                 writer.make_folder()
-        with Marks(task.outputs) as marks:
+        with Marks(task) as marks:
             writers = (images, sheets, () if lines is None else (lines,))
             outputs = VideoOutputs(item, task.stem, video, *writers, keep_audio=options.keep_audio, info=info)
             meter = Meter(live=video.live)
@@ -124,24 +124,6 @@ def _player(
         wait=job.wait,
         info=info,
     )
-
-
-class Marks:
-    """Marks files as incomplete while they are written; the marks stay where that does not come to its end."""
-
-    def __init__(self, files: list[Path]) -> None:
-        self._files = files
-        self.complete = False
-
-    def __enter__(self) -> Marks:
-        for path in self._files:
-            mark_incomplete(path)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for path in self._files:
-            if self.complete or not path.exists():
-                mark_complete(path)
 
 
 @contextmanager
@@ -211,7 +193,9 @@ class VideoOutputs:
                 audio_from = video.sound_from if keep_audio else None
                 if keep_audio and audio_from is None and video.has_audio and not video.live:
                     info(f"the sound of '{item.source}' is left out: it has passed once the video is written")
-                video_writer = image_writer.video(stem, item.suffix, video.fps, audio_from=audio_from, info=info)
+                video_writer = image_writer.video(
+                    stem, item.suffix, video.fps, audio_from=audio_from, colours=video.colours, info=info
+                )
                 self._video_writer = self._stack.enter_context(video_writer)
             self._stack = self._stack.pop_all()
 
@@ -224,7 +208,8 @@ class VideoOutputs:
         for writer in self._result_writers:
             writer.write(frame_result.result)
         if self._video_writer is not None and frame_result.drawn is not None:
-            self._video_writer.write(frame_result.drawn, frame_result.frame.timestamp)
+            frame = frame_result.frame
+            self._video_writer.write(frame_result.drawn, frame.timestamp, frame.duration)
 
     def __enter__(self) -> VideoOutputs:
         return self

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib import resources
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -25,10 +25,12 @@ from ..errors import ArgumentError, suggest
 _MMPOSE_NAMES = {
     "coco": "coco-17",
     "humanart": "coco-17",
+    "human-art": "coco-17",
     "ochuman": "coco-17",
     "halpe26": "halpe-26",
     "coco_wholebody": "coco-wholebody-133",
     "ubody2d": "coco-wholebody-133",
+    "h3wb": "coco-wholebody-133",
     "coco_wholebody_face": "coco-wholebody-face-68",
     "coco_wholebody_hand": "coco-wholebody-hand-21",
     "lapa": "lapa-106",
@@ -44,14 +46,50 @@ _MMPOSE_NAMES = {
     "freihand2d": "onehand10k-21",
     "panoptic_hand2d": "onehand10k-21",
     "ap10k": "ap10k-17",
+    "aic": "aic-14",
+    "coco_aic": "coco-aic-19",
+    "humanart_aic": "coco-aic-19",
+    "crowdpose": "crowdpose-14",
+    "exlpose": "exlpose-14",
+    "h36m": "h36m-17",
+    "halpe": "halpe-136",
+    "humanart21": "humanart-21",
+    "jhmdb": "jhmdb-15",
+    "mhp": "mhp-16",
+    "mpi_inf_3dhp": "mpi-inf-3dhp-17",
+    "mpii": "mpii-16",
+    "mpii_trb": "mpii-trb-40",
+    "posetrack18": "posetrack18-17",
+    "rhd2d": "rhd2d-21",
+    "interhand2d": "interhand2d-21",
+    "interhand3d": "interhand3d-42",
+    "ak": "animal-kingdom-23",
+    "animal kingdom": "animal-kingdom-23",
+    "animalpose": "animalpose-20",
+    "atrw": "atrw-15",
+    "horse10": "horse10-22",
+    "macaque": "macaque-17",
+    "zebra": "zebra-9",
+    "fly": "fly-32",
+    "locust": "locust-35",
+    "deepfashion_full": "deepfashion-full-8",
+    "deepfashion_lower": "deepfashion-lower-4",
+    "deepfashion_upper": "deepfashion-upper-6",
 }
 _NAMES = tuple(dict.fromkeys(_MMPOSE_NAMES.values()))
 _ALIASES = {"hand-21": "onehand10k-21"}
-_KINDS = {
-    **dict.fromkeys(("lapa-106", "wflw-98", "300w-68", "coco-wholebody-face-68", "cofw-29", "aflw-19"), "face"),
-    **dict.fromkeys(("coco-wholebody-hand-21", "onehand10k-21"), "hand"),
-    "ap10k-17": "animal",
+_OF_KIND = {
+    "face": ("lapa-106", "wflw-98", "300w-68", "coco-wholebody-face-68", "cofw-29", "aflw-19"),
+    "hand": ("coco-wholebody-hand-21", "onehand10k-21", "rhd2d-21", "interhand2d-21", "interhand3d-42"),
+    "animal": (
+        *("ap10k-17", "animal-kingdom-23", "animalpose-20", "atrw-15", "horse10-22", "macaque-17"),
+        "zebra-9",
+    ),
+    "instance": ("fly-32", "locust-35", "deepfashion-full-8", "deepfashion-lower-4", "deepfashion-upper-6"),
 }
+_KINDS = {name: kind for kind, sets in _OF_KIND.items() for name in sets}
+KEYPOINT_COLOR, LINK_COLOR = (255, 128, 0), (96, 96, 255)  # where a data set gives none: MMPose's
+_FOLDER = "_base_/datasets"  # of MMPose's data set files
 
 
 @dataclass(frozen=True)
@@ -120,7 +158,8 @@ class KeypointSet:
     def kind(self) -> str:
         """What has these keypoints: "person", "face", "hand", "animal", or "instance" where that is not known."""
         body = {"left_shoulder", "right_shoulder", "left_hip", "right_hip"} <= set(self.names)
-        return _KINDS.get(self.name, "person" if body else "instance")
+        ours = self.name in _NAMES  # all others of limner are of people
+        return _KINDS.get(self.name, "person" if body or ours else "instance")
 
     @cached_property
     def parts(self) -> tuple[np.ndarray, ...]:
@@ -215,15 +254,34 @@ def numbered(count: int, name: str = "") -> KeypointSet:
 def by_mmpose_name(name: str) -> KeypointSet:
     """Return the set of an MMPose data set: ``300w``, ``configs/_base_/datasets/300w.py``, ...
 
-    A data set of MMPose whose layout limner does not have is an ArgumentError.
+    Raises:
+        ArgumentError: limner does not have its layout, or the path is not one of MMPose's data set files.
     """
-    key = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".py").lower()
-    if key not in _MMPOSE_NAMES:
+    folder, _, file = name.replace("\\", "/").rpartition("/")
+    key = file.removesuffix(".py").lower()
+    if key not in _MMPOSE_NAMES or (folder and not f"/{folder}".endswith(f"/{_FOLDER}")):
         raise ArgumentError(
             f"limner has no keypoint set for MMPose's data set '{name}'.{suggest(key, _MMPOSE_NAMES)} "
             f"The known data sets are {', '.join(_MMPOSE_NAMES)}."
         )
     return _read(_MMPOSE_NAMES[key])
+
+
+def subset(whole: KeypointSet, indices: Iterable[int]) -> KeypointSet:
+    """Return the set of some keypoints of a set, with the links and mirror pairs among them."""
+    kept = [int(i) for i in indices]
+    place = {old: new for new, old in enumerate(kept)}
+    links = [i for i, (a, b) in enumerate(whole.skeleton.tolist()) if a in place and b in place]
+    found = _build(
+        name=_free_name(whole.name.rpartition("-")[0] or whole.name, len(kept)),
+        names=[whole.names[i] for i in kept],
+        skeleton=[[place[end] for end in whole.skeleton[i].tolist()] for i in links],
+        link_colors=whole.link_colors[links],
+        keypoint_colors=whole.keypoint_colors[kept],
+        sigmas=whole.sigmas[kept] if len(whole.sigmas) else None,
+        flip_indices=[place.get(int(whole.flip_indices[i]), place[i]) for i in kept],
+    )
+    return _with_known(found, "")
 
 
 def from_dataset_meta(meta: Mapping[str, Any]) -> KeypointSet:
@@ -249,17 +307,33 @@ def from_dataset_meta(meta: Mapping[str, Any]) -> KeypointSet:
             f"dataset_meta does not describe keypoints ({type(error).__name__}: {error}); "
             "keypoint_id2name, keypoint_colors, skeleton_links and flip_indices are needed"
         ) from error
-    known = _known_layout(str(meta.get("dataset_name", "")).lower(), given)
+    return _with_known(given, str(meta.get("dataset_name", "")).lower())
+
+
+def describes_keypoints(meta: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a dict has one of the forms that `from_dataset_meta` reads."""
+    return isinstance(meta, Mapping) and ("keypoint_id2name" in meta or "keypoint_info" in meta)
+
+
+def _with_known(given: KeypointSet, data_set: str) -> KeypointSet:
+    """Return a set with the names and contours of the set of limner that has its keypoints, if there is one."""
+    known = _known_layout(data_set, given)
     if known is None:
         return given
     kept = ("name", "names", "contours", "licence", "source", "mmpose_names")
     return replace(given, **{field: getattr(known, field) for field in kept})
 
 
+def _free_name(data_set: Any, count: int) -> str:
+    """Return the name of a layout that limner does not have, which is never the name of one that it has."""
+    name = f"{data_set}-{count}"
+    return f"custom-{name}" if name in _NAMES else name
+
+
 def _from_parsed(meta: Mapping[str, Any]) -> KeypointSet:
     by_index = {int(index): str(name) for index, name in meta["keypoint_id2name"].items()}
     return _build(
-        name=f"{meta.get('dataset_name', 'custom')}-{len(by_index)}",
+        name=_free_name(meta.get("dataset_name", "custom"), len(by_index)),
         names=[by_index[i] for i in range(len(by_index))],
         skeleton=meta["skeleton_links"],
         link_colors=meta["skeleton_link_colors"],
@@ -270,18 +344,32 @@ def _from_parsed(meta: Mapping[str, Any]) -> KeypointSet:
 
 
 def _from_info(info: Mapping[str, Any]) -> KeypointSet:
-    points = [point for _, point in sorted(info["keypoint_info"].items(), key=lambda item: int(item[0]))]
-    links = [link for _, link in sorted(info["skeleton_info"].items(), key=lambda item: int(item[0]))]
+    points = _numbered_rows(info["keypoint_info"])
+    links = info.get("skeleton_info") or {}
+    links = [link for _, link in sorted(links.items(), key=lambda item: int(item[0]))] if links else []
     index = {point["name"]: i for i, point in enumerate(points)}
+    if len(index) != len(points):
+        raise ValueError("two keypoints have one name")
     return _build(
-        name=f"{info.get('dataset_name', 'custom')}-{len(index)}",
+        name=_free_name(info.get("dataset_name", "custom"), len(index)),
         names=index,
         skeleton=[[index[end] for end in link["link"]] for link in links],
-        link_colors=[link["color"] for link in links],
-        keypoint_colors=[point["color"] for point in points],
+        link_colors=[link.get("color", LINK_COLOR) for link in links],
+        keypoint_colors=[point.get("color", KEYPOINT_COLOR) for point in points],
         sigmas=info.get("sigmas"),
         flip_indices=[index[point.get("swap") or point["name"]] for point in points],
     )
+
+
+def _numbered_rows(rows: Any) -> list[Mapping[str, Any]]:
+    """Return the values of a dict whose keys are 0, 1, ..., as numbers or strings, or of a list, in order."""
+    if isinstance(rows, (list, tuple)):
+        return list(rows)
+    by_index = {int(index): row for index, row in rows.items()}
+    missing = [i for i in range(len(by_index)) if i not in by_index]
+    if missing:
+        raise ValueError(f"its keys are not 0 to {len(by_index) - 1}: there is no {missing[0]}")
+    return [by_index[i] for i in range(len(by_index))]
 
 
 def _known_layout(data_set: str, given: KeypointSet) -> KeypointSet | None:

@@ -6,19 +6,35 @@ its stages from MMDetection's and MMPose's own config files and checkpoints.
 """
 
 from ..runtimes.engines import CPU, Engine, choose_engine
-from .loader import load
-from .opening import BBOX_THR, NMS_THR
-from .stages import load_config, network_cache, open_detector, open_pose_estimator
+from .choices import names_onnx
+from .keypoint_sets import of_metainfo
+from .loader import FACE_DETECTOR, INSTEAD_FOR_FACES, load
+from .opening import BBOX_THR, NMS_THR, runnable
+from .stages import (
+    load_config,
+    network_cache,
+    open_detector,
+    open_onnx_detector,
+    open_onnx_pose,
+    open_pose_estimator,
+)
 
 __all__ = [
     "BBOX_THR",
     "CPU",
+    "FACE_DETECTOR",
+    "INSTEAD_FOR_FACES",
     "NMS_THR",
     "Engine",
     "choose_engine",
     "load",
     "load_config",
+    "names_onnx",
     "network_cache",
+    "of_metainfo",
     "open_detector",
+    "open_onnx_detector",
+    "open_onnx_pose",
     "open_pose_estimator",
+    "runnable",
 ]

@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,7 +29,7 @@ class NetworkFile:
     """An ONNX file, and what lies beside it."""
 
     path: Path
-    pipeline: dict[str, Any] = field(default_factory=dict)  # of pipeline.json; empty where there is none
+    pipeline: dict[str, Any] | None = None  # the content of pipeline.json; None where there is none
 
 
 @contextmanager
@@ -54,9 +54,9 @@ def network_file(path: Path, cache: Cache) -> Iterator[NetworkFile]:
     except OSError:
         with tempfile.TemporaryDirectory(prefix="limner-", ignore_cleanup_errors=True) as folder:
             pipeline = _unpack(path, Path(folder))
-            yield NetworkFile(Path(folder) / NETWORK, pipeline.get("pipeline", {}))
+            yield NetworkFile(Path(folder) / NETWORK, pipeline.get("pipeline"))
         return
-    yield NetworkFile(file, notes.get("pipeline", {}))
+    yield NetworkFile(file, notes.get("pipeline"))
 
 
 def _only(files: list[Any], path: Path) -> Any:
@@ -102,10 +102,10 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, path
         shutil.copyfileobj(source, file, 1 << 20)
 
 
-def _read_pipeline(file: Path) -> dict[str, Any]:
+def _read_pipeline(file: Path) -> dict[str, Any] | None:
     try:
         if not file.is_file() or file.stat().st_size > MAX_JSON_BYTES:
-            return {}
+            return None
         content = file.read_bytes()
     except OSError as error:
         raise CheckpointError(f"'{file}' cannot be read: {error.strerror or error}") from error
@@ -117,4 +117,4 @@ def _parsed(content: bytes, name: str) -> dict[str, Any]:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{name}, which says how images become input, is damaged: {error}") from error
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}  # which `pipelines.read` refuses

@@ -13,7 +13,7 @@ from .. import build, checkpoint, config, keypoints, zoo
 from ..errors import ArgumentError, CheckpointError, ConfigError, LimnerError
 from ..keypoints import KeypointSet
 from ..types import MessageCallback
-from . import keypoint_sets
+from . import keypoint_sets, stages
 from .choices import DETECTOR, POSE, Choice
 
 
@@ -33,13 +33,14 @@ def with_config(choice: Choice, points: str | Path | KeypointSet | None, info: M
     _check_kind(choice, loaded)
     unusable = ""
     try:
-        found = _written(loaded.meta)
+        found = _written(loaded.meta, file)
         if found is not None:
             (build.pose_spec if choice.role is POSE else build.detector_spec)(found)
             return replace(choice, config=found)
     except LimnerError as error:
         unusable = f" (the config that it holds cannot be used: {error})"
-    shapes = {key: tuple(value.shape) for key, value in loaded.state_dict.items()}
+    weights = build.rename_vit(loaded.state_dict, f"'{choice.label}'")
+    shapes = {key: tuple(value.shape) for key, value in weights.items()}
     models = [m for m in zoo.find_by_fingerprint(checkpoint.fingerprint(shapes)) if m.kind == choice.role.kind]
     if not models:
         raise CheckpointError(
@@ -68,22 +69,24 @@ def _check_kind(choice: Choice, loaded: checkpoint.Checkpoint) -> None:
         )
 
 
-def _written(meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the config that a checkpoint of MMEngine holds as text or dict, None where there is none.
+def _written(meta: Mapping[str, Any], weights: Path) -> config.Config | None:
+    """Return the config that a checkpoint of OpenMMLab holds as text or dict, None where there is none.
+
+    The files that it names are looked up beside the checkpoint.
 
     Raises:
         ConfigError: it cannot be evaluated, or describes no model.
     """
     written = meta.get("cfg") or meta.get("config")
     if isinstance(written, Mapping):
-        return dict(written)
+        return stages.load_config(config.Config(written, weights), None)
     if not isinstance(written, str) or "model" not in written:
         return None
     with tempfile.TemporaryDirectory(prefix="limner-") as folder:
         file = Path(folder) / "config.py"
         file.write_text(written, encoding="utf-8")
         try:
-            return config.load(file)
+            return stages.load_config(config.Config(config.load(file), weights), None)
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(file), "line")) from None
 
@@ -124,7 +127,7 @@ def _choose(
 def _set_of(meta: Mapping[str, Any]) -> KeypointSet | None:
     """Return the keypoint set that a checkpoint names."""
     try:
-        if "keypoint_id2name" in meta or "keypoint_info" in meta:
+        if keypoints.describes_keypoints(meta):
             return keypoints.from_dataset_meta(meta)
         return keypoints.by_mmpose_name(str(meta["dataset_name"])) if meta.get("dataset_name") else None
     except ArgumentError:

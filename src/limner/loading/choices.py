@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .. import config, zoo
+from .. import bundled, config, zoo
 from ..errors import ArgumentError, ConfigError, ModelError
+from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..zoo import store
 
-CHECKPOINTS = (".pth", ".pt", ".ckpt")
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors")
 NETWORKS = (".onnx", ".zip")
+_ENDINGS = f"{', '.join((*CHECKPOINTS, NETWORKS[0]))} or {NETWORKS[1]}"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,17 @@ class Choice:
     @property
     def is_onnx(self) -> bool:
         """Whether its weights are an ONNX file or an archive of one, which needs no torch."""
-        return self.weights is None or ending(self.weights) in NETWORKS or Path(self.weights).is_dir()
+        return self.weights is None or names_onnx(self.weights)
 
 
 def is_url(address: object) -> bool:
     """Whether an address must be fetched."""
     return isinstance(address, str) and "://" in address
+
+
+def names_onnx(address: str | Path) -> bool:
+    """Whether weights are an ONNX file, an archive of one, or a folder."""
+    return ending(address) in NETWORKS or Path(address).is_dir()
 
 
 def ending(address: str | Path) -> str:
@@ -95,8 +102,14 @@ def choose(name: str | Path, weights: str | Path | None, role: Role) -> Choice:
     info = zoo.find(label)
     if info is not None:
         return _by_name(label, info, given, role)
+    if ending(address) in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        kind, call = ("a video", "model.watch") if ending(address) in VIDEO_SUFFIXES else ("an image", "model")
+        raise ArgumentError(
+            f"{role.name} is '{label}', {kind}, where a model is needed: load one, such as {bundled.DEFAULT}, and give "
+            f"it the file, {call}('{label}')"
+        )
     if is_url(address):
-        raise ArgumentError(f"{role.name} is '{label}', a URL, but weights end with .pth, .pt, .ckpt, .onnx or .zip")
+        raise ArgumentError(f"{role.name} is '{label}', a URL, but weights end with {_ENDINGS}")
     if not _names_a_config(address):
         file = Path(address).expanduser()
         similar = _similar(file) if file.parent != Path() or file.suffix else ""
@@ -120,7 +133,7 @@ def weights_at(address: str | Path, role: Role) -> str | Path:
     """
     text = _without_scheme(str(address).strip())
     if ending(text) not in (*CHECKPOINTS, *NETWORKS) and not _is_network_folder(text):
-        raise ArgumentError(f"{role.weights} is '{text}', but weights end with .pth, .pt, .ckpt, .onnx or .zip")
+        raise ArgumentError(f"{role.weights} is '{text}', but weights end with {_ENDINGS}")
     if is_url(text):
         store.file_name(text)  # checks the name
         return text

@@ -21,6 +21,10 @@ PRECISIONS = ("auto", "float32", "float16", "bfloat16", "int8")
 WHOLE_IMAGE = ("whole-image", "whole_image")
 NONE = "none"
 FACE_DETECTOR, BUNDLED_FACE_DETECTOR = "yolox-s-face", "face-lite-detector"
+INSTEAD_FOR_FACES = (
+    f"without torch, {BUNDLED_FACE_DETECTOR} takes the place of {FACE_DETECTOR}, which is published as .pth only: "
+    "boxes differ a little"
+)
 # kind of what a keypoint set is on -> the model whose default detector finds it
 KINDS = {"face": "face", "hand": "hand", "person": "human", "body": "human", "animal": "animal"}
 
@@ -85,17 +89,23 @@ def load(
     if precision == "int8" and chosen.weights is not None:
         raise ArgumentError(f"'{model}' has no int8 networks: leave the precision out, or use {bundled.DEFAULT}")
     opener = Opener(device, backend, precision, flip, keypoints, progress, info or _warn)
-    pipeline = _open(opener, chosen, _choose_detector(det, det_weights, chosen), bbox_thr)
-    return pipeline.with_detector_options(options, info)
+    return _open(opener, chosen, _choose_detector(det, det_weights, chosen), bbox_thr, options, info)
 
 
 def _open(
-    opener: Opener, pose: Choice, detector: Choice | WholeImage | NoDetector | None, bbox_thr: float | None
+    opener: Opener,
+    pose: Choice,
+    detector: Choice | WholeImage | NoDetector | None,
+    bbox_thr: float | None,
+    options: DetectorOptions,
+    info: MessageCallback | None,
 ) -> Pipeline:
     """Open what was chosen; a detector that is None is the usual one for the keypoints of the pose model."""
+    if isinstance(detector, (WholeImage, NoDetector)):
+        options.check_unused(bbox_thr)
     pose = opener.check(pose)
     if isinstance(detector, Choice):
-        detector = opener.check(_runnable(detector, opener))
+        detector = _checked(detector, opener, options)
     if pose.config is None and not pose.is_onnx:  # only its weights say what it is, and so what fits it
         pose = opener.identify(opener.fetch(pose))
     estimator = None
@@ -105,7 +115,7 @@ def _open(
             pose = opener.fetch(pose)
             estimator = opener.pose(pose)
             points = estimator.keypoint_set
-        detector = opener.check(_runnable(_usual_detector(pose, points), opener))
+        detector = _checked(_usual_detector(pose, points), opener, options)
     # what lies on this machine is opened first: a damaged file is found before others are fetched
     if estimator is None and not is_url(pose.weights):
         estimator = opener.pose(pose)
@@ -114,7 +124,7 @@ def _open(
         if is_url(detector.weights):
             pose = opener.fetch(pose)
         detector = opener.identify(opener.fetch(detector))
-        found = opener.detector(detector, bbox_thr, _labels(pose, detector))
+        found = opener.detector(detector, bbox_thr, _labels(pose, detector)).with_options(options, info)
     else:
         found = detector
     return Pipeline(found, estimator or opener.pose(opener.fetch(pose)))
@@ -149,14 +159,19 @@ def _usual_detector(pose: Choice, points: KeypointSet) -> Choice:
     return by_info(zoo.detector_for(kind), DETECTOR)
 
 
+def _checked(detector: Choice, opener: Opener, options: DetectorOptions) -> Choice:
+    """Return a detector that this installation can run, after all checks that need no weights."""
+    detector = opener.check(_runnable(detector, opener))
+    if isinstance(options.det_size, tuple):
+        opener.check_det_size(detector, options.det_size)
+    return detector
+
+
 def _runnable(detector: Choice, opener: Opener) -> Choice:
     """Return a detector, or the bundled one of faces for that of OpenMMLab, which is published for torch only."""
     if detector.own_weights or detector.is_onnx or detector.label != FACE_DETECTOR or opener.runs_checkpoint(detector):
         return detector
-    opener.info(
-        f"without torch, {BUNDLED_FACE_DETECTOR} takes the place of {FACE_DETECTOR}, which is published as .pth only: "
-        "boxes differ a little"
-    )
+    opener.info(INSTEAD_FOR_FACES)
     return choose(BUNDLED_FACE_DETECTOR, None, DETECTOR)
 
 

@@ -49,7 +49,7 @@ def open_detector(
         CheckpointError: the file is damaged, no detector, or not the one that the config describes.
     """
     signature, runtime = open_network(label, file.path, engine)
-    said = read(file.pipeline, label)
+    said = read(file.pipeline if cfg is None else None, label)
     stated = None if cfg is None else build.detector_spec(cfg)
     head = _head_by_names(label, signature)
     family = _family(label, head, stated, said, signature)

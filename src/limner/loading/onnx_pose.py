@@ -15,6 +15,7 @@ from ..keypoints import KeypointSet
 from ..pipeline import PoseEstimator
 from ..runtimes import Runtime
 from ..runtimes.engines import Engine
+from ..runtimes.foreign import takes_floats
 from ..types import MessageCallback
 from . import keypoint_sets
 from .archives import NetworkFile
@@ -51,7 +52,7 @@ def open_pose(
         ArgumentError: no set, or one of another number of keypoints.
     """
     signature, runtime = open_network(label, file.path, engine)
-    said = read(file.pipeline, label)
+    said = read(file.pipeline if cfg is None else None, label)
     spec = None if cfg is None else build.pose_spec(cfg)
     normalisation = spec.normalisation if spec else said.normalisation or IMAGENET
     stated = spec.size if spec else said.size
@@ -61,6 +62,13 @@ def open_pose(
             f"'{label}' takes images of {size[0]}x{size[1]} pixels where its config says "
             f"{spec.size[0]}x{spec.size[1]}: it was made with another config"
         )
+    if said.coded_size is not None and said.coded_size != size:
+        info(
+            f"pipeline.json of '{label}' is for images of {said.coded_size[0]}x{said.coded_size[1]}, and the network "
+            f"takes {size[0]}x{size[1]}: it may belong to another one"
+        )
+    elif cfg is None and file.pipeline is not None and said.normalisation is None and takes_floats(signature):
+        info(f"pipeline.json of '{label}' says no mean and std of pixels: OpenMMLab's usual ones are used")
     opened = run_once(label, runtime, signature, normalisation, size)
     kind, count = kind_of_pose(opened)
     if input_size(signature) is None and stated is None:
@@ -71,18 +79,30 @@ def open_pose(
     if spec is None:
         spec = _pose_spec(opened, kind, count, said)
         count = spec.keypoints
-        known, sure = (
-            (keypoint_sets.named(keypoints, count), True)
-            if keypoints is not None
-            else keypoint_sets.by_count(count, PurePosixPath(label).name, info)
-        )
+        known, sure = _set_by_count(count, keypoints, label, info)
         flip = flip and sure  # the pairs of another set would mix keypoints
     else:
         _check_config(opened, spec, kind, count)
-        assert cfg is not None
-        known = keypoint_sets.of_config(cfg) if keypoints is None else keypoint_sets.named(keypoints, spec.keypoints)
+        known = _stated_set(cfg or {}, spec, keypoints)
     network = _in_order(opened.runtime, kind, opened)
     return PoseEstimator(network, spec if flip else replace(spec, flip=None), known)
+
+
+def _set_by_count(
+    count: int, keypoints: str | Path | KeypointSet | None, label: str, info: MessageCallback
+) -> tuple[KeypointSet, bool]:
+    """Return the set of a network without a config, and whether it is certain."""
+    if keypoints is not None:
+        return keypoint_sets.named(keypoints, count), True
+    return keypoint_sets.by_count(count, PurePosixPath(label).name, info)
+
+
+def _stated_set(
+    cfg: Mapping[str, Any], spec: build.PoseSpec, keypoints: str | Path | KeypointSet | None
+) -> KeypointSet:
+    if keypoints is not None:
+        return keypoint_sets.named(keypoints, spec.keypoints)
+    return keypoint_sets.of_config(cfg, spec)
 
 
 def is_list_of_boxes(shapes: Sequence[tuple[int, ...]]) -> bool:

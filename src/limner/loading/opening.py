@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import build, bundled, keypoints, zoo
+from ..detection.views import check_size
 from ..errors import ArgumentError, ConfigError, is_installed
 from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator
@@ -16,7 +17,7 @@ from ..runtimes.hardware import int8_dot_products
 from ..types import MessageCallback
 from . import checkpoint_configs, keypoint_sets, onnx_detector, onnx_pose, stages
 from .archives import network_file
-from .choices import Choice, is_url
+from .choices import DETECTOR, POSE, Choice, is_url
 from .installation import engine_for, fit
 
 BBOX_THR = NMS_THR = 0.3  # of MMPose, for models that have no threshold of their own
@@ -55,6 +56,12 @@ class Opener:
         self.engine(choice)
         return choice
 
+    def check_det_size(self, choice: Choice, size: tuple[int, int]) -> None:
+        """Raise ArgumentError where the config of a detector says that its network takes no input of that size."""
+        spec = self._spec(choice)
+        if choice.weights is not None and isinstance(spec, build.DetectorSpec) and size != spec.size:
+            check_size(size, max(spec.strides, default=32))
+
     def runs_checkpoint(self, choice: Choice) -> bool:
         """Whether this installation can run the weights of a ``.pth``."""
         return is_installed("torch") or self._is_prepared(choice)
@@ -67,7 +74,7 @@ class Opener:
         if self.points is not None:
             return keypoint_sets.named(self.points, build.pose_spec(cfg).keypoints)
         try:
-            return keypoint_sets.of_config(cfg)
+            return keypoint_sets.of_config(cfg, build.pose_spec(cfg))
         except (ArgumentError, ConfigError):  # the checkpoint may say it
             return None
 
@@ -199,6 +206,27 @@ class Opener:
             return False
         source = stages.network_source(stages.load_config(choice.config, None), spec, file)
         return is_prepared(source, stages.network_cache())
+
+
+def runnable(
+    label: str, kind: str, weights: str | Path, cfg: Mapping[str, Any], info: zoo.ModelInfo | None
+) -> str | Path:
+    """Return weights that this installation can run: without torch, the published ONNX file of a ``.pth``.
+
+    Args:
+        label: what messages call it.
+        kind: "pose" or "detector".
+        weights: a file or URL.
+        cfg: their config.
+        info: the model that they are published as, None where they are the user's own.
+
+    Raises:
+        MissingExtraError: they need torch, which is not installed.
+    """
+    role = POSE if kind == POSE.kind else DETECTOR
+    choice = Choice(label, role, weights, cfg, info, own_weights=info is None)
+    opener = Opener(None, "auto", "auto", True, None, None, lambda message: None)
+    return fit(choice, opener._is_prepared).weights or weights
 
 
 def _files(choice: Choice) -> bundled.BundledModel:

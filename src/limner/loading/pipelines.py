@@ -24,6 +24,7 @@ class Preprocessing:
 
     normalisation: build.Normalisation | None = None
     size: tuple[int, int] | None = None  # (width, height)
+    coded_size: tuple[int, int] | None = None  # the same, as the codec states it, which is of the network itself
     padding: float = 1.25  # of boxes around an object
     udp: bool = False
     pad_value: tuple[int, int, int] | None = None  # of a detector's letterbox
@@ -31,18 +32,22 @@ class Preprocessing:
     test_cfg: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(pipeline: Mapping[str, Any], label: str) -> Preprocessing:
+def read(pipeline: Mapping[str, Any] | None, label: str) -> Preprocessing:
     """Read the content of a ``pipeline.json``.
 
     Args:
-        pipeline: its content; empty where there is none.
+        pipeline: its content; None where there is none.
         label: of the model, for messages.
 
     Raises:
-        CheckpointError: it has a value that cannot be used.
+        CheckpointError: it says nothing, or has a value that cannot be used.
     """
+    if pipeline is None:
+        return Preprocessing()
     try:
         steps = _by_type(pipeline)
+        if not steps:
+            raise ValueError("it says nothing of how images become input; give a config, or remove it")
         affine = steps.get("topdownaffine", {})
         around = steps.get("topdowngetbboxcenterscale") or steps.get("getbboxcenterscale") or {}
         size = affine.get("image_size") or affine.get("input_size") or _resized(steps.get("resize", {}))
@@ -50,6 +55,7 @@ def read(pipeline: Mapping[str, Any], label: str) -> Preprocessing:
         return Preprocessing(
             normalisation=_normalisation(steps.get("normalize")),
             size=None if size is None else (int(size[0]), int(size[1])),
+            coded_size=_coded_size(params),
             padding=float(around.get("padding", 1.25)),
             udp=bool(affine.get("use_udp", False)),
             pad_value=_pad_value(steps.get("pad", {}).get("pad_val")),
@@ -82,6 +88,11 @@ def _parameters(pipeline: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters of the step after the network: the codec's, with those of the config's test_cfg."""
     found = [task["params"] for task in _tasks(pipeline) if isinstance(task.get("params"), dict)]
     return found[-1] if found else {}
+
+
+def _coded_size(params: Mapping[str, Any]) -> tuple[int, int] | None:
+    size = params.get("input_size")
+    return None if size is None or params.get("type") not in CODECS else (int(size[0]), int(size[1]))
 
 
 def _codec(params: Mapping[str, Any]) -> dict[str, Any]:

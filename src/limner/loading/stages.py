@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import build, checkpoint, config, keypoints
-from ..errors import ConfigError
+from .. import build, checkpoint, config
 from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator
 from ..runtimes.cache import Cache
 from ..runtimes.engines import CPU, Engine, NetworkSource, open_network
 from ..types import MessageCallback
 from ..zoo import store
+from . import keypoint_sets, onnx_detector, onnx_pose
+from .archives import network_file
 
 _log = logging.getLogger(__name__)
 
@@ -82,15 +83,57 @@ def open_pose_estimator(
     cfg = load_config(config_file, options)
     spec = build.pose_spec(cfg)
     runtime, meta = open_network(network_source(cfg, spec, weights, label, info), engine, network_cache())
-    known = keypoint_set or _keypoint_set(cfg, meta)
+    known = keypoint_set or keypoint_sets.of_model(meta, cfg, spec, label or str(weights))
     return PoseEstimator(runtime, spec if flip else replace(spec, flip=None), known, meta)
 
 
-def load_config(source: str | Path | Mapping[str, Any], options: Mapping[str, object] | None) -> dict[str, Any]:
-    """Return the config at a path, or one that is loaded already, with the options applied."""
-    if isinstance(source, Mapping):
-        return config.apply_options(dict(source), options or {})
-    return config.load(source, options=options)
+def open_onnx_pose(
+    file: Path, cfg: Mapping[str, Any] | None, *, engine: Engine, flip: bool = True, info: MessageCallback | None = None
+) -> PoseEstimator:
+    """Open a pose model whose network is an ONNX file, or an archive or folder with one.
+
+    Args:
+        file: the network.
+        cfg: its config; None: what the file says.
+        engine: one that runs ONNX files.
+        flip, info: see `open_pose_estimator`.
+
+    Raises:
+        CheckpointError, ArgumentError, ConfigError: see `onnx_pose.open_pose`.
+    """
+    with network_file(file, network_cache()) as found:
+        return onnx_pose.open_pose(
+            str(file), found, cfg, engine=engine, keypoints=None, flip=flip, info=info or _log.warning
+        )
+
+
+def open_onnx_detector(
+    file: Path,
+    cfg: Mapping[str, Any] | None,
+    *,
+    engine: Engine,
+    bbox_thr: float = 0.0,
+    nms_thr: float | None = None,
+    labels: Sequence[int] | None = None,
+) -> Detector:
+    """Open a detector whose network is an ONNX file, as `open_onnx_pose` opens a pose model.
+
+    Args:
+        bbox_thr, nms_thr, labels: see `Detector`.
+    """
+    with network_file(file, network_cache()) as found:
+        return onnx_detector.open_detector(
+            str(file), found, cfg, engine=engine, bbox_thr=bbox_thr, nms_thr=nms_thr, labels=labels
+        )
+
+
+def load_config(source: str | Path | Mapping[str, Any], options: Mapping[str, object] | None) -> config.Config:
+    """Return the config at a path, or one that is loaded already, with the options applied.
+
+    A config of MMPose 0.x is brought into the form of MMPose 1.x.
+    """
+    cfg = config.opened(source, options)
+    return config.Config(build.modernised(cfg), cfg.file) if build.is_old(cfg) else cfg
 
 
 def network_source(
@@ -121,15 +164,3 @@ def network_source(
 def network_cache() -> Cache:
     """Return the cache of networks that were prepared for engines other than torch."""
     return Cache(store.home() / "networks", store.locked)
-
-
-def _keypoint_set(cfg: Mapping[str, Any], meta: Mapping[str, Any]) -> KeypointSet:
-    """Return the keypoint set that the checkpoint names, else the one of the config's data set."""
-    if "keypoint_id2name" in meta or "keypoint_info" in meta:
-        return keypoints.from_dataset_meta(meta)
-    name = meta.get("dataset_name") or build.dataset_name(cfg)
-    if not name:
-        raise ConfigError(
-            "neither the checkpoint (dataset_meta) nor the config (metainfo) names a keypoint set: add one of them"
-        )
-    return keypoints.by_mmpose_name(str(name))

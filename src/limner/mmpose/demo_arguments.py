@@ -121,7 +121,7 @@ def _parser(prog: str | None, description: str) -> _Parser:
 def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--device", default=None, help="cpu, cuda:0, ... (default: the first GPU if there is one, else the CPU)")
-    add("--backend", help="torch, or faster: auto, onnxruntime, openvino, tensorrt (default: torch, as in MMPose)")
+    add("--backend", help="torch, or faster: auto, onnxruntime, openvino, tensorrt (default: torch where installed)")
     add("--show", action="store_true", help="show the drawn images in a window; ESC or q closes it")
     add("--draw-heatmap", action="store_true", help="draw the heatmap of the keypoints below each image")
     add("--kpt-thr", type=_finite_number, default=0.3, help="draw keypoints with at least this score")

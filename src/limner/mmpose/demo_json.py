@@ -24,7 +24,7 @@ class DemoJsonWriter(JsonWriter):
         """Return the path to which `write` writes the result with this stem."""
         return super().path(f"results_{stem}")
 
-    def write(self, stem: str, result: Result) -> Path:
+    def write(self, stem: str, result: Result, *, new: bool = False) -> Path:
         """Write ``results_STEM.json`` and return its path.
 
         Raises:
@@ -32,7 +32,7 @@ class DemoJsonWriter(JsonWriter):
         """
         content = {"meta_info": _plain(self.dataset_meta), "instance_info": plain_json(result.instances())}
         path = self.path(stem)
-        write_atomically(path, json.dumps(content, indent="\t", allow_nan=False).encode("ascii"))
+        write_atomically(path, json.dumps(content, indent="\t", allow_nan=False).encode("ascii"), new=new)
         return path
 
     def video(self, stem: str) -> VideoJsonWriter:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import ArgumentError, LimnerError
+from ..errors import ArgumentError, LimnerError, one_line, printable
 from .demo_arguments import FLAGS_FOR_3D, NO_3D, image_parser, inferencer_parser, parse_arguments, topdown_parser
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ def main(demo: Callable[[Sequence[str]], int]) -> NoReturn:
 
 def warn(message: str) -> None:
     """Print a warning or error to stderr."""
-    print(f"limner: {message}", file=sys.stderr)
+    print(f"limner: {printable(message)}", file=sys.stderr)
+
+
+def info(message: str) -> None:
+    """Print a message to stdout."""
+    print(one_line(message))
 
 
 # -- the three demos
@@ -97,7 +102,7 @@ def topdown(arguments: Sequence[str], prog: str | None = None) -> int:
         summary=args.headless,
         advice="leave --show out and give --output-root, the folder for the drawn images",
     )
-    return 1 if run(job, info=print, warn=warn) else 0
+    return 1 if run(job, info=info, warn=warn) else 0
 
 
 def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
@@ -156,7 +161,7 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
         advice="leave --show out and give --vis-out-dir, the folder for the drawn images",
         progress=args.show_progress or None,
     )
-    return 1 if run(job, info=print, warn=warn) else 0
+    return 1 if run(job, info=info, warn=warn) else 0
 
 
 def image(arguments: Sequence[str], prog: str | None = None) -> int:
@@ -196,7 +201,7 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
     style = _style(args, draw_bbox=True)
     drawn = render(frame.image, pipeline.one(frame, heatmaps=style.heatmaps), style, crop=pipeline.pose.crop)
     if writer is not None:
-        print(f"the drawn image is written to '{writer.write(stem, drawn, suffix)}'")
+        info(f"the drawn image is written to '{writer.write(stem, drawn, suffix)}'")
     if window is not None:
         with window:
             window.show(drawn)
@@ -220,7 +225,7 @@ def _style(args: argparse.Namespace, *, draw_bbox: bool) -> DrawStyle:
         kpt_thr=args.kpt_thr,
         radius=args.radius,
         thickness=args.thickness,
-        alpha=getattr(args, "alpha", None),
+        line_alpha=getattr(args, "alpha", None),
         draw_bbox=draw_bbox,
         show_kpt_idx=getattr(args, "show_kpt_idx", False),
         skeleton_style=args.skeleton_style,

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import build, decode, loading, sources, zoo
-from .. import keypoints as keypoint_sets
+from .. import build, decode, loading, sources
+from ..config import Config as ConfigFile
 from ..draw import DrawStyle, draw
 from ..errors import ArgumentError, checks_arguments
 from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator, WholeImage
 from ..sources import ImageLike
 from ..types import Boxes, HeatmapMode, Poses, Result
+from . import opening
 from .data_samples import InstanceData, PoseDataSample, dataset_meta, pose_instances
 from .inferencer_arguments import parse_bboxes
 
@@ -28,7 +29,7 @@ class PoseModel:
     """A pose estimator with the attributes that scripts for MMPose use."""
 
     estimator: PoseEstimator
-    cfg: dict[str, Any]
+    cfg: ConfigFile  # its items are attributes, too
     dataset_meta: dict[str, Any]
 
     def eval(self) -> PoseModel:
@@ -40,7 +41,7 @@ class DetectorModel:
     """A detector with the attributes that scripts for MMDetection use."""
 
     detector: Detector
-    cfg: dict[str, Any]
+    cfg: ConfigFile  # its items are attributes, too
     dataset_meta: dict[str, Any]
 
     def eval(self) -> DetectorModel:
@@ -54,22 +55,25 @@ def init_model(
     device: str | None = "cpu",
     cfg_options: Mapping[str, object] | None = None,
     *,
-    backend: str = "torch",
+    backend: str | None = None,
 ) -> PoseModel:
     """Open a top-down 2D pose model, as ``mmpose.apis.init_model`` does.
 
     Args:
-        config: a path, one of MMPose's own below ``configs/``, or a loaded config.
+        config: a path, one of MMPose's own by its path below ``configs/`` or its name, or a loaded config; or an ONNX
+            file, which needs no checkpoint.
         checkpoint: a path or URL; None leaves the weights random, with a warning.
         device: "cpu", "cuda:0" ...; None takes the first CUDA device if there is one, else the CPU.
         cfg_options: changes of the config, nested or by dotted keys.
-        backend: the engine: "torch", as in MMPose, or faster "auto", "onnxruntime", "openvino", "tensorrt".
+        backend: the engine: "torch", as in MMPose, or faster "auto", "onnxruntime", "openvino", "tensorrt"; None takes
+            torch, and where it is not installed the published ONNX file in place of a checkpoint.
 
     Raises:
         ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
-    cfg = loading.load_config(config, cfg_options)
-    estimator = loading.open_pose_estimator(cfg, _weights(checkpoint), engine=loading.choose_engine(device, backend))
+    weights = _weights(checkpoint)
+    prepared = opening.prepare("pose", config, weights, device=device, backend=backend, options=cfg_options)
+    estimator, cfg = opening.open_pose(prepared), prepared.config
     meta = dataset_meta(estimator.dataset_meta, estimator.keypoint_set, build.dataset_name(cfg))
     return PoseModel(estimator, cfg, meta)
 
@@ -81,7 +85,7 @@ def init_detector(
     device: str | None = "cpu",
     cfg_options: Mapping[str, object] | None = None,
     *,
-    backend: str = "torch",
+    backend: str | None = None,
 ) -> DetectorModel:
     """Open a detector of the RTMDet or YOLOX family, as ``mmdet.apis.init_detector`` does.
 
@@ -91,15 +95,16 @@ def init_detector(
     Raises:
         ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
-    cfg = loading.load_config(config, cfg_options)
-    detector = loading.open_detector(cfg, _weights(checkpoint), engine=loading.choose_engine(device, backend))
+    weights = _weights(checkpoint)
+    prepared = opening.prepare("detector", config, weights, device=device, backend=backend, options=cfg_options)
+    detector, cfg = opening.open_detector(prepared), prepared.config
     return DetectorModel(detector, cfg, {"classes": detector.spec.classes})
 
 
-def _weights(checkpoint: str | Path | None) -> Path | None:
-    if checkpoint is None:
-        return None
-    return zoo.ensure(str(checkpoint)) if "://" in str(checkpoint) else Path(checkpoint).expanduser()
+def _weights(checkpoint: str | Path | None) -> opening.Weights:
+    if checkpoint is None or "://" in str(checkpoint):
+        return opening.Weights(None if checkpoint is None else str(checkpoint))
+    return opening.Weights(Path(checkpoint).expanduser())
 
 
 @checks_arguments
@@ -202,7 +207,7 @@ def visualize(
     img: ImageLike,
     keypoints: np.ndarray,
     keypoint_score: np.ndarray | None = None,
-    metainfo: str | Mapping[str, Any] | None = None,
+    metainfo: str | Path | Mapping[str, Any] | None = None,
     visualizer: object = None,
     show_kpt_idx: bool = False,
     skeleton_style: str = "mmpose",
@@ -215,8 +220,9 @@ def visualize(
         img: a path, or uint8 ``[H, W, 3]`` in BGR order.
         keypoints: ``[N, K, 2]`` in pixels, or ``[K, 2]`` of one instance.
         keypoint_score: ``[N, K]`` or ``[K]``; None draws every keypoint.
-        metainfo: the data set that defines the skeleton: ``configs/_base_/datasets/coco.py``, a name
-            such as ``coco``, or a ``dataset_meta``; None draws the keypoints only.
+        metainfo: the data set that defines the skeleton: a file with ``dataset_info``, one of MMPose's such as
+            ``configs/_base_/datasets/coco.py``, a name such as ``coco``, or a ``dataset_meta``; None draws the
+            keypoints only.
         visualizer: only None, as limner draws without one.
         show_kpt_idx: draw the index of each keypoint.
         skeleton_style: "mmpose" or "openpose".
@@ -243,7 +249,7 @@ def visualize(
     drawn = draw(
         frame.image,
         result,
-        DrawStyle(kpt_thr=kpt_thr, show_kpt_idx=show_kpt_idx, skeleton_style=skeleton_style),
+        DrawStyle(kpt_thr=kpt_thr, show_kpt_idx=bool(show_kpt_idx), skeleton_style=skeleton_style),
     )
     if show:
         from ..display.window import Window
@@ -253,10 +259,8 @@ def visualize(
     return np.ascontiguousarray(drawn[..., ::-1])
 
 
-def _keypoint_set(metainfo: str | Mapping[str, Any] | None, count: int) -> KeypointSet:
-    if isinstance(metainfo, str):
-        return keypoint_sets.by_mmpose_name(metainfo)
+def _keypoint_set(metainfo: str | Path | Mapping[str, Any] | None, count: int) -> KeypointSet:
     if metainfo is None:
         points = {i: {"name": str(i), "color": [255, 128, 0]} for i in range(count)}
         metainfo = {"dataset_name": "points", "keypoint_info": points, "skeleton_info": {}}
-    return keypoint_sets.from_dataset_meta(metainfo)
+    return loading.of_metainfo(metainfo)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import sources
 from ..draw import render
-from ..errors import ArgumentError, InputError, check_arguments
+from ..errors import ArgumentError, InputError, check_arguments, said
 from ..jobs.job import check_style
 from ..jobs.progress import ProgressBars, show_download_progress
 from ..pipeline import Pipeline
@@ -50,7 +50,7 @@ class MMPoseInferencer:
         det_cat_ids: class of the detector to keep, or several; None takes the first, or those for the pose model.
         show_progress: show a bar while several images are processed.
         cfg_options: changes of the pose model's config, nested or by dotted keys.
-        backend: the engine; None takes torch, as MMPose does, and "auto" the fastest.
+        backend: the engine; None takes torch, as MMPose does, or without it ONNX files, and "auto" the fastest.
 
     Raises:
         ArgumentError: an unknown or impossible argument; the message suggests the most similar one.
@@ -133,7 +133,7 @@ class MMPoseInferencer:
         if not call.merge_results:
             raise ArgumentError("merge_results is False, which is not supported: leave it out")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ArgumentError(f"batch_size is {batch_size!r} where a whole number from 1 on is needed")
+            raise ArgumentError(f"batch_size is {said(batch_size)} where a whole number from 1 on is needed")
         pipeline = with_thresholds(
             self.pipeline, bbox_thr=call.bbox_thr, nms_thr=call.nms_thr, pose_nms=bool(call.pose_based_nms)
         )
@@ -207,7 +207,7 @@ def _video(
     from ..jobs.video import open_video_pipeline  # loads PyAV, which images do not need
     from ..video.pipeline import CurrentStyle
 
-    if call.bboxes is not None and len(call.bboxes):
+    if call.bboxes is not None:
         raise ArgumentError(f"bboxes are given for images, and '{item.source}' is a video: leave them out")
     tracking = replace(call.tracking, batch=call.tracking.batch or call.batch_size)
     current, options = CurrentStyle(call.style), VideoOptions(tracking)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..draw import DrawStyle
-from ..errors import ArgumentError
+from ..errors import ArgumentError, check_texts, said
 from ..types import Boxes
 from ..video.options import TrackingOptions
 
@@ -59,8 +59,10 @@ class CallArguments:
     def __post_init__(self) -> None:
         if not isinstance(self.tracking, TrackingOptions):
             raise ArgumentError(
-                f"tracking is {self.tracking!r} where options are needed, such as TrackingOptions(det_interval=5)"
+                f"tracking is {said(self.tracking)} where options are needed, such as TrackingOptions(det_interval=5)"
             )
+        folders = {"out_dir": self.out_dir, "vis_out_dir": self.vis_out_dir, "pred_out_dir": self.pred_out_dir}
+        check_texts(folders, "the path of a folder")
 
     @property
     def style(self) -> DrawStyle:
@@ -68,10 +70,10 @@ class CallArguments:
             kpt_thr=self.kpt_thr,
             radius=self.radius,
             thickness=self.thickness,
-            draw_bbox=self.draw_bbox,
+            draw_bbox=bool(self.draw_bbox),
             skeleton_style=self.skeleton_style,
             background="black" if self.black_background else None,
-            draw_heatmap=self.draw_heatmap,
+            draw_heatmap=bool(self.draw_heatmap),
             fit_faces=fitted_to_faces(self.radius, self.thickness),
         )
 
@@ -119,8 +121,10 @@ def bboxes_of_images(given: Any, count: int) -> list[Boxes] | None:
     Raises:
         ArgumentError: they are not boxes, or boxes for another number of images.
     """
-    if given is None or (isinstance(given, (list, tuple)) and not given):
+    if given is None:
         return None
+    if isinstance(given, (list, tuple)) and not given:  # nobody is in any of them
+        return [parse_bboxes(())] * count
     try:
         dimensions = np.asarray(given, np.float32).ndim
     except (TypeError, ValueError):

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import build, loading, zoo
-from ..errors import ArgumentError, ModelError
+from ..errors import ArgumentError, MissingExtraError, ModelError
 from ..pipeline import Detector, Pipeline, PoseEstimator, WholeImage
+from . import opening
 from .data_samples import dataset_meta
 
 _log = logging.getLogger(__name__)
 
-# Another engine rounds differently: boxes move by 1e-5 pixels, and crops by a level in some places.
-MMPOSE_BACKEND = "torch"
 WHOLE_IMAGE = ("whole_image", "whole-image")
 # kinds of objects that `det_model` accepts -> the alias whose default detector is used
 OBJECTS = {name: name for name in ("human", "body", "wholebody", "face", "hand", "animal")}
@@ -24,9 +23,11 @@ OBJECTS = {name: name for name in ("human", "body", "wholebody", "face", "hand",
 _KINDS = {
     **dict.fromkeys(("face", "lapa", "wflw", "300w", "cofw", "aflw"), "face"),
     **dict.fromkeys(("hand", "rhd"), "hand"),
-    **dict.fromkeys(("ap10k", "animal", "horse"), "animal"),
+    **dict.fromkeys(("ap10k", "animal", "horse", "macaque", "atrw", "zebra"), "animal"),
     **dict.fromkeys(("wholebody", "ubody"), "wholebody"),
-    **dict.fromkeys(("coco", "halpe", "mpii", "crowdpose", "aic", "posetrack", "jhmdb", "exlpose", "human"), "human"),
+    **dict.fromkeys(
+        ("coco", "halpe", "mpii", "crowdpose", "aic", "posetrack", "jhmdb", "exlpose", "mhp", "h36m", "human"), "human"
+    ),
 }
 
 
@@ -65,12 +66,14 @@ def open_models(arguments: ModelArguments, progress: zoo.Progress | None = None)
         raise ModelError(f"'{arguments.pose2d}' is a detector: give it as det_model, and a pose model as pose2d")
     if known is not None and known.bundled and arguments.pose2d_weights is None:
         return _open_bundled(arguments, known, progress)
-    engine = _engine(arguments)
-    cfg = loading.load_config(known.config if known else arguments.pose2d, arguments.cfg_options)
+    source = known.config if known else arguments.pose2d
     weights = _weights("pose2d_weights", arguments.pose2d, arguments.pose2d_weights, known, progress)
-    pose = loading.open_pose_estimator(cfg, weights, engine=engine, flip=arguments.flip)
-    meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
-    return OpenedModels(Pipeline(_detector(arguments, known, pose, engine, progress), pose), meta)
+    prepared = _prepare_pose(arguments, source, weights)
+    chosen = _choose_detector(arguments, known, progress)
+    pose, meta = _open_pose(arguments, prepared)
+    if chosen is None:
+        chosen = _usual_detector(arguments, pose.keypoint_set.name, progress)
+    return OpenedModels(Pipeline(_open_detector(arguments, chosen), pose), meta)
 
 
 def open_detector_and_pose(
@@ -87,17 +90,13 @@ def open_detector_and_pose(
     Raises:
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
-    engine = _engine(pose)
-    detector = loading.open_detector(
-        det_config,
-        zoo.ensure(det_checkpoint, progress=progress),
-        engine=engine,
-        bbox_thr=bbox_thr,
-        nms_thr=nms_thr,
-        labels=pose.det_cat_ids,
-    )
-    opened = open_whole_image(pose, progress)
-    return OpenedModels(Pipeline(_with_checked_classes(detector), opened.pipeline.pose), opened.dataset_meta)
+    det_weights = opening.Weights(det_checkpoint, progress=progress)
+    found = opening.prepare("detector", det_config, det_weights, device=pose.device, backend=pose.backend)
+    weights = _weights("checkpoint", pose.pose2d, pose.pose2d_weights, None, progress)
+    prepared = _prepare_pose(pose, pose.pose2d, weights)
+    detector = opening.open_detector(found, bbox_thr=bbox_thr, nms_thr=nms_thr, labels=pose.det_cat_ids)
+    estimator, meta = _open_pose(pose, prepared)
+    return OpenedModels(Pipeline(_with_checked_classes(detector), estimator), meta)
 
 
 def open_whole_image(arguments: ModelArguments, progress: zoo.Progress | None = None) -> OpenedModels:
@@ -106,11 +105,20 @@ def open_whole_image(arguments: ModelArguments, progress: zoo.Progress | None = 
     Raises:
         ModelError, ConfigError, CheckpointError, DownloadError, DeviceError, MissingExtraError: see their texts.
     """
-    cfg = loading.load_config(arguments.pose2d, arguments.cfg_options)
     weights = _weights("checkpoint", arguments.pose2d, arguments.pose2d_weights, None, progress)
-    pose = loading.open_pose_estimator(cfg, weights, engine=_engine(arguments), flip=arguments.flip)
-    meta = dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(cfg))
+    pose, meta = _open_pose(arguments, _prepare_pose(arguments, arguments.pose2d, weights))
     return OpenedModels(Pipeline(WholeImage(), pose), meta)
+
+
+def _prepare_pose(arguments: ModelArguments, source: str, weights: opening.Weights) -> opening.Prepared:
+    device, backend, options = arguments.device, arguments.backend, arguments.cfg_options
+    return opening.prepare("pose", source, weights, device=device, backend=backend, options=options)
+
+
+def _open_pose(arguments: ModelArguments, prepared: opening.Prepared) -> tuple[PoseEstimator, dict[str, Any]]:
+    """Open a pose model; return it with the description of its keypoints."""
+    pose = opening.open_pose(prepared, flip=arguments.flip)
+    return pose, dataset_meta(pose.dataset_meta, pose.keypoint_set, build.dataset_name(prepared.config))
 
 
 def with_thresholds(
@@ -141,15 +149,13 @@ def _open_bundled(arguments: ModelArguments, known: zoo.ModelInfo, progress: zoo
         raise ArgumentError(f"'{known.name}' is bundled, and its config cannot be changed: leave cfg_options out")
     pipeline = loading.load(known.name, device=arguments.device, backend=arguments.backend or "auto")
     if arguments.det_model is not None:
-        engine = loading.CPU if arguments.det_model in WHOLE_IMAGE else _engine(arguments)
-        pipeline = Pipeline(_detector(arguments, known, pipeline.pose, engine, progress), pipeline.pose)
+        chosen = _choose_detector(arguments, known, progress)
+        if chosen is None:
+            chosen = _usual_detector(arguments, pipeline.keypoint_set.name, progress)
+        pipeline = Pipeline(_open_detector(arguments, chosen), pipeline.pose)
     elif arguments.det_weights or arguments.det_cat_ids:
         raise ArgumentError(f"'{known.name}' is bundled with its detector: give a det_model to use another one")
     return OpenedModels(pipeline, dataset_meta({}, pipeline.keypoint_set, None))
-
-
-def _engine(arguments: ModelArguments) -> loading.Engine:
-    return loading.choose_engine(arguments.device, arguments.backend or MMPOSE_BACKEND)
 
 
 def _zoo_model(name: str) -> zoo.ModelInfo | None:
@@ -161,64 +167,100 @@ def _zoo_model(name: str) -> zoo.ModelInfo | None:
     try:
         return zoo.get(name)
     except ModelError:
-        if name.endswith(".py") or Path(name).expanduser().is_file():
+        if name.endswith(".py") or Path(name).expanduser().is_file() or opening.is_onnx(name):
             return None
         raise
 
 
 def _weights(
     argument: str, name: str, given: str | None, known: zoo.ModelInfo | None, progress: zoo.Progress | None
-) -> Path:
-    if given is not None:
-        return zoo.ensure(given, progress=progress)
-    if known is None:
-        raise ArgumentError(f"there are no published weights for the config '{name}': give {argument}, a path or URL")
-    return zoo.ensure(known, progress=progress)
+) -> opening.Weights:
+    """Return the weights of a config: those that are given, else the published ones."""
+    missing = f"there are no published weights for the config '{name}': give {argument}, a path or URL"
+    return opening.Weights(given, known, missing, progress)
 
 
-def _detector(
-    arguments: ModelArguments,
-    known: zoo.ModelInfo | None,
-    pose: PoseEstimator,
-    engine: loading.Engine,
-    progress: zoo.Progress | None,
-) -> Detector | WholeImage:
-    """Open the requested detector, or the default one of the pose model."""
+@dataclass(frozen=True)
+class _ChosenDetector:
+    """A detector that can be opened; nothing of it is fetched yet."""
+
+    prepared: opening.Prepared | None  # None: the one of faces that ships with limner
+    classes: tuple[int, ...]  # to keep
+
+
+def _choose_detector(
+    arguments: ModelArguments, known: zoo.ModelInfo | None, progress: zoo.Progress | None
+) -> _ChosenDetector | WholeImage | None:
+    """Return the requested detector, or the default one of the pose model; None where only its keypoints say it.
+
+    Raises:
+        LimnerError: it cannot be opened, as far as that shows before anything is fetched.
+    """
     det_model = arguments.det_model
     if det_model in WHOLE_IMAGE:
         return WholeImage()
-    classes: tuple[int, ...] = (0,)
-    info: zoo.ModelInfo | None
     if det_model is None or det_model in OBJECTS:
         # a bundled detector runs in another engine, and only with the pose model of its bundle
-        default = known if known is not None and not known.bundled else _model_of_same_kind(pose.keypoint_set.name)
+        default = known if known is not None and not known.bundled else None
         model = zoo.get(OBJECTS[det_model]) if det_model else default
-        if model is None:
-            _log.warning(
-                "no default detector is known for the keypoint set '%s', so each whole image is taken for one object: "
-                "give a detector as det_model to find several",
-                pose.keypoint_set.name,
-            )
-            return WholeImage()
-        info = zoo.detector_for(model)
-        config, classes = info.config, model.detector_classes
-    else:
-        info = _zoo_model(det_model)
-        config = info.config if info else det_model
-        if info is not None and info.kind == "pose":
-            raise ModelError(f"'{det_model}' is a pose model: give it as pose2d, and a detector as det_model")
-        if info is not None and known is not None and known.detector == info.name:
-            classes = known.detector_classes
-    return _with_checked_classes(
-        loading.open_detector(
-            config,
-            _weights("det_weights", str(det_model), arguments.det_weights, info, progress),
-            engine=engine,
-            bbox_thr=loading.BBOX_THR,
-            nms_thr=loading.NMS_THR,
-            labels=arguments.det_cat_ids or classes,
-        )
+        return None if model is None else _detector_of(arguments, model, progress)
+    info = _zoo_model(det_model)
+    if info is not None and info.kind == "pose":
+        raise ModelError(f"'{det_model}' is a pose model: give it as pose2d, and a detector as det_model")
+    own = info is not None and known is not None and known.detector == info.name
+    classes = known.detector_classes if own and known is not None else (0,)
+    return _prepare_detector(arguments, info.config if info else det_model, info, classes, progress)
+
+
+def _usual_detector(
+    arguments: ModelArguments, keypoint_set: str, progress: zoo.Progress | None
+) -> _ChosenDetector | WholeImage:
+    """Return the default detector for a keypoint set, by its name."""
+    model = _model_of_same_kind(keypoint_set)
+    if model is not None:
+        return _detector_of(arguments, model, progress)
+    _log.warning(
+        "no default detector is known for the keypoint set '%s', so each whole image is taken for one object: "
+        "give a detector as det_model to find several",
+        keypoint_set,
     )
+    return WholeImage()
+
+
+def _detector_of(arguments: ModelArguments, model: zoo.ModelInfo, progress: zoo.Progress | None) -> _ChosenDetector:
+    """Return the default detector of a pose model; without torch, the bundled one in place of that of faces."""
+    info = zoo.detector_for(model)
+    try:
+        return _prepare_detector(arguments, info.config, info, model.detector_classes, progress)
+    except MissingExtraError:
+        named = arguments.backend == opening.MMPOSE_BACKEND or arguments.det_weights
+        if named or info.short_name != loading.FACE_DETECTOR:
+            raise
+    _log.warning("%s", loading.INSTEAD_FOR_FACES)
+    return _ChosenDetector(None, (0,))
+
+
+def _prepare_detector(
+    arguments: ModelArguments,
+    config: str,
+    info: zoo.ModelInfo | None,
+    classes: tuple[int, ...],
+    progress: zoo.Progress | None,
+) -> _ChosenDetector:
+    weights = _weights("det_weights", str(arguments.det_model), arguments.det_weights, info, progress)
+    prepared = opening.prepare("detector", config, weights, device=arguments.device, backend=arguments.backend)
+    return _ChosenDetector(prepared, arguments.det_cat_ids or classes)
+
+
+def _open_detector(arguments: ModelArguments, chosen: _ChosenDetector | WholeImage) -> Detector | WholeImage:
+    if isinstance(chosen, WholeImage):
+        return chosen
+    if chosen.prepared is None:
+        bundled = loading.load(device=arguments.device, backend=arguments.backend or "auto")
+        return bundled.detector if isinstance(bundled.detector, Detector) else WholeImage()
+    bbox_thr, nms_thr = loading.BBOX_THR, loading.NMS_THR
+    found = opening.open_detector(chosen.prepared, bbox_thr=bbox_thr, nms_thr=nms_thr, labels=chosen.classes)
+    return _with_checked_classes(found)
 
 
 def _with_checked_classes(detector: Detector) -> Detector:

@@ -13,7 +13,7 @@ from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError, is_installed, suggest
+from ..errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError, is_installed, said, suggest
 from ..types import MessageCallback
 from . import EngineError, Normalisation, Runtime
 from .cache import NETWORK, Cache
@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 def check_name(what: str, value: str, known: Sequence[str]) -> None:
     """Raise ArgumentError, which suggests a similar one, unless ``value`` is one of ``known``."""
+    if not isinstance(value, str):
+        raise ArgumentError(f"{what} is {said(value)} where one of {', '.join(known)} is needed")
     if value not in known:
         raise ArgumentError(f"there is no {what} '{value}': use {', '.join(known)}.{suggest(value, known)}")
 
@@ -110,7 +112,12 @@ class NetworkSource:
 
 
 def choose_engine(
-    device: str | None = None, backend: str = "auto", *, threads: int = 0, hint: str = "latency", half: bool = False
+    device: str | int | None = None,
+    backend: str = "auto",
+    *,
+    threads: int = 0,
+    hint: str = "latency",
+    half: bool = False,
 ) -> Engine:
     """Return an `Engine` whose device exists; None takes the first CUDA device that an engine can use, else the CPU.
 
@@ -123,13 +130,13 @@ def choose_engine(
     return Engine(backend, choose_device(device, backend), threads, hint, half)
 
 
-def choose_device(name: str | None = None, backend: str = "auto") -> str:
+def choose_device(name: str | int | None = None, backend: str = "auto") -> str:
     """Return ``name`` if that device exists; for None "cuda:0" if an engine can use it, else "cpu".
 
     No engine is imported unless it is needed for the answer. A number alone means that CUDA device.
 
     Raises:
-        ArgumentError: there is no such backend.
+        ArgumentError: there is no such backend, or the device is no text and no number.
         DeviceError: the device is not available; limner never falls back to another one silently.
         MissingExtraError: it needs torch, which is not installed.
     """
@@ -144,9 +151,13 @@ def choose_device(name: str | None = None, backend: str = "auto") -> str:
         except (DeviceError, MissingExtraError):
             return "cpu"
         return "cuda:0"
-    wanted = name.strip().lower()
+    if isinstance(name, bool) or not isinstance(name, (str, int)):
+        name = _torch_device(name)
+    wanted = str(name).strip().lower()
     wanted = f"cuda:{wanted}" if wanted.isdigit() else wanted
-    if not _DEVICE.fullmatch(wanted):
+    if wanted == "cpu:0":  # as torch calls it
+        return "cpu"
+    if not _DEVICE.fullmatch(wanted) or wanted.startswith("cpu:"):
         raise DeviceError(NO_DEVICE.format(name))
     if wanted.startswith("cuda"):
         _check_cuda(wanted, backend)
@@ -155,6 +166,17 @@ def choose_device(name: str | None = None, backend: str = "auto") -> str:
 
         find_device(wanted)
     return wanted
+
+
+def _torch_device(value: Any) -> str:
+    """Return the name of a ``torch.device``, which is not imported here.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if isinstance(getattr(value, "type", None), str) and hasattr(value, "index"):
+        return str(value)
+    raise ArgumentError(f"device is {said(value)} where a text is needed, such as cpu or cuda:0")
 
 
 def _check_cuda(device: str, backend: str) -> None:

@@ -52,6 +52,14 @@ def int8_dot_products(root: Path = Path("/")) -> bool:
     return not {"avx512_vnni", "avx_vnni"}.isdisjoint(_words(root / "proc/cpuinfo"))
 
 
+def amx_bfloat16(root: Path = Path("/")) -> bool:
+    """Return whether bfloat16 is faster than float32 on this processor: x86 with AMX for it, as Linux reports it.
+
+    Processors with ``avx512_bf16`` alone compute in bfloat16 too, more slowly than in float32.
+    """
+    return "amx_bf16" in _words(root / "proc/cpuinfo")
+
+
 def cuda_devices() -> int:
     """Return how many CUDA devices the driver finds; 0 where there is no driver."""
     import ctypes

@@ -5,19 +5,21 @@
 one bad name in a hundred does not stop the other ninety-nine.
 """
 
+from .addresses import MAX_BYTES
 from .inputs import Input
-from .listing import expand
+from .listing import expand, look
 from .one_image import ImageLike, read_one
-from .opening import FETCH_TIMEOUT, MAX_BYTES, check_video_options, open_video, read
+from .opening import check_video_options, open_video, read, why_unreadable
 
 __all__ = [
-    "FETCH_TIMEOUT",
     "MAX_BYTES",
     "ImageLike",
     "Input",
     "check_video_options",
     "expand",
+    "look",
     "open_video",
     "read",
     "read_one",
+    "why_unreadable",
 ]

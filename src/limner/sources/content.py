@@ -25,13 +25,13 @@ def holds_video(path: Path) -> bool:
                 return animation_of(file) is not None
     except OSError:
         return False  # reading it will raise the error
-    if suffix in IMAGE_SUFFIXES and not _may_be_video(start):
+    if suffix in IMAGE_SUFFIXES and not may_be_video(start):
         return False  # a damaged image
     from ..video.inputs import content_is_video  # loads PyAV, which images do without
 
     return content_is_video(str(path))
 
 
-def _may_be_video(start: bytes) -> bool:
+def may_be_video(start: bytes) -> bool:
     """Return whether the first bytes are those of the containers that are passed on under names of images."""
     return start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"RIFF") or start[:1] == b"G"

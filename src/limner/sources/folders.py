@@ -6,6 +6,7 @@ import functools
 import glob
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,7 +135,7 @@ def _walk(folder: Path, search: Search) -> _Tree:
             with os.scandir(current) as entries:
                 for entry in entries:
                     if not entry.name.startswith("."):
-                        into = tree.files if not entry.is_dir() else links if entry.is_symlink() else pending
+                        into = tree.files if not _is_folder(entry) else links if entry.is_symlink() else pending
                         into.append(current / entry.name)
             tree.folders.append(current)
         except OSError as error:
@@ -142,6 +143,14 @@ def _walk(folder: Path, search: Search) -> _Tree:
             refused.source = str(current)
             tree.errors[current] = refused
     return tree
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry of a folder is one, or a link to one; a link that leads back to itself is not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def keep_folders(listings: Sequence[Listing]) -> None:
@@ -165,11 +174,23 @@ def keep_folders(listings: Sequence[Listing]) -> None:
             found.items = [replace(item, folder=os.path.join(prefix, item.folder)) for item in found.items]
 
 
+def is_pattern(path: Path) -> bool:
+    """Return whether part of a path is a pattern: it has ``*``, ``?`` or ``[``, and no file or folder of that name."""
+    return _first_magic(path.parts) < len(path.parts)
+
+
+def _first_magic(parts: Sequence[str]) -> int:
+    """Return the number of the first part that is a pattern, and how many there are where none is one."""
+    for i, part in enumerate(parts):
+        if glob.has_magic(part) and not os.path.lexists(os.path.join(*parts[: i + 1])):
+            return i
+    return len(parts)
+
+
 def _fixed_part(pattern: str) -> Path:
     """Return the folder above the first part of a pattern that is not plain text."""
     parts = Path(pattern).parts
-    first = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return Path(*parts[:first])
+    return Path(*parts[: min(_first_magic(parts), len(parts) - 1)])
 
 
 def _identity(folder: Path) -> _Identity | None:
@@ -198,19 +219,37 @@ def _matches(pattern: str, search: Search) -> list[Path]:
     """Return the paths that a pattern matches; unlike those of `glob`, its "**" reach each folder once."""
     parts = Path(pattern).parts
     if "**" not in parts:
-        return [Path(found) for found in glob.glob(pattern)]
+        return _matches_of(parts)
     first = parts.index("**")
-    above, rest = os.path.join("", *parts[:first]), parts[first + 1 :]
+    rest = parts[first + 1 :]
     found: dict[Path, None] = {}
-    for base in [Path(name) for name in glob.glob(above)] if above else [Path()]:
+    for base in _matches_of(parts[:first]) if first else [Path()]:
         tree = _walk(base, search) if base.is_dir() else _Tree()
         if not rest:
             found.update(dict.fromkeys(tree.files))
             continue
         for folder in tree.folders:
-            inside = os.path.join(glob.escape(str(folder)), *rest)
-            found.update(dict.fromkeys(_matches(inside, search)))
+            # what is there under exactly that name is meant, so the folder needs no escapes
+            found.update(dict.fromkeys(_matches(os.path.join(folder, *rest), search)))
     return list(found)
+
+
+def _matches_of(parts: Sequence[str]) -> list[Path]:
+    """Return the paths that the parts of a pattern match, folder by folder.
+
+    What has exactly the name of a part is meant by it, also where that looks like a pattern, as ``[set 1]`` does.
+    """
+    found = [""]
+    for part in parts:
+        paths: list[str] = []
+        for base in found:
+            exact = os.path.join(base, part)
+            if os.path.lexists(exact):
+                paths.append(exact)
+            elif glob.has_magic(part):
+                paths += glob.glob(os.path.join(glob.escape(base), part))
+        found = paths
+    return [Path(path) for path in found]
 
 
 def _split_files(paths: Iterable[Path], root: Path) -> tuple[list[Input], list[str]]:
@@ -221,12 +260,20 @@ def _split_files(paths: Iterable[Path], root: Path) -> tuple[list[Input], list[s
     for path in sorted(paths, key=natural_order):
         folder = relative(path.parent)
         suffix = path.suffix.lower()
-        if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
+        if (suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES) and not _is_pipe_or_device(path):
             is_video = suffix in VIDEO_SUFFIXES or (suffix in animations.SUFFIXES and holds_video(path))
             items.append(Input(path.name, path, is_video=is_video, folder=folder))
         else:
             others.append(os.path.join(folder, path.name))
     return items, others
+
+
+def _is_pipe_or_device(path: Path) -> bool:
+    """Return whether reading a file may wait for ever; a link that leads nowhere is a file that cannot be read."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _relative_to(root: Path) -> Callable[[Path], str]:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..errors import ArgumentError, InputError
+from ..files import without_password
 from ..images import alpha_of_array, alpha_of_pil, image_from_array, image_from_pil
 from ..types import Frame
+from .addresses import MAX_BYTES
 from .listing import expand
-from .opening import MAX_BYTES, decode, read, refuse_animation
+from .opening import decode, read, refuse_animation
+
+_log = logging.getLogger(__name__)
 
 # what `read_one` takes; the last stands for Pillow's images, tensors, and whatever else numpy can make an array of
 ImageLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Any
 
 
-def read_one(image: ImageLike) -> Frame:
+def read_one(image: ImageLike, *, copy: bool = False) -> Frame:
     """Return one image in any of the forms in which users have it.
 
     Args:
         image: a path or URL; the content of an image file, as bytes or as a file opened for reading; an image of
             Pillow; or an array, see `limner.images.image_from_array`.
+        copy: take a copy of an array that could be used as it is, as its maker may fill it anew.
 
     Raises:
         InputError: it cannot be read.
@@ -32,7 +38,7 @@ def read_one(image: ImageLike) -> Frame:
         return _read_named(image)
     if isinstance(image, (bytes, bytearray, memoryview)):
         refuse_animation(bytes(image), "bytes")
-        return decode(bytes(image), "bytes")
+        return _remarked(decode(bytes(image), "bytes"))
     if callable(getattr(image, "getbands", None)):  # Pillow's
         name = str(getattr(image, "filename", "") or "image")
         return Frame(image_from_pil(image, name), source=name, alpha=alpha_of_pil(image))
@@ -40,10 +46,10 @@ def read_one(image: ImageLike) -> Frame:
         name = str(getattr(image, "name", "") or "file")
         data = _content(image, name)
         refuse_animation(data, name)
-        return decode(data, name)
+        return _remarked(decode(data, name))
     if hasattr(image, "__array__"):
         array = image_from_array(image, "array")
-        return Frame(array, alpha=alpha_of_array(image, array))
+        return Frame(array.copy() if copy else array, alpha=alpha_of_array(image, array))
     hint = ""
     if image is None:
         hint = " (cv2.imread returns None where it cannot read a file)"
@@ -59,13 +65,20 @@ def _read_named(image: str | os.PathLike[str]) -> Frame:
     items, errors, _ = expand(image)
     if errors:
         raise errors[0]
+    name = without_password(os.fspath(image))
     if len(items) != 1:
         raise ArgumentError(
-            f"'{image}' names {len(items)} files where one image is needed; model.each('{image}') takes them all"
+            f"'{name}' names {len(items)} files where one image is needed; model.each('{name}') takes them all"
         )
     if items[0].is_video:
-        raise ArgumentError(f"'{image}' is a video or a camera, not an image; model.watch('{image}') takes it")
-    return read(items[0])
+        raise ArgumentError(f"'{name}' is a video or a camera, not an image; model.watch('{name}') takes it")
+    return _remarked(read(items[0]))
+
+
+def _remarked(frame: Frame) -> Frame:
+    if frame.remark:
+        _log.warning(frame.remark)
+    return frame
 
 
 def _content(file: Any, name: str) -> bytes:

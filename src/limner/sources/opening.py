@@ -5,29 +5,22 @@ from __future__ import annotations
 import io
 import os
 import stat
-from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from ..errors import ArgumentError, InputError
-from ..files import without_password
-from ..images import decode_alpha, decode_image, image_from_array
+from ..images import decode_alpha, decode_image, image_from_array, is_image
 from ..types import Frame, MessageCallback
 from ..video.animations import animation_of
 from . import messages
+from .addresses import MAX_BYTES, fetch
 from .inputs import Input
 
 if TYPE_CHECKING:
-    from urllib.request import Request
-
     from ..video.camera import CameraSource
     from ..video.options import VideoOptions
     from ..video.reader import VideoSource
     from ..video.sequences import ImageSequence
-
-MAX_BYTES = 1 << 30  # of one image file
-FETCH_TIMEOUT = 20.0  # seconds within which a server of images has to respond
 
 
 def read(item: Input) -> Frame:
@@ -43,9 +36,28 @@ def read(item: Input) -> Frame:
         return Frame(image_from_array(item.array, item.name), source=item.source)
     if item.is_video or (item.path is None and not item.address):
         raise InputError(f"the item {item.name!r} is not an image; open videos and cameras with open_video()")
-    data = _fetch(item.address) if item.path is None else _read_bytes(item.path)
+    if item.problem:
+        raise InputError(item.problem)
+    data = item.data or (fetch(item.address) if item.path is None else _read_bytes(item.path))
     refuse_animation(data, item.source)
     return decode(data, item.source)
+
+
+def why_unreadable(item: Input) -> InputError | None:
+    """Return why an image cannot be read, where the first bytes of its file are of none; None where they may be."""
+    if item.is_video or item.path is None or not item.path.is_file():
+        return None
+    try:
+        with item.path.open("rb") as file:
+            if is_image(file.read(64)):
+                return None
+        read(item)
+    except OSError:
+        return None  # reading it will raise the error
+    except InputError as error:
+        error.source = item.source
+        return error
+    return None
 
 
 def decode(data: bytes, name: str) -> Frame:
@@ -54,8 +66,9 @@ def decode(data: bytes, name: str) -> Frame:
     Raises:
         InputError: see `decode_image`.
     """
-    image = decode_image(data, name)
-    return Frame(image, source=name, alpha=decode_alpha(data, image))
+    remarks: list[str] = []
+    image = decode_image(data, name, remarks)
+    return Frame(image, source=name, alpha=decode_alpha(data, image), remark="; ".join(remarks))
 
 
 def refuse_animation(data: bytes, name: str) -> None:
@@ -93,14 +106,17 @@ def open_video(
     from ..video.options import VideoOptions
     from ..video.reader import VideoSource
 
+    if item.problem:
+        raise InputError(item.problem)
     options = options or VideoOptions()
     cut = options.cut
     check_video_options(item, options)
     if item.frames:
-        return sequences.NumberedImages(item.frames, item.address, options.fps, cut=cut, info=info)
+        return sequences.NumberedImages(item.frames, item.source, options.fps, cut=cut, info=info)
     if item.is_camera:
         return CameraSource(item.address, options.camera_size, options.camera_fps, rotate=cut.rotate, info=info)
-    animation = None if item.path is None else animation_of(item.path)
+    # a pipe has no file behind its name that could be looked into
+    animation = animation_of(item.path) if item.path is not None and item.path.is_file() else None
     if animation is not None and item.path is not None:
         if animation.kind == "TIFF":
             return sequences.Pages(item.path, animation, options.fps, name=item.source, cut=cut, info=info)
@@ -143,36 +159,3 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError(messages.missing(path)) from None
     except OSError as error:
         raise InputError(messages.unreadable(path, error)) from None
-
-
-def _fetch(address: str) -> bytes:
-    """Return the content of an image on a web server."""
-    from urllib.error import HTTPError  # loads what files do without
-    from urllib.request import urlopen
-
-    display_name = without_password(address)
-    try:
-        with urlopen(_request(address), timeout=FETCH_TIMEOUT) as response:
-            data: bytes = response.read(MAX_BYTES + 1)
-    except HTTPError as error:
-        raise InputError(f"{display_name} cannot be read: its server answers {error.code}; check the URL") from None
-    except (OSError, ValueError) as error:
-        reason = str(getattr(error, "reason", None) or error).lower()
-        raise InputError(f"{display_name} cannot be read: {reason}; check the URL and the network") from None
-    if len(data) > MAX_BYTES:
-        raise InputError(
-            f"{display_name} is more than {MAX_BYTES >> 20} MB, too large for an image; give an image file"
-        )
-    return data
-
-
-def _request(address: str) -> Request:
-    """Return the request for a URL that may hold a user and password."""
-    from urllib.request import Request
-
-    parts = urlsplit(address)
-    if parts.username is None:
-        return Request(address)
-    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return Request(address, headers={"Authorization": f"Basic {b64encode(credentials).decode()}"})

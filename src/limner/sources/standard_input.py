@@ -1,4 +1,4 @@
-"""Standard input: one image, or a video that is read as it comes."""
+"""Standard input and named pipes: one image, or a video that is read as it comes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import struct
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..images import decode_image, is_image
+from ..images import decode_image, image_suffix, is_image
 from ..video.animations import animation_of
+from . import messages
 from .inputs import Input
 
 NAME = "-"
@@ -25,20 +27,32 @@ _MOST_BOXES = 1 << 20  # bytes of an MP4 that are looked at for its index
 
 
 class StandardInput:
-    """The bytes of standard input, whose first ones can be looked at before they are read.
+    """The bytes of standard input or a named pipe, whose first ones can be looked at before they are read.
+
+    Args:
+        pipe: the path of a pipe, which waits for a program that writes; None takes standard input.
 
     Raises:
-        InputError: it is a terminal, or closed.
+        InputError: it is a terminal, or closed, or may not be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pipe: Path | None = None) -> None:
+        self.name = "standard input" if pipe is None else f"'{pipe}'"  # in messages
         self.kind: str | None = None  # "JPEG" or "PNG" where it is one image after the other
         self.ended = False  # nothing more is wanted: `read` returns at once, also where nothing comes
         self._head = bytearray()
+        self._waits = os.name != "nt"  # for pipes Windows has no select
+        if pipe is not None:
+            try:
+                self._file: Any = io.FileIO(pipe)
+            except OSError as error:
+                raise InputError(messages.unreadable(pipe, error)) from None
+            self._owned = True
+            return
         stream = getattr(sys.stdin, "buffer", None)
         if stream is None or stream.closed or stream.isatty():
             raise InputError("standard input is not connected; pipe an image or a video in: limner run - < clip.mp4")
-        self._file: Any = stream
+        self._file = stream
         self._waits = False
         with suppress(OSError, ValueError):  # of a program that replaced sys.stdin
             # Without Python's buffer, whose lock a thread that waits for bytes would hold at the end of the program.
@@ -75,28 +89,36 @@ class StandardInput:
     def seekable(self) -> bool:
         return False
 
+    def __del__(self) -> None:
+        # a pipe is read to its end, or until nobody wants more of it; standard input stays open
+        if getattr(self, "_owned", False):
+            self._file.close()
 
-def standard_input() -> Input:
-    """Return what standard input holds as an input; it waits for the first bytes.
+
+def standard_input(pipe: Path | None = None) -> Input:
+    """Return what standard input, or a named pipe, holds as an input; it waits for the first bytes.
 
     Raises:
         InputError: it is a terminal, empty, or an image that cannot be decoded.
     """
-    stream = StandardInput()
+    stream = StandardInput(pipe)
+    name = "stdin.mp4" if pipe is None else pipe.name
+    video = Input(name, pipe, address=NAME if pipe is None else "", is_video=True, stream=stream)
     try:
         start = stream.peek(64)
         if not start:
-            raise InputError("standard input is empty; pipe an image or a video in: limner run - < clip.mp4")
+            hint = "pipe an image or a video in: limner run - < clip.mp4"
+            raise InputError(f"{stream.name} is empty; {hint if pipe is None else 'write an image or a video into it'}")
         if is_image(start):
-            return _image(stream)
+            return _image(stream, video)
         if start[4:8] == b"ftyp" and not _index_comes_first(stream):
-            return Input("stdin.mp4", address=NAME, is_video=True, stream=_spooled(stream))
+            return replace(video, stream=_spooled(stream))
     except OSError as error:
-        raise InputError(f"standard input cannot be read: {(error.strerror or str(error)).lower()}") from None
-    return Input("stdin.mp4", address=NAME, is_video=True, stream=stream)
+        raise InputError(f"{stream.name} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    return video
 
 
-def _image(stream: StandardInput) -> Input:
+def _image(stream: StandardInput, video: Input) -> Input:
     """Return one image, an animation, or a stream of images as soon as a second one begins."""
     kind = next((kind for kind, (start, _) in _BETWEEN.items() if stream.peek(4).startswith(start)), None)
     between = _BETWEEN[kind][1] if kind else None
@@ -106,16 +128,18 @@ def _image(stream: StandardInput) -> Input:
         # The images behind the first one in a file with several, as phones write them, are not frames.
         if between and head.find(between, searched) >= 0 and b"MPF\0" not in head[: 1 << 18]:
             stream.kind = kind
-            return Input("stdin.mp4", address=NAME, is_video=True, stream=stream)
+            return video
         searched = max(0, len(head) - 16)
         if len(head) > MAX_BYTES:
-            raise InputError(f"standard input is more than {MAX_BYTES >> 20} MB, too large for an image")
+            raise InputError(f"{stream.name} is more than {MAX_BYTES >> 20} MB, too large for an image")
     data = bytes(stream.head)
     animation = animation_of(io.BytesIO(data))
     if animation is not None:
-        suffix = {"GIF": ".gif", "TIFF": ".tif"}.get(animation.kind, f".{animation.kind.lower()}")
         file = _spooled(stream)
-        return Input(f"stdin{suffix}", Path(file.name), address=NAME, is_video=True, stream=file)
+        name = f"stdin{image_suffix(data)}" if video.path is None else video.name
+        return replace(video, name=name, path=Path(file.name), address=video.address or str(video.path), stream=file)
+    if video.path is not None:
+        return replace(video, is_video=False, stream=None, data=data)
     return Input("stdin.png", address=NAME, array=decode_image(data, "standard input"))
 
 

@@ -20,7 +20,7 @@ def select(result: Result, *, max_persons: int | None = None, follow: str | None
         follow: the only one that is kept: "largest", "center", or "x,y", the one at that pixel or nearest to it.
 
     Raises:
-        ArgumentError: ``follow`` has another form, or is the track id of a video.
+        ArgumentError: ``follow`` has another form, is the track id of a video, or a pixel outside the image.
     """
     if follow is not None:
         rule, numbers = parse_follow(follow)
@@ -29,6 +29,11 @@ def select(result: Result, *, max_persons: int | None = None, follow: str | None
                 f"'{follow}' is a track id, which only videos have: give largest, center or a pixel X,Y"
             )
         point = np.array(numbers) if rule == "point" else np.divide(result.size, 2)
+        if rule == "point" and not all(0 <= value < side for value, side in zip(point, result.size, strict=True)):
+            raise ArgumentError(
+                f"the pixel {follow} is not in {_named(result.source)}, which has {result.size[0]} x {result.size[1]} "
+                "pixels: give one in it"
+            )
         boxes = result.boxes.xyxy.astype(np.float64)
         if not len(boxes):
             return result
@@ -40,6 +45,10 @@ def select(result: Result, *, max_persons: int | None = None, follow: str | None
         return result
     best = np.argsort(-result.boxes.scores, kind="stable")[:max_persons]
     return result[np.sort(best)]
+
+
+def _named(source: str) -> str:
+    return f"'{source}'" if source else "the image"
 
 
 def distance(box: np.ndarray, point: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, said
 from ..types import Frame, MessageCallback
 from .common import quiet_opencv, tidy_rate
 from .cut import Cut
@@ -83,7 +83,7 @@ class CameraSource:
         self._device = device
         number = camera_number(device)
         if number is None:
-            raise InputError(f"{device!r} is not a camera; give webcam, webcam:1 or /dev/video1")
+            raise InputError(f"{said(device)} is not a camera; give webcam, webcam:1 or /dev/video1")
         self.name = f"webcam:{number}"  # also the `source` of its frames
         self._frames_read = 0
         self._capture = _open_camera(number, factory or cv2.VideoCapture)

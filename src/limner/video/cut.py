@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import cv2
 import numpy as np
 
-from ..errors import ArgumentError, InputError
+from ..errors import ArgumentError, InputError, LimnerError, said
+from ..types import Frame
 
 ROTATIONS = (0, 90, 180, 270)
 _TIME = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)")
+_UNSEEN = 0.05  # seconds past an end between two frames that are kept: cutting them would spoil a constant rate
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -30,7 +33,7 @@ def parse_seconds(name: str, value: float | str | None) -> float | None:
             return 3600.0 * int(match[1] or 0) + 60.0 * int(match[2] or 0) + float(match[3])
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
-    raise ArgumentError(f"{name} is {value!r} where seconds, or a time such as 1:30 or 0:01:30.5, are needed")
+    raise ArgumentError(f"{name} is {said(value)} where seconds, or a time such as 1:30 or 0:01:30.5, are needed")
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
-            raise ArgumentError(f"every is {self.every!r} where a whole number from 1 on is needed")
-        if self.rotate not in ROTATIONS or isinstance(self.rotate, bool):
-            raise ArgumentError(f"rotate is {self.rotate!r} where 0, 90, 180 or 270 is needed")
+            raise ArgumentError(f"every is {said(self.every)} where a whole number from 1 on is needed")
+        if not isinstance(self.rotate, int) or self.rotate not in ROTATIONS or isinstance(self.rotate, bool):
+            raise ArgumentError(f"rotate is {said(self.rotate)} where 0, 90, 180 or 270 is needed")
         if self.end is not None and self.end <= self.start:
             raise ArgumentError(
                 f"the end of {self.end:g} s does not come after the start of {self.start:g} s; give a later end"
@@ -76,6 +79,32 @@ class Cut:
     def is_over(self, timestamp: float) -> bool:
         """Return whether no frame of that time or later is taken."""
         return self.end is not None and timestamp >= self.end
+
+    def lasts(self, timestamp: float, seconds: float | None) -> float | None:
+        """Return for how long a frame is shown that its source shows for ``seconds``: not past the end."""
+        if seconds is None or self.end is None or timestamp + seconds <= self.end + _UNSEEN:
+            return seconds
+        return self.end - timestamp
+
+    def held(self, frames: Iterable[Frame], ends: Callable[[], float]) -> Iterator[Frame]:
+        """Yield frames that are taken, each shown until the next one; they come one frame late.
+
+        Args:
+            frames: the frames.
+            ends: returns the time at which the last frame of the source ends, taken or not, once all are read.
+        """
+        held: Frame | None = None
+        try:
+            for frame in frames:
+                if held is not None:
+                    yield replace(held, duration=frame.timestamp - held.timestamp)
+                held = frame
+        except LimnerError:
+            if held is not None:
+                yield replace(held, duration=ends() - held.timestamp)
+            raise
+        if held is not None:
+            yield replace(held, duration=ends() - held.timestamp)
 
     def turned(self, image: np.ndarray) -> np.ndarray:
         """Return an image, uint8 [H, W, 3], turned by `rotate`."""

@@ -9,11 +9,17 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from .colours import Colours
 from .gif import GifEncoder
 
+_EXACT = Interpolation.BILINEAR | 0x40000  # SWS_ACCURATE_RND, which PyAV 15 does not name
 _VP9_QUALITY = 11  # that is added to a quality of x264 for one of VP9 that looks alike
+# numbers of ITU-T H.273 -> FFmpeg's names
+_MATRICES = {1: "bt709", 5: "bt470bg", 6: "smpte170m"}
+_PRIMARIES = _MATRICES
+_TRANSFERS = {1: "bt709", 6: "smpte170m", 13: "iec61966-2-1"}
 # what browsers play from mp4; the rest becomes AAC
 _MP4_AUDIO = frozenset(("aac", "mp3", "opus", "flac"))
 
@@ -45,7 +51,7 @@ class Container:
 CONTAINERS = {
     ".mp4": Container("mp4"),
     ".m4v": Container("mp4"),
-    ".mov": Container("mov"),
+    ".mov": Container("mov", copied_audio=frozenset(("aac", "mp3"))),
     ".mkv": Container("matroska"),
     ".webm": Container("webm", "libvpx-vp9", frozenset(("opus", "vorbis")), "libopus", 48000),
     ".gif": Container("gif", "gif", frozenset(), ""),
@@ -56,10 +62,15 @@ class Encoder(Protocol):
     """Turns images into packets of a stream."""
 
     stream: Any
-    step: int  # ticks of a packet's own time base for which the last image is shown
 
-    def encode(self, image: np.ndarray, tick: int) -> list[Any]:
-        """Return the packets that are ready, for an image, uint8 [H, W, 3] BGR, and its time in ticks."""
+    def encode(self, image: np.ndarray, tick: int, lasts: int) -> list[Any]:
+        """Return the packets that are ready, with their durations.
+
+        Args:
+            image: uint8 [H, W, 3], BGR.
+            tick: its time, in ticks.
+            lasts: for how long it is shown, in ticks; matters for the last one, as the others last until the next.
+        """
         ...
 
     def finish(self) -> list[Any]:
@@ -68,7 +79,7 @@ class Encoder(Protocol):
 
 
 class YuvEncoder:
-    """H.264 or VP9 in yuv420p, BT.709.
+    """H.264 or VP9 in yuv420p, of the limited range.
 
     Args:
         container: PyAV's, open for writing.
@@ -76,8 +87,8 @@ class YuvEncoder:
         size: (width, height), even.
         fps: frames per second, None where that is not known.
         ticks: of the timestamps, per second.
-        step: ticks from frame to frame.
         crf: quality of x264.
+        colours: how players are to show the numbers of the images.
 
     Raises:
         ValueError: this PyAV lacks the codec.
@@ -90,11 +101,11 @@ class YuvEncoder:
         size: tuple[int, int],
         fps: Fraction | None,
         ticks: int,
-        step: int,
         crf: int,
+        colours: Colours,
     ) -> None:
         rate = fps or Fraction(25)
-        self.step = step
+        self._durations: dict[int, int] = {}  # of images in the encoder, by their times
         self._base = Fraction(1, ticks)
         self._reformatter = VideoReformatter()
         self.stream = stream = container.add_stream(kind.codec, rate=rate)
@@ -105,18 +116,24 @@ class YuvEncoder:
         options = _x264_options(fps, crf) if kind.codec == "libx264" else _vp9_options(size, crf)
         stream.options = options | {
             "g": str(max(2, min(250, round(2 * rate)))),
-            "colorspace": "bt709",
-            "color_primaries": "bt709",
-            "color_trc": "bt709",
+            "colorspace": _MATRICES[colours.matrix],
+            "color_primaries": _PRIMARIES[colours.primaries],
+            "color_trc": _TRANSFERS[colours.transfer],
             "color_range": "tv",
         }
+        self._matrix = Colorspace.ITU709 if colours.matrix == 1 else Colorspace.ITU601
 
-    def encode(self, image: np.ndarray, tick: int) -> list[Any]:
+    def encode(self, image: np.ndarray, tick: int, lasts: int) -> list[Any]:
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         frame = self._reformatter.reformat(
-            frame, format="yuv420p", src_colorspace=Colorspace.ITU601, dst_colorspace=Colorspace.ITU709
+            frame,
+            format="yuv420p",
+            src_colorspace=Colorspace.ITU601,
+            dst_colorspace=self._matrix,
+            interpolation=_EXACT,
         )
         frame.pts, frame.time_base = tick, self._base
+        self._durations[tick] = lasts
         return self._packets(frame)
 
     def finish(self) -> list[Any]:
@@ -124,16 +141,24 @@ class YuvEncoder:
 
     def _packets(self, frame: av.VideoFrame | None) -> list[Any]:
         packets: list[Any] = self.stream.encode(frame)
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, 1)
         return packets
 
 
 def open_encoder(
-    container: Any, kind: Container, size: tuple[int, int], fps: Fraction | None, ticks: int, step: int, crf: int
+    container: Any,
+    kind: Container,
+    size: tuple[int, int],
+    fps: Fraction | None,
+    ticks: int,
+    crf: int,
+    colours: Colours,
 ) -> Encoder:
     """Return the encoder of a container; for the arguments see `YuvEncoder`."""
     if kind.codec == "gif":
-        return GifEncoder(container, size, fps, ticks, step)
-    return YuvEncoder(container, kind, size, fps, ticks, step, crf)
+        return GifEncoder(container, size, fps, ticks)
+    return YuvEncoder(container, kind, size, fps, ticks, crf, colours)
 
 
 def _x264_options(fps: Fraction | None, crf: int) -> dict[str, str]:

@@ -28,12 +28,11 @@ class GifEncoder:
         size: (width, height).
         fps: frames per second, None where that is not known.
         ticks: of the timestamps, per second.
-        step: ticks from frame to frame.
     """
 
-    def __init__(self, container: Any, size: tuple[int, int], fps: Fraction | None, ticks: int, step: int) -> None:
+    def __init__(self, container: Any, size: tuple[int, int], fps: Fraction | None, ticks: int) -> None:
         self._ticks = ticks
-        self.step = max(_SHORTEST, round(100 * step / ticks))  # hundredths of a second
+        self._durations: dict[int, int] = {}  # of images in the encoder, by their times: hundredths of a second
         self._last = -_SHORTEST
         self.stream = stream = container.add_stream("gif", rate=fps or Fraction(25))
         stream.width, stream.height = size
@@ -45,8 +44,8 @@ class GifEncoder:
         self._table = np.zeros(_LEVELS**3, np.uint8)  # levels of blue, green and red -> the nearest colour
         self._usual = 0.0  # share of the pixels that were far from every colour when these were chosen
 
-    def encode(self, image: np.ndarray, tick: int) -> list[Any]:
-        """Return the packets that are ready, for an image, uint8 [H, W, 3] BGR, and its time in ticks."""
+    def encode(self, image: np.ndarray, tick: int, lasts: int) -> list[Any]:
+        """Return the packets that are ready, for an image, uint8 [H, W, 3] BGR, its time, and how long it is shown."""
         time = round(100 * tick / self._ticks)
         if time - self._last < _SHORTEST:
             return []
@@ -59,12 +58,17 @@ class GifEncoder:
         indexed: Any = (self._table[_key(dithered)], argb)
         frame = av.VideoFrame.from_ndarray(indexed, format="pal8")
         frame.pts, frame.time_base = time, Fraction(1, 100)
-        packets: list[Any] = self.stream.encode(frame)
-        return packets
+        self._durations[time] = max(_SHORTEST, round(100 * (tick + lasts) / self._ticks) - time)
+        return self._packets(frame)
 
     def finish(self) -> list[Any]:
         """Return the packets that are left."""
-        packets: list[Any] = self.stream.encode(None)
+        return self._packets(None)
+
+    def _packets(self, frame: av.VideoFrame | None) -> list[Any]:
+        packets: list[Any] = self.stream.encode(frame)
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, _SHORTEST)
         return packets
 
     def _choose_colours(self, image: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 import stat
@@ -16,8 +17,9 @@ from urllib.parse import unquote, urlsplit
 import av
 import av.error
 
+from .. import web
 from ..errors import InputError
-from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, without_password
+from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, dangling, without_password
 from .common import file_url, scheme_of
 
 LIVE_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "tcp"))
@@ -26,6 +28,14 @@ SCHEMES = LIVE_SCHEMES | {"http", "https"}
 _STILL_IMAGE_FORMATS = frozenset(
     ("image2", "ico", "tty", "bin", "xbin", "adf", "idf")
 )  # demuxers of images, and of text as an image
+
+# errors of PyAV, of which older releases lack some
+_STATUSES = {
+    "HTTPUnauthorizedError": 401,
+    "HTTPForbiddenError": 403,
+    "HTTPNotFoundError": 404,
+    "HTTPTooManyRequestsError": 429,
+}
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
@@ -82,12 +92,17 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
             )
         # FFmpeg's own timeouts come first; PyAV's, which interrupts it anywhere, is the last resort.
         limit = 3 * timeout
-        return av.open(address, options=_stream_options(scheme, timeout), timeout=(limit, limit))
+        options = _stream_options(scheme, timeout)
+        container = av.open(web.quoted(address), options=options, timeout=(limit, limit))
+        if container.format.name == "jpeg_pipe" and (container.size or 0) <= 0:
+            container.close()  # JPEGs one after the other, without an end
+            container = av.open(web.quoted(address), format="mjpeg", options=options, timeout=(limit, limit))
+        return container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # FFmpeg's RTSP reports a timeout as invalid data.
         timed_out = scheme in LIVE_SCHEMES and time.monotonic() - began >= timeout
         reason = failure_reason(address, TimeoutError() if timed_out else error, timeout)
-        raise InputError(f"{display_name(address)} cannot be read: {reason}") from None
+        raise InputError(f"{display_name(address)} cannot be read: {reason}{_escapes_missing(address)}") from None
 
 
 class VideoStream(Protocol):
@@ -100,12 +115,13 @@ class VideoStream(Protocol):
     def seekable(self) -> bool: ...
 
 
-def open_stream(stream: VideoStream, fps: float | None = None) -> Any:
+def open_stream(stream: VideoStream, fps: float | None = None, name: str = "the video on standard input") -> Any:
     """Open what an object reads as PyAV's InputContainer.
 
     Args:
         stream: read from where it stands; frames are decoded as they come where it cannot be sought.
         fps: frames per second where it is one image after the other, as its attribute ``kind`` says.
+        name: what errors call it.
 
     Raises:
         InputError: it is not a video.
@@ -118,7 +134,7 @@ def open_stream(stream: VideoStream, fps: float | None = None) -> Any:
         return av.open(stream, format=demuxer, options=options)
     except (av.error.FFmpegError, OSError, ValueError):
         raise InputError(
-            "standard input holds no image or video that can be read; pipe one in, such as: limner run - < clip.mp4"
+            f"{name} holds no image or video that can be read; pipe one in, such as: limner run - < clip.mp4"
         ) from None
 
 
@@ -171,7 +187,8 @@ def _check_file(path: str) -> None:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"'{path}' does not exist; check the path") from None
+        link = dangling(Path(path)) if os.path.islink(path) else f"'{path}' does not exist; check the path"
+        raise InputError(link) from None
     except ValueError:
         raise InputError(f"{path!r} is not a path; check it for stray characters") from None
     except OSError as error:
@@ -187,7 +204,7 @@ def _check_file(path: str) -> None:
 def _stream_options(scheme: str, timeout: float) -> dict[str, str]:
     """Return the options of FFmpeg's protocols; with them a silent server is a timeout."""
     microseconds = str(int(timeout * 1e6))
-    options = {"rw_timeout": microseconds}
+    options = {"rw_timeout": microseconds, "user_agent": web.user_agent()}
     if scheme in ("http", "https"):
         # By default the FFmpeg in PyAV accepts any certificate; http may redirect to https.
         verified = {"tls_verify": "1", "ca_file": _ca_file()}
@@ -233,17 +250,22 @@ def _certificate_problem(address: str, timeout: float) -> str | None:
 def _network_reason(error: Exception, timeout: float) -> str:
     if isinstance(error, (TimeoutError, av.error.ExitError)):
         return f"nothing came for {timeout:g} s; check that it is running"
-    if isinstance(error, av.error.HTTPNotFoundError):
-        return "its server has nothing at this URL (404); check the URL"
-    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-        return "its server refuses access; put a user and password in the URL: scheme://user:password@host/..."
+    for name, code in _STATUSES.items():
+        if isinstance(error, getattr(av.error, name, ())):
+            return web.refusal(code)
     if isinstance(error, (av.error.HTTPClientError, av.error.HTTPServerError)):
-        return f"its server answers with an error ({error.strerror}); check the URL or try later"
+        later = "" if isinstance(error, av.error.HTTPClientError) else " or try again later"
+        return f"its server answers with an error ({error.strerror}); check the URL{later}"
     if isinstance(error, ConnectionRefusedError):
         return "nothing answers there; check host and port, and that it is running"
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return "what it sends is not a video; check the URL"
     if getattr(error, "errno", None) == errno.EIO:
         return "the connection failed; check the URL and the network"
-    text = str(getattr(error, "strerror", None) or error).lower()
-    return f"{text}; check the URL and the network"
+    return f"{web.plain_reason(error)}; check the URL and the network"
+
+
+def _escapes_missing(address: str) -> str:
+    """Return a hint for a URL whose password may have been taken for the end of its host."""
+    host = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#@\[\]]*)[/?#].*@", address, re.DOTALL)
+    return f"; {web.ESCAPES}" if host is not None and ":" in host[1] else ""

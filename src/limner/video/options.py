@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, fields
 
-from ..errors import ArgumentError, suggest
+from ..errors import ArgumentError, check_flags, check_number, check_texts, plain, said, suggest
 from .cut import Cut, parse_seconds
 
 LIVE_INTERVAL = 5  # frames from detection to detection in live sources, by default
 AUTO_BATCH = 4  # frames or images that go through the networks together, by default
 BATCH_PIXELS = 9_000_000  # of a batch of several frames at most: four of 1920 x 1080
 SMOOTHING = ("off", "live", "file")
+
+
+def _make_plain(options: TrackingOptions | VideoOptions) -> None:
+    """Make numbers of numpy those of Python: what computes with rates takes no others."""
+    for field in fields(options):
+        object.__setattr__(options, field.name, plain(getattr(options, field.name)))
 
 
 @dataclass(frozen=True)
@@ -44,22 +51,20 @@ class TrackingOptions:
     look_ahead: bool = True
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         for name, value in (
             ("det_interval", self.det_interval),
             ("max_persons", self.max_persons),
             ("batch", self.batch),
         ):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ArgumentError(f"{name} is {value!r} where a whole number from 1 on is needed")
+                raise ArgumentError(f"{name} is {said(value)} where a whole number from 1 on is needed")
+        check_texts({"smooth": self.smooth, "follow": self.follow}, "a text, such as live or largest,")
         if self.smooth is not None and self.smooth not in SMOOTHING:
             raise ArgumentError(
                 f"smooth is '{self.smooth}' where off, live or file is needed.{suggest(str(self.smooth), SMOOTHING)}"
             )
-        if self.follow is not None and not isinstance(self.follow, str):
-            raise ArgumentError(f"follow is {self.follow!r} where a text is needed, such as largest or id:3")
-        for name, flag in (("track", self.track), ("look_ahead", self.look_ahead)):
-            if not isinstance(flag, bool):
-                raise ArgumentError(f"{name} is {flag!r} where True or False is needed")
+        check_flags({"track": self.track, "look_ahead": self.look_ahead})
         need_tracking = [
             name
             for name, given in (
@@ -107,19 +112,27 @@ class VideoOptions:
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_frames is not None and (not isinstance(self.max_frames, int) or self.max_frames < 1):
-            raise ArgumentError(f"max_frames is {self.max_frames!r} where a whole number from 1 on is needed")
-        if self.fps is not None and not (isinstance(self.fps, (int, float)) and 0.001 <= self.fps <= 1000):
-            raise ArgumentError(f"fps is {self.fps!r} where a number from 0.001 to 1000 is needed")
+        _make_plain(self)
+        if isinstance(self.max_frames, int) and self.max_frames > sys.maxsize:
+            object.__setattr__(self, "max_frames", None)
+        check_flags({"keep_audio": self.keep_audio})
+        if self.max_frames is not None and (
+            not isinstance(self.max_frames, int) or isinstance(self.max_frames, bool) or self.max_frames < 1
+        ):
+            raise ArgumentError(f"max_frames is {said(self.max_frames)} where a whole number from 1 on is needed")
+        if self.fps is not None:
+            check_number("fps", self.fps, 0.001, 1000)
         size, timeout = self.camera_size, self.reconnect_timeout
         if size is not None and not (
-            isinstance(size, (tuple, list)) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+            isinstance(size, (tuple, list))
+            and len(size) == 2
+            and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in size)
         ):
-            raise ArgumentError(f"camera_size is {size!r} where (width, height) in pixels is needed")
-        if self.camera_fps is not None and not (isinstance(self.camera_fps, (int, float)) and self.camera_fps > 0):
-            raise ArgumentError(f"camera_fps is {self.camera_fps!r} where a number above 0 is needed")
-        if not isinstance(timeout, (int, float)) or not timeout >= 0:
-            raise ArgumentError(f"reconnect_timeout is {timeout!r} where a number of seconds is needed")
+            raise ArgumentError(f"camera_size is {said(size)} where (width, height) in pixels is needed")
+        if self.camera_fps is not None:
+            check_number("camera_fps", self.camera_fps, 0.001, 1e6)
+        if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not timeout >= 0:
+            raise ArgumentError(f"reconnect_timeout is {said(timeout)} where a number of seconds is needed")
         _ = self.cut  # checks it
 
     @property

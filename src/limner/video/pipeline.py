@@ -22,6 +22,7 @@ import numpy as np
 from ..draw import DrawStyle, render
 from ..pipeline import Pipeline
 from ..types import Frame, MessageCallback, Result
+from .colours import BT709, Colours
 from .estimator import VideoEstimator
 from .latest import LatestFrames, LiveSource
 from .options import TrackingOptions
@@ -104,6 +105,7 @@ class VideoPipeline:
         self.count: int | None = min((n for n in (source.count, max_frames) if n is not None), default=None)
         self.sound_from: str | None = getattr(source, "sound_from", None)  # path or URL of its sound
         self.has_audio: bool = getattr(source, "has_audio", False)
+        self.colours: Colours = getattr(source, "colours", BT709)  # in which the drawn video is written
         self._max_frames = max_frames
         try:
             self._estimator = VideoEstimator(pipeline, tracking, live=self.live, fps=float(self.fps or 30))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from types import TracebackType
@@ -12,15 +10,16 @@ from typing import Any
 
 import av
 import av.error
-import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from ..errors import ArgumentError, InputError
 from ..files import without_password
 from ..types import Frame, MessageCallback
+from .clock import VideoClock
+from .colours import BT709, ColourConverter
 from .common import fraction, scheme_of, tidy_rate
 from .cut import WHOLE, Cut
+from .geometry import PixelShape, displayed_size, orientation, upright, with_square_pixels
 from .inputs import (
     LIVE_SCHEMES,
     VideoStream,
@@ -32,23 +31,30 @@ from .inputs import (
     video_stream,
     without_file_scheme,
 )
+from .length import declared_length, last_time
 from .sequences import on_white
-from .skip import PacketSkipper, shows_frame
+from .skip import PacketSkipper
 
 _ANIMATIONS = frozenset(("gif", "apng"))  # whose transparent parts become white
+# whose packets say for how long each image is shown; elsewhere that is a guess of FFmpeg's
+_LASTING_FORMATS = frozenset(("gif", "apng", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"))
+_SHORTEST = 0.001  # seconds; what is said to be shorter is not meant
 _UNTIMED_FORMATS = frozenset(("mpjpeg", "mjpeg"))  # streams of images without timestamps
-# AVColorSpace of a frame -> the matrix of swscale. All others, the untagged too, are read as BT.601, as OpenCV does.
-_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
-# Quarter turns counter-clockwise -> whether to swap x and y, and then to mirror x and y.
-_ORIENTATIONS = {1: (True, False, True), 2: (False, True, True), 3: (True, True, False)}
+# bare streams, which hold no times: FFmpeg takes 25 frames a second for all that do not declare another rate
+_BARE_FORMATS = frozenset(("h264", "hevc", "vvc", "mpegvideo", "m4v", "vc1", "obu", "cavsvideo"))
 
 
 class VideoSource:
     """A video file or stream, opened when the object is created and iterated once: every frame in order.
 
-    Rotation and mirroring of the display matrix are applied. Colours are converted with the matrix that the
-    video declares, to OpenCV's pixel values. Timestamps are the video's own, from 0 at its first frame, and
-    always grow; a stream of images without any gets the times of arrival. Broken frames are left out.
+    Images are upright, as the display matrix says, and have square pixels: where those of the video are of another
+    shape, one side grows. Colours are BT.709, or BT.601, as the video declares; where it does not, BT.601 below 720
+    lines and BT.709 from there on, as in browsers. HDR and wide gamuts are mapped to BT.709 by FFmpeg. Pixel values
+    are those of OpenCV (4.13 or later) where matrix and range are declared and the pixels are square, but for an HD
+    video without tags, which OpenCV takes for BT.601, and for wide gamuts, where both differ by a level or so.
+
+    Timestamps are the video's own, from 0 at its first frame, and always grow; a stream of images without any gets
+    the times of arrival. Frames that cannot be decoded are left out, and leave a gap in numbers and times.
 
     Args:
         address: A path, or a URL with one of the schemes http, https (also HLS and MJPEG), rtsp, rtmp, udp, rtp, srt.
@@ -89,19 +95,18 @@ class VideoSource:
         self.name = without_password(self._address)  # also the `source` of its frames
         self.broken = 0  # frames left out because they could not be decoded completely
         self.cut_short = False  # whether the end of the file is missing
-        self._delivered = 0
-        self._packets_read = 0  # that show a frame
-        self._first_pts = 0  # of the first frame
+        self.colours = BT709  # in which a copy is to be written
+        self._converter: ColourConverter | None = None
+        self._shown_until = 0.0  # time at which the last frame ends, taken or not
         self._seconds_read = 0.0  # time up to which packets were read
-        self._last: float | None = None  # timestamp of the frame before
-        self._clock_offset: float | None = None  # seconds from the video's timestamps to ours
         self._reported = False
-        self._reformatter = VideoReformatter()
         if fps is not None and getattr(stream, "kind", None) is None:
             raise ArgumentError(
                 f"{self._display_name} has a rate of its own, and fps is for numbered images and pages; leave it out"
             )
-        self._container = open_container(self._address, timeout) if stream is None else open_stream(stream, fps)
+        self._container = (
+            open_container(self._address, timeout) if stream is None else open_stream(stream, fps, self._display_name)
+        )
         try:
             self._prepare(threads)
         except BaseException:
@@ -123,37 +128,48 @@ class VideoSource:
             raise InputError(f"{name} is a video in a codec that FFmpeg cannot decode; convert it to H.264 first")
         self.has_audio = any(s.type == "audio" for s in container.streams)
         self._base = fraction(stream.time_base) or Fraction(1, 1000)
-        seconds = [float(stream.duration * self._base)] if stream.duration else []
-        seconds += [container.duration / 1e6] if container.duration else []
-        self.duration = min(seconds) if seconds and min(seconds) > 0 else None  # seconds
+        self._length = declared_length(container, stream)
+        self.duration = self._length.seconds  # of the images, in seconds
         size = container.size if self._scheme else 0
         self.live = self._scheme in LIVE_SCHEMES or (
             self._scheme != "" and self.duration is None and ("hls" in container.format.name or (size or 0) <= 0)
         )
         self._untimed = self.live and container.format.name in _UNTIMED_FORMATS
-        self._unordered = (
-            container.format.name == "avi"
-        )  # has no presentation times, and FFmpeg's estimates of them are poor
         context = stream.codec_context
         # Threads for whole frames delay each frame: no problem for files, but latency for a camera.
         context.thread_type = "SLICE" if self.live else "AUTO"
         context.thread_count = threads
         self._stream = stream
         self._blends = container.format.name in _ANIMATIONS
+        self._shape = PixelShape(stream)
+        self._rate, nominal = _rates(stream, container.format.name)
+        self._clock = VideoClock(self._base, self._rate, nominal, container.format.name, arrival=self._untimed)
         self._frames = self._decode()
         self._first = next(self._frames, None)
         if self._first is None:
             advice = "check the URL" if self._scheme else "it is damaged or cut short: copy it again"
             raise InputError(f"{name} has no frame that can be decoded; {advice}")
-        rates = (fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate))
-        self._rate = tidy_rate(next((rate for rate in rates if rate and Fraction(1, 1000) <= rate <= 1000), 25))
         self.fps = self._rate / self._cut.every  # average, frames per second
         height, width = self._first.image.shape[:2]
         self.size = (width, height)  # pixels, upright
-        estimate = round(self.duration * self._rate) if self.duration else 0
-        # frames, as the file declares or by duration and rate
-        self.count = self._cut.count(stream.frames or estimate or None, self._rate)
+        self._measure_length()
+        self.count = self._cut.count(self._declared_count() or None, self._rate)
         self._check_cut()
+
+    def _measure_length(self) -> None:
+        """Find out how long the images last where the headers do not tell."""
+        if self.duration and not self._length.of_images and not self._scheme and self._opened is None:
+            end = last_time(self._address, images=True)
+            length = None if end is None else end - float(self._clock.first_key * self._base)
+            if length is not None and 0 < length < self.duration + 1:
+                self.duration = length
+
+    def _declared_count(self) -> int:
+        """Return the number of frames as the file declares it, or by duration and rate; 0 where it is unknown."""
+        frames: int = self._stream.frames
+        if frames and self._container.format.name == "avi":  # which counts places without an image, too
+            return min(frames, len(getattr(self._stream, "index_entries", ())) or frames)
+        return frames or (round(self.duration * self._rate) if self.duration else 0)
 
     def _check_cut(self) -> None:
         cut, name = self._cut, self._display_name
@@ -172,7 +188,7 @@ class VideoSource:
 
     @property
     def _display_name(self) -> str:
-        return display_name(self._address) if self._opened is None else "the video on standard input"
+        return "the video on standard input" if self._address == "-" else display_name(self._address)
 
     def reopen(self) -> VideoSource:
         """Open the same video again, from its start."""
@@ -197,15 +213,20 @@ class VideoSource:
         """Close the file or connection."""
         self._first = None
         self._frames.close()
+        if self._converter is not None:
+            self._converter.close()
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
+        return self._taken() if self._cut.every == 1 else self._cut.held(self._taken(), lambda: self._shown_until)
+
+    def _taken(self) -> Iterator[Frame]:
         first, self._first = self._first, None
         if first is not None and self._takes(first.index, first.timestamp):
             yield first
         yield from self._frames
-        if self._first_taken is None and self._cut.shortens and self._last is not None:
-            raise self._cut.nothing(self._display_name, self._last + float(1 / self._rate))
+        if self._first_taken is None and self._cut.shortens and self._clock.last is not None:
+            raise self._cut.nothing(self._display_name, self._clock.last + float(1 / self._rate))
         self._report()
 
     def _takes(self, index: int, timestamp: float) -> bool:
@@ -222,7 +243,7 @@ class VideoSource:
             except av.error.EOFError:
                 continue
             except av.error.FFmpegError:
-                self.broken += 1
+                self._lose()
                 continue
             for decoded in decoded_frames:
                 if self._skipper is not None and self._skipper.is_early(decoded):
@@ -232,27 +253,34 @@ class VideoSource:
                 if self._over:
                     return
 
+    def _lose(self) -> None:
+        self.broken += 1
+        self._clock.lose()
+
     def _frame(self, decoded: av.VideoFrame) -> Frame | None:
         """Return a frame, None where it is broken or not taken."""
-        if decoded.is_corrupt:
-            self.broken += 1
-            return None
+        first = self._clock.placed == 0
         # Frames that are not taken are not converted, which would take as long as decoding them.
-        image = self._image(decoded) if self._delivered == 0 else None
-        if image is None and self._delivered == 0:
-            self.broken += 1
+        image = self._image(decoded) if first and not decoded.is_corrupt else None
+        if decoded.is_corrupt or (first and image is None) or self._clock.is_repeated(decoded):
+            self._lose()
             return None
-        self._first_pts = (decoded.pts or 0) if image is not None else self._first_pts
-        timestamp = self._timestamp(decoded.dts if self._unordered else decoded.pts)
+        number, timestamp = self._clock.place(decoded)
         self._over = self._cut.is_over(timestamp)
-        if self._delivered and (self._over or not self._takes(self._delivered, timestamp)):
-            self._delivered += 1
+        lasts = self._cut.lasts(timestamp, self._lasts(decoded))
+        if not self._over:
+            self._shown_until = timestamp + (lasts or float(1 / self._rate))
+        if not first and (self._over or not self._takes(number, timestamp)):
             return None
         if image is None and (image := self._image(decoded)) is None:
-            self.broken += 1
+            self._lose()
             return None
-        self._delivered += 1
-        return Frame(image, self.name, self._delivered - 1, timestamp)
+        return Frame(image, self.name, number, timestamp, duration=lasts)
+
+    def _lasts(self, decoded: av.VideoFrame) -> float | None:
+        """Return the seconds for which a frame is shown, None where the container does not say it."""
+        seconds = float((getattr(decoded, "duration", 0) or 0) * self._base)
+        return seconds if self._container.format.name in _LASTING_FORMATS and seconds >= _SHORTEST else None
 
     def _packets(self) -> Iterator[Any]:
         """Yield packets up to the end, or to where the file cannot be read any further."""
@@ -261,12 +289,12 @@ class VideoSource:
             for packet in packets:
                 yield self._counted(packet)
                 if self._skipper is not None and not self._skipper.finished:
-                    following = self._skipper.skip(packets, self._packets_read, self._first_pts)
-                    self._delivered = self._skipper.number or self._delivered
+                    following = self._skipper.skip(packets, self._clock.packets, self._clock.first_key)
+                    self._clock.jump(self._skipper.number)
                     yield from map(self._counted, following)
         except av.error.FFmpegError as error:
             if self._scheme:
-                after = f" after {self._delivered} frames" if self._delivered else ""
+                after = f" after {self._clock.placed} frames" if self._clock.placed else ""
                 raise InputError(
                     f"{self._display_name} stopped{after}: {failure_reason(self._address, error, self._timeout)}"
                 ) from None
@@ -275,8 +303,8 @@ class VideoSource:
             packets.close()
 
     def _counted(self, packet: Any) -> Any:
+        self._clock.saw(packet)
         if packet.pts is not None:
-            self._packets_read += shows_frame(packet)
             self._seconds_read = max(self._seconds_read, float((packet.pts + (packet.duration or 0)) * self._base))
         return packet
 
@@ -287,36 +315,17 @@ class VideoSource:
         yield packet
 
     def _image(self, decoded: av.VideoFrame) -> np.ndarray | None:
-        """Return the image upright, uint8 [H, W, 3] BGR, or None where it is broken."""
-        if decoded.is_corrupt:
+        """Return the image upright, with square pixels, uint8 [H, W, 3] BGR, or None where it is broken."""
+        ratio = self._shape.ratio
+        if self._converter is None:
+            lines = displayed_size(decoded.width, decoded.height, ratio)[1]
+            self._converter = ColourConverter(self._display_name, lines, self._stream.codec_context.name)
+            self.colours = self._converter.written(decoded)
+        image = self._converter.bgr(decoded, alpha=self._blends)
+        if image is None:
             return None
-        matrix = _MATRICES.get(decoded.colorspace)
-        # PyAV before 16 reads the matrix only where source and target are given and differ.
-        options = {} if matrix is None else {"src_colorspace": matrix, "dst_colorspace": 5}
-        orientation = _orientation(decoded)
-        try:
-            kind = "bgra" if self._blends else "bgr24"
-            image = self._reformatter.reformat(decoded, format=kind, **options).to_ndarray()
-        except (av.error.FFmpegError, ValueError):
-            return None
-        return self._cut.turned(_upright(on_white(image), orientation))
-
-    def _timestamp(self, pts: int | None) -> float:
-        """Return seconds from the first frame, more than those of the frame before."""
-        seconds = None if pts is None else float(pts * self._base)
-        if self._untimed:
-            seconds = time.monotonic()
-        step = float(1 / self._rate) if self._last is not None else 0.0
-        following = (self._last or 0.0) + step
-        if seconds is None:
-            self._last = following
-        elif self._clock_offset is None or seconds + self._clock_offset < (self._last or 0.0) - 1.0:
-            # The first timestamp, or a joined or restarted stream: continue from the last frame.
-            self._clock_offset = following - seconds
-            self._last = following
-        else:
-            self._last = max(seconds + self._clock_offset, (self._last or 0.0) + min(step, 0.001))
-        return self._last
+        image = with_square_pixels(on_white(image), ratio)
+        return self._cut.turned(upright(image, orientation(decoded)))
 
     # -- the report --------------------------------------------------------------------------------
 
@@ -324,41 +333,42 @@ class VideoSource:
         if self._reported or self._info is None:
             return
         self._reported = True
-        first = float((self._stream.start_time or 0) * self._base)
-        reached = self._seconds_read - first
-        expected = self.duration if self.duration and not self._scheme and not self._over else 0.0
-        if reached + max(0.5, 0.02 * expected) < expected:
-            self.cut_short = True
-            self._info(
-                f"{self._display_name} is cut short: {reached:.1f} of {expected:.1f} seconds could be read, "
-                f"{self._delivered} frames"
-            )
+        if self._converter is not None and self._converter.remark:
+            self._info(self._converter.remark)
+        self._report_end(self._info)
+        # Some frames are lost without an error: before those that need them, or with the packets that are missing.
+        self.broken = max(self.broken, self._clock.missing)
         if self.broken:
             frames = "1 broken frame" if self.broken == 1 else f"{self.broken} broken frames"
-            self._info(f"{self._display_name}: {frames} left out, {self._delivered} read")
+            self._info(f"{self._display_name}: {frames} left out, {self._clock.placed} read")
+
+    def _report_end(self, info: MessageCallback) -> None:
+        """Say that the end of a file is missing."""
+        expected = self._length.seconds
+        if self._scheme or self._opened is not None or self._over or not expected or self._clock.last is None:
+            return
+        first = float((self._stream.start_time or 0) * self._base)
+        reached = max(self._seconds_read - first, self._clock.last)
+        shortest = expected - max(0.5, 0.02 * expected)
+        if reached >= shortest:
+            return
+        if not self._length.of_images and (last_time(self._address, images=False) or 0.0) - first >= shortest:
+            return  # the sound lasts longer than the images
+        self.cut_short = True
+        info(
+            f"{self._display_name} is cut short: {reached:.1f} of {expected:.1f} seconds could be read, "
+            f"{self._clock.placed} frames"
+        )
 
 
-def _orientation(decoded: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Read the display matrix: whether to swap x and y, and then to mirror x and y.
+def _rates(stream: Any, demuxer: str) -> tuple[Fraction, Fraction]:
+    """Return the average frames per second of a stream, and those that its codec or container declare."""
 
-    The matrix maps (x, y) to (a x + c y, b x + d y) and is stored as int32 a, b, u, c, d, v, ...
-    """
-    try:
-        data: Any = decoded.side_data.get("DISPLAYMATRIX")
-    except ValueError:
-        # PyAV fails where a frame has data of a kind that it does not know yet, such as the Exif block of a JPEG;
-        # only the angle is available then.
-        return _ORIENTATIONS.get(round(decoded.rotation / 90) % 4, (False, False, False))
-    if data is None:
-        return False, False, False
-    a, b, _, c, d = struct.unpack_from("=5i", memoryview(data))
-    return (True, c < 0, b < 0) if abs(b) > abs(a) else (False, a < 0, d < 0)
+    def first(*rates: Any) -> Fraction:
+        known = (fraction(rate) for rate in rates)
+        return tidy_rate(next((rate for rate in known if rate and Fraction(1, 1000) <= rate <= 1000), 25))
 
-
-def _upright(image: np.ndarray, orientation: tuple[bool, bool, bool]) -> np.ndarray:
-    swap, mirror_x, mirror_y = orientation
-    if swap:
-        image = cv2.transpose(image)
-    if mirror_x or mirror_y:
-        image = cv2.flip(image, -1 if mirror_x and mirror_y else int(mirror_x))
-    return np.ascontiguousarray(image)
+    declared = first(stream.guessed_rate, stream.average_rate, stream.base_rate)
+    if demuxer in _BARE_FORMATS:
+        return declared, declared
+    return first(stream.average_rate, stream.guessed_rate, stream.base_rate), declared

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 
+from ..types import MessageCallback
 from .common import file_url, fraction, tidy_rate
 from .encoders import Container
 from .inputs import open_container, video_stream
@@ -18,7 +20,15 @@ _SEEK = 10.0  # seconds of sound that are read and thrown away rather than sough
 
 
 def remux(
-    path: Path, target: Path, kind: Container, audio_from: str | None, audio_start: float, step: float, end: float
+    path: Path,
+    target: Path,
+    kind: Container,
+    audio_from: str | None,
+    sound: Sequence[int],
+    audio_start: float,
+    step: float,
+    lasts: float,
+    end: float,
 ) -> None:
     """Copy the packets of a video into an ordinary file, with sound of another one.
 
@@ -26,8 +36,10 @@ def remux(
         path, target: the video, and the file to write.
         kind: of both.
         audio_from: the file whose sound is added; None adds none.
+        sound: the numbers of its sound tracks that are added.
         audio_start: seconds of its images at which the video begins.
-        step: seconds for which the last image is shown.
+        step: seconds from image to image, at a constant rate.
+        lasts: seconds for which the last image is shown.
         end: seconds of the video.
 
     Raises:
@@ -40,19 +52,41 @@ def remux(
             images = _stream_like(out, video)
             if images.codec_context is not None and step:
                 images.codec_context.framerate = tidy_rate(1 / step)  # else Matroska tells a nonsensical one
-            tracks = [_video_packets(fragments, video, images, step)]
+            tracks = [_video_packets(fragments, video, images, lasts)]
             if audio_from is None:
                 _mux_in_order(out, tracks)
                 return
-            with open_container(audio_from) as other:
-                audio, start = other.streams.audio[0], _first_timestamp(other) + audio_start
-                if audio_start > _SEEK:  # not through the whole file
-                    other.seek(int((start - _SEEK / 2) * 1e6))
-                if audio.codec_context is not None and audio.codec_context.codec.canonical_name in kind.copied_audio:
-                    tracks.append(_copied_audio(other, audio, _stream_like(out, audio), start, end))
-                else:
-                    tracks.append(_encoded_audio(other, audio, _encoded_stream(out, audio, kind), start, end))
+            with ExitStack() as stack:
+                for number in sound:
+                    other = stack.enter_context(open_container(audio_from))  # each is read at its own pace
+                    audio, start = other.streams.audio[number], _first_timestamp(other) + audio_start
+                    if audio_start > _SEEK:  # not through the whole file
+                        other.seek(int((start - _SEEK / 2) * 1e6))
+                    copied = audio.codec_context.codec.canonical_name in kind.copied_audio
+                    track = _stream_like(out, audio) if copied else _encoded_stream(out, audio, kind)
+                    _tell_apart(track, audio)
+                    packets = _copied_audio if copied else _encoded_audio
+                    tracks.append(packets(other, audio, track, start, end))
                 _mux_in_order(out, tracks)
+
+
+def sound_tracks(path: str, info: MessageCallback | None = None) -> list[int]:
+    """Return the numbers of the sound tracks of a video that can be kept, such as those of two languages.
+
+    Args:
+        path: of the video.
+        info: called with a sentence where there are others.
+
+    Raises:
+        InputError: the video cannot be read.
+    """
+    with open_container(path) as container:
+        tracks = container.streams.audio
+        known = [number for number, track in enumerate(tracks) if track.codec_context is not None]
+        if info is not None and len(known) < len(tracks):
+            unknown = len(tracks) - len(known)
+            info(f"{unknown} of {len(tracks)} sound tracks of '{path}' left out: FFmpeg does not know their codec")
+        return known
 
 
 def check_frames(path: Path, kind: Container, frames: int) -> None:
@@ -76,19 +110,33 @@ def _encoded_stream(out: Any, audio: Any, kind: Container) -> Any:
     return track
 
 
+def _tell_apart(track: Any, source: Any) -> None:
+    """Give a sound track the language and title of another, and tell players whether it is the usual one."""
+    for key in ("language", "title", "handler_name"):
+        if value := source.metadata.get(key):
+            track.metadata[key] = value
+    with suppress(AttributeError, TypeError):  # PyAV cannot set that before 14
+        track.disposition = source.disposition
+
+
 def _mux_in_order(out: Any, tracks: list[Iterator[Any]]) -> None:
     for packet in heapq.merge(*tracks, key=lambda packet: float(packet.dts * packet.time_base)):
         out.mux(packet)
 
 
-def _video_packets(container: Any, source: Any, target: Any, step: float) -> Iterator[Any]:
-    """Yield the packets of a video stream for another, with a duration of ``step`` seconds where none is given."""
-    ticks = round(step / (fraction(source.time_base) or Fraction(1, 1000)))
+def _video_packets(container: Any, source: Any, target: Any, lasts: float) -> Iterator[Any]:
+    """Yield the packets of a video stream for another; the last one has a duration of ``lasts`` seconds."""
+    held: Any = None
     for packet in container.demux(source):
         if packet.dts is not None:
-            packet.duration = packet.duration or ticks
             packet.stream = target
-            yield packet
+            if held is not None:
+                held.duration = packet.dts - held.dts
+                yield held
+            held = packet
+    if held is not None:
+        held.duration = max(1, round(lasts / (fraction(source.time_base) or Fraction(1, 1000))))
+        yield held
 
 
 def _copied_audio(container: Any, source: Any, target: Any, start: float, end: float) -> Iterator[Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,7 +36,8 @@ class ImageSequence:
         fps: frames per second.
         count: how many images there are, None where that is not known.
         cut: which of them are taken.
-        times: seconds of each image from the first one on; None spaces them by ``fps``.
+        times: seconds at which each image begins, from the first one on, and at which the last one ends; None spaces
+            them by ``fps``.
         info: called with a sentence where images are left out because they are damaged.
 
     Raises:
@@ -64,12 +67,25 @@ class ImageSequence:
         cut.check(f"'{name}'", self.duration)
         self._closed = False
 
-    def _read(self, index: int) -> np.ndarray | None:
-        """Return an image, uint8 [H, W, 3] BGR, or None where it is damaged; raise IndexError after the last one."""
+    def _read(self, index: int) -> np.ndarray | Frame | None:
+        """Return an image, uint8 [H, W, 3] BGR, or a frame that says its own source; raise IndexError after the last.
+
+        It is None where the image is damaged.
+        """
         raise NotImplementedError
 
     def _time(self, index: int) -> float:
         return self._times[index] if self._times is not None else float(index / self._rate)
+
+    def _lasts(self, index: int) -> float | None:
+        """Return the seconds for which an image is shown: up to the next one that is taken, or to the end."""
+        following = index + 1
+        while following < index + self._cut.every and not self._is_last(following):
+            following += 1
+        return self._cut.lasts(self._time(index), self._time(following) - self._time(index))
+
+    def _is_last(self, index: int) -> bool:
+        return (self._total is not None and index >= self._total) or self._cut.is_over(self._time(index))
 
     def __iter__(self) -> Generator[Frame, None, None]:
         first: int | None = None
@@ -87,7 +103,7 @@ class ImageSequence:
                 if image is None:
                     self.broken += 1
                 else:
-                    yield Frame(self._cut.turned(image), self.name, index, timestamp)
+                    yield replace(self._frame(image, index, timestamp), duration=self._lasts(index))
             index += 1
         if first is None and self._cut.shortens and index:
             count = index if self._total is None else self._total
@@ -95,6 +111,13 @@ class ImageSequence:
         if self.broken and self._info is not None:
             images = "1 damaged image" if self.broken == 1 else f"{self.broken} damaged images"
             self._info(f"'{self.name}': {images} left out")
+
+    def _frame(self, image: np.ndarray | Frame, index: int, timestamp: float) -> Frame:
+        turned = self._cut.turned
+        if not isinstance(image, Frame):
+            return Frame(turned(image), self.name, index, timestamp)
+        alpha = None if image.alpha is None else turned(image.alpha)
+        return replace(image, image=turned(image.image), alpha=alpha, index=index, timestamp=timestamp)
 
     def __enter__(self) -> ImageSequence:
         return self
@@ -217,7 +240,7 @@ class AnimatedImage(ImageSequence):
         else:
             delays = list(animation.delays)
         delays = [_SLOWER if delay < _SHORTEST else delay for delay in delays]
-        times = [sum(delays[:i]) / 1000 for i in range(len(delays))]
+        times = [milliseconds / 1000 for milliseconds in accumulate(delays, initial=0)]
         self.size = cut.turned_size((width, height))
         super().__init__(name or str(path), Fraction(1000 * len(delays), sum(delays)), len(delays), cut, times, info)
 
@@ -244,7 +267,7 @@ class Arrays(ImageSequence):
         images: an iterable of uint8 [H, W, 3] BGR or whatever else ``convert`` takes.
         fps: frames per second.
         cut: see `ImageSequence`.
-        convert: makes of an item and its name an image, uint8 [H, W, 3] BGR.
+        convert: makes of an item and its name an image, uint8 [H, W, 3] BGR, or a frame.
     """
 
     def __init__(
@@ -253,14 +276,14 @@ class Arrays(ImageSequence):
         fps: float | None = None,
         *,
         cut: Cut = WHOLE,
-        convert: Callable[[Any, str], np.ndarray] = image_from_array,
+        convert: Callable[[Any, str], np.ndarray | Frame] = image_from_array,
     ) -> None:
         count = len(images) if isinstance(images, Sized) else None
         super().__init__("array", fps or DEFAULT_FPS, count, cut)
         self._images: Iterator[Any] | None = None
         self._given, self._convert, self._pulled = images, convert, 0
 
-    def _read(self, index: int) -> np.ndarray | None:
+    def _read(self, index: int) -> np.ndarray | Frame | None:
         if self._images is None:
             self._images = iter(self._given)
         for image in self._images:

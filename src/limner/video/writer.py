@@ -14,14 +14,15 @@ import av.error
 import cv2
 import numpy as np
 
-from ..errors import ArgumentError, InputError, OutputError
+from ..errors import ArgumentError, InputError, OutputError, check_number, check_texts, checks_call, plain, said
 from ..files import create_parent_folder, temporary_path, write_error
 from ..types import MessageCallback
+from .colours import BT709, Colours
 from .common import file_url, tidy_rate
 from .encoders import CONTAINERS, Container, Encoder, open_encoder
-from .inputs import open_container
-from .remux import check_frames, remux
+from .remux import check_frames, remux, sound_tracks
 
+_LATEST = 1e12  # seconds of a timestamp
 _FRAGMENT = 500_000  # microseconds of video in a fragment of the file: lost if the process is killed
 
 _WriteErrors = (av.error.FFmpegError, OSError, ValueError)
@@ -41,10 +42,11 @@ class VideoWriter:
             one; None for a camera that does not report it.
         size: (width, height) in pixels, that of the first image unless given. Odd sides grow by one
             pixel (not in a GIF), as colours are stored for two by two; images of other sizes are letterboxed.
-        audio_from: A video whose audio is added by `close`, aligned with its first frame and as long
-            as the images. AAC, MP3, Opus and FLAC are copied, the rest becomes AAC; in a .webm Opus and Vorbis
-            are copied, the rest becomes Opus; a .gif has none.
+        audio_from: A video whose audio, all tracks of it, is added by `close`, aligned with its first frame and as
+            long as the images. AAC, MP3, Opus and FLAC are copied, the rest becomes AAC; in a .mov AAC and MP3 are
+            copied; in a .webm Opus and Vorbis are, and the rest becomes Opus; a .gif has none.
         crf: Quality of x264, from 1 (best) to 51; at 20 no difference to the source is visible.
+        colours: Those of the source, such as `VideoSource.colours`, so that players show both alike.
         info: Called with a sentence where something is missing in the file.
 
     Raises:
@@ -52,6 +54,7 @@ class VideoWriter:
         InputError: ``audio_from`` cannot be read.
     """
 
+    @checks_call("VideoWriter")
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -60,31 +63,31 @@ class VideoWriter:
         *,
         audio_from: str | os.PathLike[str] | None = None,
         crf: int = 20,
+        colours: Colours = BT709,
         info: MessageCallback | None = None,
     ) -> None:
-        if fps is not None and not 0.001 <= fps <= 1000:
-            raise ArgumentError(f"a video of {float(fps):g} frames per second cannot be written; give 0.001 to 1000")
+        fps, size, crf = plain(fps), plain(size), plain(crf)
+        _check_options(path, fps, size, audio_from, crf, colours, info)
         self.path = Path(os.path.expanduser(path))
         self.size = size  # (width, height) of the file once it is open, both even
         self.frames = 0  # images written
         self.letterboxed = 0  # images of another size
         self._fps = None if fps is None else tidy_rate(fps)
         self._crf = crf
+        self._colours = colours
         self._info = info
         self._audio_from = None if audio_from is None else os.fspath(audio_from)
+        self._sound: list[int] = []  # numbers of its sound tracks
         self._start: float | None = None  # seconds of the source at which the file begins
         self._container: Any = None
         self._encoder: Encoder | None = None
         self._last = -1  # the last timestamp in ticks
+        self._lasts = 0  # ticks for which that image is shown
         self._constant = fps is not None  # whether all frames so far were on the grid of the rate
         self._complete_bytes = 0  # of the file up to the last complete fragment
         self._failed = False
         self._closed = False
         self._kind = container_of(self.path)
-        if size is not None and min(size) < 1:
-            raise ArgumentError(f"a video of {size[0]} x {size[1]} pixels cannot be written; give a size above zero")
-        if not 1 <= crf <= 51:  # 0 is lossless, in a profile that browsers do not play
-            raise ArgumentError(f"a video of quality {crf} cannot be written; give crf from 1 (best) to 51")
         create_parent_folder(self.path)
         if self._audio_from is not None:
             self._check_audio(self._audio_from)
@@ -96,8 +99,8 @@ class VideoWriter:
     def _check_audio(self, address: str) -> None:
         if os.path.exists(address) and self.path.exists() and os.path.samefile(address, self.path):
             raise OutputError(f"'{self.path}' is the input itself and would be overwritten; choose another name")
-        with open_container(address) as container:
-            has_audio = bool(container.streams.audio)
+        self._sound = sound_tracks(address, self._info if self._kind.audio_codec else None)
+        has_audio = bool(self._sound)
         if has_audio and not self._kind.audio_codec and self._info is not None:
             self._info(f"'{self.path}' has no sound, as a {self._kind.format.upper()} holds none")
         if not has_audio or not self._kind.audio_codec:
@@ -105,19 +108,30 @@ class VideoWriter:
 
     # -- images ----------------------------------------------------------------------------------
 
-    def write(self, image: np.ndarray, timestamp: float | None = None) -> None:
+    @checks_call("write")
+    def write(self, image: np.ndarray, timestamp: float | None = None, duration: float | None = None) -> None:
         """Add one image.
 
         Args:
             image: uint8 [H, W, 3], BGR.
             timestamp: Seconds, such as `Frame.timestamp`; more than that of the image before. The file begins
                 with that of the first image. None takes the next place at ``fps`` (25 where that is None too).
+            duration: Seconds for which it is shown, such as `Frame.duration`, where it turns out to be the last one;
+                others are shown until the next. None takes the time of one image at ``fps``.
 
         Raises:
             OutputError: The file cannot be written; the frames before stay playable.
         """
         if self._closed:
             raise ArgumentError(f"'{self.path}' is closed; open a new VideoWriter")
+        if not isinstance(image, np.ndarray):
+            raise ArgumentError(
+                f"an image to write is {said(image)} where an array, uint8 [height, width, 3], is needed, "
+                "such as result.plot()"
+            )
+        for name, seconds in {"timestamp": timestamp, "duration": duration}.items():
+            if seconds is not None:
+                check_number(name, seconds, -_LATEST, _LATEST)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ArgumentError(
                 f"an image to write has shape {list(image.shape)} and dtype {image.dtype} "
@@ -129,7 +143,9 @@ class VideoWriter:
             )
         try:
             encoder = self._encoder or self._open(image)
-            self._mux(encoder, encoder.encode(self._in_size_of_file(image), self._tick(timestamp)))
+            tick = self._tick(timestamp)
+            self._lasts = self._ticks_of(duration)
+            self._mux(encoder.encode(self._in_size_of_file(image), tick, self._lasts))
         except _WriteErrors as error:
             self._failed = True
             raise write_error(self.path, error) from None
@@ -154,7 +170,7 @@ class VideoWriter:
         self._container = av.open(file_url(self.path), "w", format=self._kind.format, options=options)
         try:
             self._encoder = open_encoder(
-                self._container, self._kind, self.size, self._fps, self._ticks, self._step, self._crf
+                self._container, self._kind, self.size, self._fps, self._ticks, self._crf, self._colours
             )
         except ValueError:
             raise OutputError(
@@ -193,9 +209,15 @@ class VideoWriter:
         self._last = max(tick, self._last + 1)
         return self._last
 
-    def _mux(self, encoder: Encoder, packets: list[Any]) -> None:
+    def _ticks_of(self, duration: float | None) -> int:
+        """Return for how many ticks an image is shown; at a constant rate rounded times do not matter."""
+        if duration is None or not 0 < duration < float("inf"):
+            return self._step
+        ticks = max(1, round(duration * self._ticks))
+        return self._step if self._constant and abs(ticks - self._step) <= 0.00051 * self._ticks else ticks
+
+    def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            packet.duration = encoder.step  # matters for the last frame; the others last until the next one
             self._container.mux(packet)
             self._complete_bytes = os.path.getsize(self.path)
 
@@ -228,7 +250,7 @@ class VideoWriter:
             self._truncate()
             return
         try:
-            self._mux(self._encoder, self._encoder.finish())
+            self._mux(self._encoder.finish())
             self._container.close()
         except _WriteErrors as error:
             self._truncate()
@@ -244,23 +266,54 @@ class VideoWriter:
 
     def _finish(self) -> None:
         """Replace the fragments by an ordinary file, with audio; where that fails they stay, and can be played too."""
-        attempts: list[str | None] = [self._audio_from] if self._audio_from is not None else []
+        attempts = [self._sound, self._sound[:1]] if len(self._sound) > 1 else [self._sound]  # one may be damaged
+        if self._audio_from is None:
+            attempts = []
         if self._kind.grows_in_fragments:
-            attempts.append(None)
-        for audio_from in attempts:
+            attempts.append([])
+        for sound in attempts:
             temporary = temporary_path(self.path.parent)
             try:
-                step, end = self._step / self._ticks, (self._last + self._step) / self._ticks
-                remux(self.path, temporary, self._kind, audio_from, self._start or 0.0, step, end)
+                step, lasts = self._step / self._ticks, self._lasts / self._ticks
+                end = self._last / self._ticks + lasts
+                audio_from = self._audio_from if sound else None
+                remux(self.path, temporary, self._kind, audio_from, sound, self._start or 0.0, step, lasts, end)
                 check_frames(temporary, self._kind, self.frames)
                 os.replace(temporary, self.path)
                 return
             except (*_WriteErrors, InputError) as error:
-                if audio_from is not None and self._info is not None:
-                    self._info(f"'{self.path}' has no sound: the audio of '{audio_from}' cannot be added ({error})")
+                if sound and self._info is not None:
+                    has = "no sound" if len(sound) == 1 else f"one of {len(sound)} sound tracks at most"
+                    self._info(f"'{self.path}' has {has}: the audio of '{self._audio_from}' cannot be added ({error})")
             finally:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
+
+
+def _check_options(
+    path: object, fps: object, size: object, audio_from: object, crf: object, colours: object, info: object
+) -> None:
+    """Raise ArgumentError where an argument of a `VideoWriter` is of no use."""
+    if path is None:
+        raise ArgumentError("the path of a video is None where a path is needed")
+    check_texts({"the path of a video": path, "audio_from": audio_from}, "a path")
+    if fps is not None:
+        check_number("fps, frames per second,", fps, 0.001, 1000)
+    if size is not None and not (
+        isinstance(size, (tuple, list))
+        and len(size) == 2
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in size)
+    ):
+        raise ArgumentError(f"the size of a video is {said(size)} where (width, height) in pixels, above 0, is needed")
+    if not isinstance(crf, int) or isinstance(crf, bool) or not 1 <= crf <= 51:
+        # 0 is lossless, in a profile that browsers do not play
+        raise ArgumentError(f"a video of quality {said(crf)} cannot be written; give crf from 1 (best) to 51")
+    if not isinstance(colours, Colours):
+        raise ArgumentError(
+            f"colours is {said(colours)} where those of a source are needed, such as VideoSource.colours"
+        )
+    if info is not None and not callable(info):
+        raise ArgumentError(f"info is {said(info)} where a function that takes a text is needed, such as print")
 
 
 def container_of(path: Path) -> Container:

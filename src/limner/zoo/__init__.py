@@ -251,7 +251,7 @@ def ensure(
         file = Path(model_or_url).expanduser()
         if file.is_file():
             return file
-        if file.suffix in (".pth", ".pt", ".onnx", ".zip"):
+        if file.suffix in (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".zip"):
             raise ModelError(f"there is no file {model_or_url}")
         model_or_url = get(model_or_url)
     own = model_or_url.file

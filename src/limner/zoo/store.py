@@ -189,6 +189,8 @@ def _kind(file: Path, name: str) -> str:
         if start.startswith(b"PK"):
             return "" if zipfile.is_zipfile(file) else "it is cut off"
         return "" if start.startswith(b"\x80") else "it is not a torch checkpoint"
+    if name.endswith(".safetensors"):
+        return "" if start[8:9] == b"{" else "it is not a file of safetensors"
     return ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -76,12 +75,12 @@ def _remote(url: str, start: int) -> Iterator[Any]:
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
-    from .. import __version__
+    from ..web import plain_reason, tls, user_agent
 
-    headers = {"User-Agent": f"limner/{__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    context = _tls() if url.lower().startswith("https") else None
+    context = tls() if url.lower().startswith("https") else None
     try:
         with urlopen(Request(url, headers=headers), timeout=TIMEOUT, context=context) as found:
             yield found
@@ -97,7 +96,7 @@ def _remote(url: str, start: int) -> Iterator[Any]:
     except (http.client.InvalidURL, ValueError) as error:
         raise FinalError(f"not a valid URL: {error}") from error
     except (http.client.HTTPException, OSError) as error:
-        raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
+        raise TransientError(f"the connection broke: {plain_reason(error)}") from error
 
 
 def _kind(code: int) -> type[Exception]:
@@ -109,20 +108,11 @@ def _kind(code: int) -> type[Exception]:
 def _unreachable(reason: object) -> Exception:
     import ssl
 
+    from ..web import plain_reason
+
     if isinstance(reason, TimeoutError):
         return FinalError(f"no connection within {TIMEOUT:g} seconds")
     if isinstance(reason, ssl.SSLError):
         return FinalError(f"no secure connection: {getattr(reason, 'verify_message', '') or reason.reason or reason}")
-    return TransientError(f"no connection: {getattr(reason, 'strerror', None) or reason}")
-
-
-def _tls() -> Any:
-    """Return the system's certificates, or those of certifi where the system has none."""
-    import ssl
-
-    context = ssl.create_default_context()
-    if not context.cert_store_stats()["x509_ca"] and not os.environ.get("SSL_CERT_DIR"):
-        import certifi  # comes with pooch
-
-        context.load_verify_locations(certifi.where())
-    return context
+    words = plain_reason(reason) if isinstance(reason, Exception) else reason
+    return TransientError(f"no connection: {words}")

@@ -13,7 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .errors import InputError, OutputError
+from ..errors import InputError, OutputError
+from . import jpeg
+from .extras import decode_heic, decode_jpeg_xl
+from .heif import kind_of_container, turned, turns
 
 MAX_PIXELS = 1 << 28  # 0.8 GB once decoded: more than any camera takes, less than a hostile file may ask for
 
@@ -25,10 +28,10 @@ _SIGNATURES = (
     ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
     ("BMP", re.compile(rb"BM.{8}", re.DOTALL)),
     ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51")),
-    ("AVIF", re.compile(rb"....ftyp(?:avi[fs]|mif1|msf1)", re.DOTALL)),
-    ("HEIC", re.compile(rb"....ftyp(?:hei[cxms]|hev[cx])", re.DOTALL)),
+    ("JPEG XL", re.compile(rb"\0\0\0\x0cJXL \r\n\x87\n|\xff\x0a")),
     ("PNM", re.compile(rb"P[1-7]\s")),
 )
+_SUFFIXES = {"JPEG 2000": ".jp2", "TIFF": ".tif", "JPEG": ".jpg", "JPEG XL": ".jxl", "PNM": ".ppm"}  # of most: the kind
 
 # What libjpeg, libpng and older releases of OpenCV print; anything else on stderr is not about the image.
 _LIBRARY_TEXT = re.compile(
@@ -44,10 +47,22 @@ _decode_lock = threading.Lock()
 
 def is_image(start: bytes) -> bool:
     """Return whether the first bytes of a file are those of a known image format."""
-    return any(signature.match(start) for _, signature in _SIGNATURES)
+    return kind_of(start) is not None
 
 
-def decode_image(data: bytes, name: str) -> np.ndarray:
+def kind_of(start: bytes) -> str | None:
+    """Return the format of an image, such as "JPEG", by its first bytes; None where none is known."""
+    known = next((kind for kind, signature in _SIGNATURES if signature.match(start)), None)
+    return known or kind_of_container(start)
+
+
+def image_suffix(start: bytes) -> str:
+    """Return the usual ending of an image with these first bytes, such as ".jpg"; "" where no format is known."""
+    kind = kind_of(start)
+    return "" if kind is None else _SUFFIXES.get(kind, f".{kind.lower()}")
+
+
+def decode_image(data: bytes, name: str, remarks: list[str] | None = None) -> np.ndarray:
     """Decode the content of one image file to BGR, uint8 [H, W, 3].
 
     Alpha is dropped, not blended: those are the values that MMPose gets, and no background has to be
@@ -56,31 +71,55 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     Args:
         data: The whole file.
         name: Name of the image in error messages.
+        remarks: gets a sentence for the user where something is odd, and the image could be read nevertheless.
 
     Raises:
-        InputError: ``data`` is no image, is damaged or cut short, or is larger than MAX_PIXELS.
+        InputError: ``data`` is no image, needs a package that is not installed, is damaged or cut short, or is
+            larger than MAX_PIXELS.
     """
     if not data:
         raise InputError(f"'{name}' is empty (0 bytes); replace it by an image")
-    kind = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
+    kind = kind_of(data)
     if kind is None:
         raise InputError(f"'{name}' is not an image in a known format; give a JPEG, PNG, WebP, TIFF, BMP or GIF file")
-    if kind == "HEIC":
-        raise InputError(f"'{name}' is a HEIC image, which cannot be read; convert it to JPEG or PNG first")
+    said = [] if remarks is None else remarks
+    if kind in ("HEIC", "JPEG XL"):
+        decode = decode_heic if kind == "HEIC" else decode_jpeg_xl
+        array, remark = decode(data, name, lambda width, height: _check_size((width, height), name))
+        said += [remark] if remark else []
+        return image_from_array(array, name, whole_range=True)
     size, complete = _jpeg_header(data) if kind == "JPEG" else (_declared_size(kind, data), True)
-    if size is not None and size[0] * size[1] > MAX_PIXELS:
-        raise InputError(
-            f"'{name}' is too large: {size[0]} x {size[1]} pixels where at most {MAX_PIXELS} in all are read; "
-            "scale it down first"
-        )
+    _check_size(size, name)
     # OpenCV's answer to a JPEG without its end depends on the version: grey, old memory, or None.
-    image, printed = _imdecode(data, name) if complete else (None, b"")
+    image, printed = _decoded(kind, data, name) if complete else (None, b"")
+    if not complete and size is not None:
+        image = jpeg.ended(data, lambda whole: _imdecode(whole, name)[0])
+        if image is not None:
+            said.append(f"'{name}' lacks its end marker; all of its pixels are there")
     if image is None or b"premature end" in printed.lower():
         raise InputError(
             f"'{name}' is damaged or cut short, or is a kind of {kind} that OpenCV {cv2.__version__} cannot read; "
             "copy it again or save it as JPEG or PNG"
         )
     return image
+
+
+def _check_size(size: tuple[int, int] | None, name: str) -> None:
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        raise InputError(
+            f"'{name}' is too large: {size[0]} x {size[1]} pixels where at most {MAX_PIXELS} in all are read; "
+            "scale it down first"
+        )
+
+
+def _decoded(kind: str, data: bytes, name: str) -> tuple[np.ndarray | None, bytes]:
+    """Decode with OpenCV, which does not turn AVIF as its container says; see `_imdecode`."""
+    how = turns(data) if kind == "AVIF" else []
+    if not how:
+        return _imdecode(data, name)
+    # an orientation in EXIF does not count beside them
+    image, printed = _imdecode(data, name, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if image is None else turned(image, how), printed
 
 
 def decode_alpha(data: bytes, image: np.ndarray) -> np.ndarray | None:
@@ -109,7 +148,7 @@ def decode_alpha(data: bytes, image: np.ndarray) -> np.ndarray | None:
 
 def _may_have_alpha(data: bytes) -> bool:
     """Tell from its header whether an image may have an alpha channel that is written again."""
-    kind = next((kind for kind, signature in _SIGNATURES if signature.match(data)), None)
+    kind = kind_of(data)
     if kind == "PNG":
         return data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: data.find(b"IDAT")]
     if kind == "WebP":  # the flags of an extended file, or those of a lossless image
@@ -199,7 +238,7 @@ _ARRAY_FORMS = "[height, width, 3] in BGR order, [height, width, 4] BGRA, or [he
 _OVERSHOOT = 0.01  # of floats beyond 0..1, as resizing and filters leave them
 
 
-def image_from_array(array: Any, name: str) -> np.ndarray:
+def image_from_array(array: Any, name: str, *, whole_range: bool = False) -> np.ndarray:
     """Return an array as BGR, uint8 [H, W, 3]: itself, not a copy, where it is that already.
 
     Grey has the shape [H, W] or [H, W, 1]; of [H, W, 4], BGRA, alpha is dropped, as it is of files. Values are uint8;
@@ -208,6 +247,7 @@ def image_from_array(array: Any, name: str) -> np.ndarray:
     Args:
         array: of numpy, or anything that numpy can make one of, such as a tensor of torch on the CPU.
         name: what errors call it.
+        whole_range: uint16 with no value above 255 is a dark image, as its file says, and not 8 bits in 16.
 
     Raises:
         InputError: another shape, type or range.
@@ -223,17 +263,23 @@ def image_from_array(array: Any, name: str) -> np.ndarray:
             advice += ": put the channels last, with .transpose(1, 2, 0) in numpy or .permute(1, 2, 0) in torch"
         raise InputError(f"the array '{name}' has shape {list(array.shape)} where {advice}")
     if array.dtype != np.uint8:
-        array = _to_uint8(array, name)
+        array = _to_uint8(array, name, whole_range)
     if channels == 1:
         return cv2.cvtColor(np.ascontiguousarray(array.reshape(array.shape[:2])), cv2.COLOR_GRAY2BGR)
     return np.ascontiguousarray(array if channels == 3 else array[..., :3])
 
 
-def _to_uint8(array: np.ndarray, name: str) -> np.ndarray:
+def _to_uint8(array: np.ndarray, name: str, whole_range: bool = False) -> np.ndarray:
     """Bring the values of an image to 0..255."""
     if array.dtype == bool:
         return np.where(array, np.uint8(255), np.uint8(0))
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        highest = int(array.max())
+        if not whole_range and 0 < highest <= 255:
+            raise InputError(
+                f"the array '{name}' holds uint16 of {highest} at most where white is 65535, so it would be black: "
+                "convert 8 bits with .astype('uint8'), and scale other ranges, such as 12 bits with * 16"
+            )
         return (array >> 8).astype(np.uint8)  # as OpenCV reads a PNG of 16 bits
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
@@ -267,7 +313,7 @@ def image_from_pil(image: Any, name: str) -> np.ndarray:
             array = np.asarray(image)
             if image.mode == "I" and array.size and array.min() >= 0 and array.max() <= 65535:
                 array = array.astype(np.uint8 if array.max() <= 255 else np.uint16)
-            return image_from_array(array, name)
+            return image_from_array(array, name, whole_range=True)
         return image_from_array(np.asarray(image.convert("RGB"))[..., ::-1], name)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"'{name}' cannot be read: {str(error).rstrip('.')}; copy it again") from None
@@ -283,7 +329,7 @@ def alpha_of_array(array: Any, image: np.ndarray) -> np.ndarray | None:
     array = np.asarray(array)
     if array.shape != (*image.shape[:2], 4):
         return None
-    return np.ascontiguousarray(array[..., 3] if array.dtype == np.uint8 else _to_uint8(array[..., 3], "alpha"))
+    return np.ascontiguousarray(array[..., 3] if array.dtype == np.uint8 else _to_uint8(array[..., 3], "alpha", True))
 
 
 def alpha_of_pil(image: Any) -> np.ndarray | None:
