@@ -19,7 +19,7 @@ import pytest
 
 import limner
 from limner import MMPoseInferencer, init_model, zoo
-from limner.errors import ArgumentError, ConfigError, DeviceError, LimnerError, ModelError, OutputError
+from limner.errors import ArgumentError, DeviceError, LimnerError, ModelError, OutputError
 from limner.mmpose import models as choice
 from test_aliases import write_checkpoint
 
@@ -387,9 +387,9 @@ def test_the_guide_s_device_may_not_be_here() -> None:
         MMPoseInferencer("human", device="cuda")
 
 
-def test_a_config_that_was_downloaded_elsewhere_names_limner_s_own() -> None:
-    with pytest.raises(ConfigError, match=HRNET):
-        init_model(Path(HRNET).name, HRNET_WEIGHTS)
+def test_a_config_that_was_downloaded_elsewhere_is_limner_s_own() -> None:
+    ours, by_name = init_model(HRNET, HRNET_WEIGHTS), init_model(Path(HRNET).name, HRNET_WEIGHTS)
+    assert by_name.cfg.model == ours.cfg.model
 
 
 # -- wrong names
