@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from limner import pipeline
 from limner.crop import Crop
+from limner.detection import detector
 from limner.pipeline import Detector, PoseEstimator
 from limner.tracking import LagSmoother, Tracker
+from limner.video import colours, encoders
 from limner.video import pipeline as video_pipeline
-from limner.video import reader, writer
 from limner.video.reader import VideoSource
 from limner.video.writer import VideoWriter
 
@@ -33,7 +33,7 @@ from limner.video.writer import VideoWriter
 FUNCTIONS: tuple[tuple[Any, str, str], ...] = (
     (VideoSource, "__init__", "decode"),
     (VideoSource, "_image", "colours"),
-    (pipeline, "letterbox", "letterbox"),
+    (detector, "letterbox", "letterbox"),
     (Crop, "cut", "crops"),
     (video_pipeline, "render", "drawing"),
     (VideoWriter, "write", "encode"),
@@ -110,7 +110,7 @@ def instrumented(timer: StageTimer) -> Iterator[None]:
 
     original = VideoSource.__iter__
     changes = [(owner, name, timer.timed(vars(owner)[name], stage)) for owner, name, stage in _timed_methods()]
-    changes += [(writer, "VideoReformatter", Reformatter), (reader, "VideoReformatter", Reformatter)]
+    changes += [(encoders, "VideoReformatter", Reformatter), (colours, "VideoReformatter", Reformatter)]
     changes += [(VideoSource, "__iter__", iterate)]
     try:
         for owner, name, new in changes:
