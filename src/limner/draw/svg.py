@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 import cv2
 import numpy as np
@@ -94,7 +94,7 @@ def _lines(element: Element, indent: str) -> Iterator[str]:
     if not content:
         yield f"{indent}<{tag}/>"
     elif isinstance(content, str):
-        yield f"{indent}<{tag}>{escape(content)}</{name}>"
+        yield f"{indent}<{tag}>{escape(content, quote=False)}</{name}>"
     else:
         yield f"{indent}<{tag}>"
         for inner in content:

@@ -14,7 +14,6 @@ from .. import sources
 from ..display.window import Window
 from ..draw import render
 from ..draw.compose import flattened
-from ..draw.svg import svg
 from ..errors import InputError, LimnerError, OutputError
 from ..files import write_atomically
 from ..formats.json_lines import JsonLines
@@ -189,6 +188,8 @@ class Runner:
         style, suffix = self.job.style, "" if task.drawn is None else task.drawn.suffix
         image = frame.with_alpha if suffix.lower() in ALPHA_SUFFIXES else frame.image
         if suffix.lower() == SVG and task.drawn is not None:
+            from ..draw.svg import svg  # loads what other drawings do without
+
             write_atomically(task.drawn, svg(result, style, frame.with_alpha).encode(), new=task.drawn in task.new)
             if self.window is None:
                 return image

@@ -44,9 +44,9 @@ def home() -> Path:
     folder = os.environ.get("LIMNER_HOME", "").strip()
     if folder:
         return Path(folder).expanduser().absolute()
-    import pooch
+    import platformdirs  # what pooch.os_cache calls, without the web that pooch loads
 
-    return Path(pooch.os_cache("limner"))
+    return Path(platformdirs.user_cache_dir("limner"))
 
 
 def sha256_prefix(name: str) -> str:
