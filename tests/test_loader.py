@@ -57,7 +57,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         raise DownloadError("there is no network")
 
-    monkeypatch.setattr(zoo, "fetch", fetch)
+    monkeypatch.setattr("limner.zoo.download.fetch", fetch)
     return asked
 
 

@@ -27,7 +27,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         raise DownloadError("there is no network")
 
-    monkeypatch.setattr(zoo, "fetch", fetch)
+    monkeypatch.setattr("limner.zoo.download.fetch", fetch)
     monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setitem(sys.modules, "torch", None)

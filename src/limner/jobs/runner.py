@@ -19,7 +19,6 @@ from ..files import write_atomically
 from ..formats.json_lines import JsonLines
 from ..images import ALPHA_SUFFIXES
 from ..pipeline import Pipeline
-from ..tracking.follow import select
 from ..types import Frame, MessageCallback, Result
 from ..video.options import AUTO_BATCH, BATCH_PIXELS
 from ..video.threads import StageThreads
@@ -166,7 +165,10 @@ class Runner:
         self.remember(task)
         if result is None:
             result = self.pipeline.one(frame, heatmaps=job.style.heatmaps if self.draws else "")
-        result = select(result, max_persons=tracking.max_persons, follow=tracking.follow)
+        if tracking.max_persons is not None or tracking.follow is not None:
+            from ..tracking.follow import select
+
+            result = select(result, max_persons=tracking.max_persons, follow=tracking.follow)
         if self.lines is not None:
             self.lines.write(result)
         if job.json_writer is not None:

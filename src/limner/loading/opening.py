@@ -15,8 +15,7 @@ from ..pipeline import Detector, PoseEstimator
 from ..runtimes.engines import Engine, is_prepared, open_file
 from ..runtimes.hardware import int8_dot_products
 from ..types import MessageCallback
-from . import checkpoint_configs, keypoint_sets, onnx_detector, onnx_pose, stages
-from .archives import network_file
+from . import keypoint_sets, stages
 from .choices import DETECTOR, POSE, Choice, is_url
 from .installation import engine_for, fit
 
@@ -105,6 +104,8 @@ class Opener:
         """
         if choice.config is not None or choice.is_onnx:
             return choice
+        from . import checkpoint_configs  # loads what models with a known config do without
+
         return self.check(checkpoint_configs.with_config(choice, self.points, self.info))
 
     def pose(self, choice: Choice) -> PoseEstimator:
@@ -120,6 +121,9 @@ class Opener:
             return self._bundled_pose(choice, engine)
         cfg = None if choice.config is None else stages.load_config(choice.config, None)
         if choice.is_onnx:
+            from . import onnx_pose  # loads what our own networks do without
+            from .archives import network_file
+
             with network_file(Path(choice.weights), stages.network_cache()) as file:
                 return onnx_pose.open_pose(
                     choice.file_label, file, cfg, engine=engine, keypoints=self.points, flip=self.flip, info=self.info
@@ -149,6 +153,9 @@ class Opener:
         cfg = None if choice.config is None else stages.load_config(choice.config, None)
         threshold = BBOX_THR if bbox_thr is None else bbox_thr
         if choice.is_onnx:
+            from . import onnx_detector
+            from .archives import network_file
+
             with network_file(Path(choice.weights), stages.network_cache()) as file:
                 return onnx_detector.open_detector(
                     choice.file_label, file, cfg, engine=engine, bbox_thr=threshold, nms_thr=NMS_THR, labels=labels

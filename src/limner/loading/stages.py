@@ -15,8 +15,7 @@ from ..runtimes.cache import Cache
 from ..runtimes.engines import CPU, Engine, NetworkSource, open_network
 from ..types import MessageCallback
 from ..zoo import store
-from . import keypoint_sets, onnx_detector, onnx_pose
-from .archives import network_file
+from . import keypoint_sets
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +100,9 @@ def open_onnx_pose(
     Raises:
         CheckpointError, ArgumentError, ConfigError: see `onnx_pose.open_pose`.
     """
+    from . import onnx_pose  # loads what our own networks do without
+    from .archives import network_file
+
     with network_file(file, network_cache()) as found:
         return onnx_pose.open_pose(
             str(file), found, cfg, engine=engine, keypoints=None, flip=flip, info=info or _log.warning
@@ -121,6 +123,9 @@ def open_onnx_detector(
     Args:
         bbox_thr, nms_thr, labels: see `Detector`.
     """
+    from . import onnx_detector
+    from .archives import network_file
+
     with network_file(file, network_cache()) as found:
         return onnx_detector.open_detector(
             str(file), found, cfg, engine=engine, bbox_thr=bbox_thr, nms_thr=nms_thr, labels=labels

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from .download import Progress, fetch, find_cached
+
+if TYPE_CHECKING:
+    from .download import Progress
 
 __all__ = [
     "DEFAULT",
@@ -245,6 +247,8 @@ def ensure(
         ModelError: there is no such model or file.
         DownloadError: the weights cannot be downloaded; the message says what was tried and what to do.
     """
+    from .download import fetch  # loads what bundled models do without
+
     if isinstance(model_or_url, str):
         if "://" in model_or_url:
             return fetch(model_or_url, offline=offline, refresh=refresh, progress=progress)
@@ -262,6 +266,13 @@ def ensure(
     if model_or_url.weights is None:
         raise ModelError(f"no weights of {model_or_url.name} are published: give a checkpoint file of your own")
     return fetch(model_or_url.weights, offline=offline, refresh=refresh, progress=progress)
+
+
+def find_cached(url: str) -> Path | None:
+    """Return the file of a URL where it is here and valid; see `download.find_cached`."""
+    from . import download
+
+    return download.find_cached(url)
 
 
 def state(model: ModelInfo | str) -> str:
