@@ -579,3 +579,8 @@ def _run_with_camera(frames: str, fps: str, *arguments: str) -> None:
 
 if __name__ == "__main__":
     _run_with_camera(*sys.argv[1:])
+
+
+def display_of_this_process() -> str:
+    """A server that ends removes the socket of its number, even if another server has taken the number meanwhile."""
+    return f":{100 + os.getpid() % 30000}"

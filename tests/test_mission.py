@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from limner import zoo
+from servers import display_of_this_process
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
 
@@ -272,7 +273,7 @@ def display() -> Iterator[str]:
     server = shutil.which("Xvfb")
     if server is None:
         pytest.skip("needs Xvfb: apt-get install xvfb")
-    command = [server, "-displayfd", "1", "-screen", "0", "1024x900x24", "-nolisten", "tcp"]
+    command = [server, display_of_this_process(), "-displayfd", "1", "-screen", "0", "1024x900x24", "-nolisten", "tcp"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             number = process.stdout.readline().strip()

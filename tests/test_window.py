@@ -27,6 +27,7 @@ from limner.display import hud, keys
 from limner.display.keys import Action
 from limner.display.window import Window
 from limner.errors import MissingExtraError, OutputError
+from servers import display_of_this_process
 
 IMAGE = np.zeros((90, 160, 3), np.uint8)
 IMAGE[:, :80] = (255, 0, 0)  # blue
@@ -450,6 +451,7 @@ def display(tmp_path: Path) -> Iterator[Display]:
         pytest.skip("needs Xvfb: apt-get install xvfb")
     read, write = os.pipe()
     options = [
+        display_of_this_process(),
         "-displayfd",
         str(write),
         "-fbdir",
