@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import os
 import re
@@ -52,6 +53,11 @@ def plain_json(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: plain_json(entry) for key, entry in value.items()}
     return value
+
+
+def compact_json(value: object) -> str:
+    """Return a value as JSON without blanks, of ASCII alone, made fit by `plain_json`."""
+    return json.dumps(plain_json(value), allow_nan=False, separators=(",", ":"))
 
 
 def without_password(address: str) -> str:
@@ -201,7 +207,7 @@ def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
     except FileExistsError as error:
         raise (appeared(path) if new else write_error(path, error)) from None
     except (OSError, ValueError) as error:
-        raise OutputError(f"'{path}' cannot be written: {write_failure_reason(path, error)}") from None
+        raise write_error(path, error) from None
 
 
 def _put(temporary: Path, path: Path) -> None:

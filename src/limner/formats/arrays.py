@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..errors import MissingExtraError
 from ..types import Result
-from .rows import INTEGERS, TEXTS, joined, keypoint_rows, wide_rows
+from .rows import INTEGERS, TEXTS, joined, keypoint_rows, to_numpy, wide_rows
 
-
-def to_numpy(result: Result) -> np.ndarray:
-    """Return x, y (pixels) and score of all keypoints of an image, float32 ``[N, K, 3]``, as a new array."""
-    return np.concatenate([result.poses.keypoints, result.poses.scores[..., None]], axis=2, dtype=np.float32)
+__all__ = ["to_dataframe", "to_numpy"]
 
 
 def to_dataframe(results: Result | Iterable[Result], *, wide: bool = False) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import plain_json
+from ..files import compact_json
 from ..keypoints import KeypointSet
 from ..types import Result
 from .coco import ImageIds, boxes_xywh, category_name, file_name, finite, found, links
@@ -76,14 +75,14 @@ class CocoAnnotationsWriter(DeferredWriter):
             entry["id"] = self._annotations
         for spool, values in zip(self._spools, ([image], entries), strict=True):
             for value in values:
-                spool.write((",\n" if spool.tell() else "\n").encode() + _json(value))
+                spool.write((",\n" if spool.tell() else "\n").encode() + compact_json(value).encode("ascii"))
 
     def _finish(self) -> None:
         made_by = {"description": "keypoints found by limner, not checked by a person", **self.info.fields()}
         with open_whole(self.path) as file:
-            file.write(b'{"info":' + _json(made_by) + b',\n"licenses":[],\n"categories":')
+            file.write(b'{"info":' + compact_json(made_by).encode("ascii") + b',\n"licenses":[],\n"categories":')
             categories = [] if self.keypoint_set is None else [coco_category(self.keypoint_set, self._category)]
-            file.write(_json(categories))
+            file.write(compact_json(categories).encode("ascii"))
             for key, spool in zip((b"images", b"annotations"), self._spools, strict=True):
                 spool.seek(0)
                 file.write(b',\n"' + key + b'":[')
@@ -136,7 +135,3 @@ def coco_annotations(result: Result, image_id: int, *, keypoint_thr: float = 0.3
             entry["track_id"] = int(result.track_ids[i])
         entries.append(entry)
     return entries
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(plain_json(value), allow_nan=False, separators=(",", ":")).encode("ascii")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 
 import numpy as np
 
-from ..files import plain_json
+from ..files import compact_json
 from ..keypoints import KeypointSet
 from ..types import Result
 from .coco import ImageIds, boxes_xywh, file_name, finite, found
@@ -60,7 +59,7 @@ class CocoResultsWriter(IncrementalFile):
         """
         self._keypoint_set = same_keypoints(self._keypoint_set, result, self.path)
         entries = coco_results(result, self._ids.of(result), category_id=self._category)
-        lines = [json.dumps(plain_json(entry), allow_nan=False, separators=(",", ":")) for entry in entries]
+        lines = [compact_json(entry) for entry in entries]
         if lines:
             self._add((",\n" if self._entries else "\n") + ",\n".join(lines))
             self._entries += len(lines)

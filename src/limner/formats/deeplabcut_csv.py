@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..files import plain_json
 from .rows import unique_names, valid_text
 from .spool import SpooledWriter
+from .table import csv_line
 from .whole import open_whole
 
 
@@ -42,7 +39,7 @@ class DeepLabCutWriter(SpooledWriter):
                 ["bodyparts", *(part for _ in individuals for part in parts for _ in range(3))],
                 ["coords", *(("x", "y", "likelihood") * (columns // 3))],
             )
-            file.write("".join(map(_line, head)).encode("utf-8"))
+            file.write("".join(map(csv_line, head)).encode("utf-8"))
             blank = "," * columns + "\n"
             row = 0
             for position, persons, points in self.spooled():
@@ -51,11 +48,5 @@ class DeepLabCutWriter(SpooledWriter):
                 values = np.full((len(individuals), len(parts), 3), np.nan, np.float32)
                 for person, of_person in zip(persons, points, strict=True):
                     values[place[person]] = of_person
-                file.write(_line([position, *plain_json(values.ravel())]).encode("ascii"))  # type: ignore[misc]
+                file.write(csv_line([position, *plain_json(values.ravel())]).encode("ascii"))  # type: ignore[misc]
                 row = position + 1
-
-
-def _line(values: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()

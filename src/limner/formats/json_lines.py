@@ -24,7 +24,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import plain_json, temporary_path, write_error
+from ..files import compact_json, temporary_path, write_error
 from ..types import Result
 from .incremental import IncrementalFile
 from .run_info import RunInfo
@@ -127,7 +127,7 @@ def json_line(result: Result) -> str:
         "keypoint_set": result.keypoint_set.name,
         "instances": result.instances(),
     }
-    return _compact(plain_json(line))
+    return compact_json(line)
 
 
 def _compact(record: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import ArgumentError
-from ..files import create_folder, plain_json, write_atomically
+from ..files import compact_json, create_folder, write_atomically
 from ..keypoints import KeypointSet
 from ..types import Result
 from .coco import finite, found
@@ -146,7 +145,7 @@ class OpenPoseWriter:
 
     def _write_file(self, people: list[dict[str, object]], head: dict[str, object]) -> None:
         path = self.path / f"{self._stem}_{self.frames:06d}.json"  # the last number in the name is the frame
-        write_atomically(path, _json({"version": 1.3, "people": people, **head}))
+        write_atomically(path, compact_json({"version": 1.3, "people": people, **head}).encode("ascii"))
         self.frames += 1
 
     def close(self) -> None:
@@ -173,7 +172,9 @@ def write_openpose_image(
     layout = OpenPoseLayout.same_order if native else OpenPoseLayout.of
     people = openpose_people(result, layout(result.keypoint_set))
     head = _head(result, info or RunInfo())
-    write_atomically(Path(os.path.expanduser(path)), _json({"version": 1.3, "people": people, **head}))
+    write_atomically(
+        Path(os.path.expanduser(path)), compact_json({"version": 1.3, "people": people, **head}).encode("ascii")
+    )
 
 
 def openpose_people(result: Result, layout: OpenPoseLayout) -> list[dict[str, object]]:
@@ -216,7 +217,3 @@ def _head(result: Result, info: RunInfo) -> dict[str, object]:
         "limner": made_by.pop("version", ""),
         **made_by,
     }
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(plain_json(value), allow_nan=False, separators=(",", ":")).encode("ascii")

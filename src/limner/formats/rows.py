@@ -54,7 +54,7 @@ def keypoint_rows(result: Result) -> Columns:
     names = unique_names(result.keypoint_set.names)
     columns = {name: [value for value in values for _ in names] for name, values in columns.items()}
     columns["keypoint"] = list(names) * len(result)
-    columns["x"], columns["y"], columns["score"] = _points(result).reshape(-1, 3).T.tolist()
+    columns["x"], columns["y"], columns["score"] = to_numpy(result).reshape(-1, 3).T.tolist()
     return {name: columns[name] for name in TIDY_COLUMNS}
 
 
@@ -70,7 +70,7 @@ def wide_rows(result: Result) -> Columns:
     names = wide_columns(result.keypoint_set.names)
     if not len(result):
         return {name: columns.get(name, [None]) for name in names}
-    values = _points(result).reshape(len(result), -1).T.tolist()
+    values = to_numpy(result).reshape(len(result), -1).T.tolist()
     columns.update(zip(names[-len(values) :], values, strict=True))
     return {name: columns[name] for name in names}
 
@@ -101,6 +101,6 @@ def _instance_columns(result: Result) -> Columns:
     return columns
 
 
-def _points(result: Result) -> np.ndarray:
-    """Return x, y and score, float32 ``[N, K, 3]``."""
+def to_numpy(result: Result) -> np.ndarray:
+    """Return x, y (pixels) and score of all keypoints of an image, float32 ``[N, K, 3]``, as a new array."""
     return np.concatenate([result.poses.keypoints, result.poses.scores[..., None]], axis=2, dtype=np.float32)

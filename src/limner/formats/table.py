@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Sequence
 
 from ..files import plain_json
 from ..keypoints import KeypointSet
@@ -41,7 +42,7 @@ class TidyCsvWriter(IncrementalFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], info: RunInfo | None = None) -> None:
-        super().__init__(path, _line(TIDY_COLUMNS))
+        super().__init__(path, csv_line(TIDY_COLUMNS))
 
     def write(self, result: Result) -> None:
         """Add the rows of the next frame or image.
@@ -74,7 +75,7 @@ class WideCsvWriter(IncrementalFile):
             OutputError: they cannot be written; the rows before them stay.
         """
         self._keypoint_set = same_keypoints(self._keypoint_set, result, self.path)
-        head = "" if self.frames else _line(wide_columns(result.keypoint_set.names))
+        head = "" if self.frames else csv_line(wide_columns(result.keypoint_set.names))
         self._add(head + wide_csv(result, header=False))
         self.frames += 1
 
@@ -94,7 +95,8 @@ def _plain(values: list) -> list:
     return [plain[value] for value in values]
 
 
-def _line(values: tuple[str, ...]) -> str:
+def csv_line(values: Sequence[object]) -> str:
+    """Return one line of CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from ..files import incomplete_mark, same_file
 from ..formats import json_lines
 from ..images import ALPHA_SUFFIXES, written_suffix
 from ..sources import Input
-from ..writers import IMAGE_ENDINGS, SVG, VIDEO_ENDINGS, ImageWriter, JsonWriter, UniqueStems
+from ..writers import IMAGE_ENDINGS, SVG, VIDEO_ENDINGS, ImageWriter, JsonWriter, UniqueStems, normalised
 
 _FEW = 50  # outputs that are looked up one by one; the folders of more are listed
 
@@ -228,19 +227,15 @@ def _presence(outputs: list[Path]) -> Callable[[Path], bool]:
             found = frozenset(os.listdir(folder))
         except OSError:
             return frozenset(), frozenset()
-        return found, frozenset(map(_normalised, found))
+        return found, frozenset(map(normalised, found))
 
     def is_present(path: Path) -> bool:
         folder, name = os.path.split(path)
         exact, similar = names(folder)
         # some file systems do not tell upper from lower case
-        return name in exact or (_normalised(name) in similar and os.path.lexists(path))
+        return name in exact or (normalised(name) in similar and os.path.lexists(path))
 
     return is_present
-
-
-def _normalised(name: str) -> str:
-    return unicodedata.normalize("NFC", name.casefold())
 
 
 _Identity = tuple[int, int]  # of a file, whatever leads to it: its device and its number there
@@ -286,13 +281,13 @@ def _check_apart(tasks: Sequence[Task], lines: Path, present: set[Path]) -> None
         OutputError: it is.
     """
     folder, name = os.path.split(os.path.realpath(lines))
-    name, identity, real_folder = _normalised(name), _identity(lines), cache(os.path.realpath)
+    name, identity, real_folder = normalised(name), _identity(lines), cache(os.path.realpath)
     for task in tasks:
         for path, what in ((task.drawn, "the drawing"), (task.results, "the JSON")):
             if path is None:
                 continue
             same = identity is not None and path in present and _identity(path) == identity
-            if same or (_normalised(path.name) == name and real_folder(path.parent) == folder):
+            if same or (normalised(path.name) == name and real_folder(path.parent) == folder):
                 raise OutputError(
                     f"'{lines}' is named for {what} of '{task.item.source}' and for the lines of --jsonl, and can hold "
                     "one of them: give two names"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import build, bundled, keypoints, zoo
+from .. import build, bundled, config, keypoints, zoo
 from ..detection.views import check_size
 from ..errors import ArgumentError, ConfigError, is_installed
 from ..keypoints import KeypointSet
@@ -39,6 +39,15 @@ class Opener:
     points: str | Path | KeypointSet | None
     progress: zoo.Progress | None
     info: MessageCallback
+    _configs: dict[str | Path, config.Config] = field(default_factory=dict, init=False)  # that were read
+
+    def _config(self, source: str | Path | Mapping[str, Any]) -> config.Config:
+        """Return a config; its file is read once."""
+        if not isinstance(source, (str, Path)):
+            return stages.load_config(source, None)
+        if source not in self._configs:
+            self._configs[source] = stages.load_config(source, None)
+        return self._configs[source]
 
     def check(self, choice: Choice) -> Choice:
         """Return the choice that this installation can run, after all checks that need no weights.
@@ -69,7 +78,7 @@ class Opener:
         """Return the keypoint set of a pose model as far as it shows before its weights are fetched, else None."""
         if choice.config is None:
             return None
-        cfg = stages.load_config(choice.config, None)
+        cfg = self._config(choice.config)
         if self.points is not None:
             return keypoint_sets.named(self.points, build.pose_spec(cfg).keypoints)
         try:
@@ -119,7 +128,7 @@ class Opener:
         engine = self.engine(choice)
         if choice.weights is None:
             return self._bundled_pose(choice, engine)
-        cfg = None if choice.config is None else stages.load_config(choice.config, None)
+        cfg = None if choice.config is None else self._config(choice.config)
         if choice.is_onnx:
             from . import onnx_pose  # loads what our own networks do without
             from .archives import network_file
@@ -150,7 +159,7 @@ class Opener:
         engine = self.engine(choice)
         if choice.weights is None:
             return self._bundled_detector(choice, engine, bbox_thr)
-        cfg = None if choice.config is None else stages.load_config(choice.config, None)
+        cfg = None if choice.config is None else self._config(choice.config)
         threshold = BBOX_THR if bbox_thr is None else bbox_thr
         if choice.is_onnx:
             from . import onnx_detector
@@ -177,7 +186,7 @@ class Opener:
     def _bundled_pose(self, choice: Choice, engine: Engine) -> PoseEstimator:
         files = _files(choice)
         _, pose = files.networks(int8=self._int8(engine))
-        spec = build.pose_spec(stages.load_config(files.pose_config, None))
+        spec = build.pose_spec(self._config(files.pose_config))
         points = keypoints.load(files.keypoint_set)
         if self.points is not None:
             points = keypoint_sets.named(self.points, spec.keypoints)
@@ -188,7 +197,7 @@ class Opener:
     def _bundled_detector(self, choice: Choice, engine: Engine, bbox_thr: float | None) -> Detector:
         files = _files(choice)
         detector, _ = files.networks(int8=self._int8(engine))
-        spec = build.detector_spec(stages.load_config(files.detector_config, None))
+        spec = build.detector_spec(self._config(files.detector_config))
         return Detector(open_file(detector, engine), spec, bbox_thr=files.bbox_thr if bbox_thr is None else bbox_thr)
 
     def _int8(self, engine: Engine) -> bool:
@@ -199,7 +208,7 @@ class Opener:
     def _spec(self, choice: Choice) -> build.PoseSpec | build.DetectorSpec | None:
         if choice.config is None:
             return None
-        cfg = stages.load_config(choice.config, None)
+        cfg = self._config(choice.config)
         _check_kind(choice, cfg)
         return build.pose_spec(cfg) if choice.role.kind == "pose" else build.detector_spec(cfg)
 
@@ -211,7 +220,7 @@ class Opener:
         spec = self._spec(choice)
         if file is None or spec is None:
             return False
-        source = stages.network_source(stages.load_config(choice.config, None), spec, file)
+        source = stages.network_source(self._config(choice.config), spec, file)
         return is_prepared(source, stages.network_cache())
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 
@@ -41,6 +41,21 @@ def tidy_rate(rate: Fraction | float) -> Fraction:
         if candidate and abs(exact / candidate - 1) < 1e-4:
             return candidate
     return exact.limit_denominator(1001)
+
+
+def encode_timed(stream: Any, frame: Any, durations: dict[int, int], shortest: int) -> list[Any]:
+    """Encode a frame, None for the end; return the packets that are ready, with their durations.
+
+    Args:
+        stream: PyAV's, open for writing.
+        frame: PyAV's.
+        durations: of the frames in the encoder, by their times; those of the packets are taken out.
+        shortest: of a packet that is not among them.
+    """
+    packets: list[Any] = stream.encode(frame)
+    for packet in packets:
+        packet.duration = durations.pop(packet.pts, shortest)
+    return packets
 
 
 def scheme_of(address: str) -> str:

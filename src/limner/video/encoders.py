@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from .colours import Colours
+from .common import encode_timed
 from .gif import GifEncoder
 
 _EXACT = Interpolation.BILINEAR | 0x40000  # SWS_ACCURATE_RND, which PyAV 15 does not name
@@ -140,10 +141,7 @@ class YuvEncoder:
         return self._packets(None)
 
     def _packets(self, frame: av.VideoFrame | None) -> list[Any]:
-        packets: list[Any] = self.stream.encode(frame)
-        for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, 1)
-        return packets
+        return encode_timed(self.stream, frame, self._durations, 1)
 
 
 def open_encoder(

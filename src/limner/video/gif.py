@@ -9,6 +9,8 @@ import av
 import cv2
 import numpy as np
 
+from .common import encode_timed
+
 _SHORTEST = 2  # hundredths of a second: browsers show an image of less for ten
 _LEVELS = 32  # of each colour, in the table that leads to the palette
 _SAMPLES = 250_000  # pixels from which a palette is made
@@ -66,10 +68,7 @@ class GifEncoder:
         return self._packets(None)
 
     def _packets(self, frame: av.VideoFrame | None) -> list[Any]:
-        packets: list[Any] = self.stream.encode(frame)
-        for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, _SHORTEST)
-        return packets
+        return encode_timed(self.stream, frame, self._durations, _SHORTEST)
 
     def _choose_colours(self, image: np.ndarray) -> None:
         self._colours = _palette(image)
