@@ -12,7 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors import LimnerError
-from . import bench, mmpose, models, run
+from . import bench, evaluate, mmpose, models, run
 from .common import STOPPED, Command, Group, warn
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -36,6 +36,7 @@ app = typer.Typer(
     context_settings=HELP,
 )
 app.command("run", cls=Command, short_help="Find keypoints in images, videos and cameras.")(run.run)
+app.command("eval", cls=Command, short_help="Measure results against annotations.")(evaluate.evaluate)
 app.command("bench", cls=Command)(bench.bench)
 app.add_typer(models.app, name="models")
 for command in (mmpose.topdown, mmpose.inferencer, mmpose.image):
