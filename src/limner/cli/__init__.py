@@ -12,7 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors import LimnerError
-from . import bench, evaluate, mmpose, models, run
+from . import bench, doctor, evaluate, mmpose, models, run
 from .common import STOPPED, Command, Group, warn
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.command("run", cls=Command, short_help="Find keypoints in images, videos and cameras.")(run.run)
 app.command("eval", cls=Command, short_help="Measure results against annotations.")(evaluate.evaluate)
 app.command("bench", cls=Command)(bench.bench)
+app.command("doctor", cls=Command, short_help="Say what works here, and what is missing.")(doctor.doctor)
 app.add_typer(models.app, name="models")
 for command in (mmpose.topdown, mmpose.inferencer, mmpose.image):
     app.command(context_settings=mmpose.PASS_ALL_ARGUMENTS)(command)

@@ -123,5 +123,5 @@ class Group(_PlainHelp, TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the sub-commands: first what most people need."""
-        first = ("run", "models", "eval", "bench")
+        first = ("run", "models", "eval", "bench", "doctor")
         return sorted(super().list_commands(ctx), key=lambda name: first.index(name) if name in first else len(first))
