@@ -19,7 +19,6 @@ from .. import types
 from ..draw import DrawStyle, render
 from ..errors import (
     ArgumentError,
-    MissingExtraError,
     OutputError,
     check_arguments,
     check_number,
@@ -35,6 +34,7 @@ from .elsewhere import DRAW_ARGUMENTS, RESULT_NAMES
 
 if TYPE_CHECKING:
     import pandas
+    import supervision
 
 NOTEBOOK_SIDE = 1600  # pixels of an image that a notebook shows, at most
 _STYLE = [f.name for f in fields(DrawStyle) if f.name != "draw_heatmap"]
@@ -192,20 +192,47 @@ class Result(types.Result):
 
     @checks_call("to_df")
     def to_df(self) -> pandas.DataFrame:
+        """Return `to_dataframe`, under the name that it has elsewhere."""
+        return self.to_dataframe()
+
+    @checks_call("to_dataframe")
+    def to_dataframe(self, *, wide: bool = False) -> pandas.DataFrame:
         """Return a pandas DataFrame with a row for each keypoint of each instance, the columns of ``.csv``.
+
+        Without instances it has no rows.
+
+        Args:
+            wide: a row for each instance, with ``NAME_x``, ``NAME_y`` and ``NAME_score`` for each keypoint.
 
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingExtraError("to_df()", "pandas") from error
-        from ..formats.rows import INTEGERS, TIDY_COLUMNS, keypoint_rows
+        from ..formats.arrays import to_dataframe
 
-        rows = keypoint_rows(self) if len(self) else {name: [] for name in TIDY_COLUMNS}
-        table = pandas.DataFrame(rows, columns=list(TIDY_COLUMNS))
-        return table.astype({name: "Int64" for name in TIDY_COLUMNS if name in INTEGERS})  # which may be missing
+        table = to_dataframe(self, wide=wide)
+        return table if len(self) else table.iloc[:0]
+
+    @checks_call("to_numpy")
+    def to_numpy(self) -> np.ndarray:
+        """Return x, y (pixels) and score of all keypoints, float32 ``[N, K, 3]``, as a new array."""
+        from ..formats.rows import to_numpy
+
+        return to_numpy(self)
+
+    @checks_call("to_supervision")
+    def to_supervision(self, *, kpt_thr: float = 0.3) -> supervision.KeyPoints:
+        """Return the instances as ``supervision.KeyPoints``, for its annotators; boxes and track ids are in ``data``.
+
+        Args:
+            kpt_thr: the least score of a keypoint that is visible.
+
+        Raises:
+            MissingExtraError: supervision is not installed.
+        """
+        from ..formats.supervision import to_supervision
+
+        check_number("kpt_thr", kpt_thr, 0)
+        return to_supervision(self, keypoint_thr=kpt_thr)
 
     if not TYPE_CHECKING:  # type checkers know which names there are
 

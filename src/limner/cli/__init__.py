@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from .. import __version__
-from ..errors import LimnerError
-from . import bench, doctor, evaluate, mmpose, models, run
-from .common import STOPPED, Command, Group, warn
+from ..errors import one_line
+from ..process import edge
+from . import bench, convert, doctor, evaluate, mmpose, models, run, serve
+from .common import Command, Group
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -26,6 +23,7 @@ app = typer.Typer(
     limner run photo.jpg               draw keypoints: limner-out/photo.jpg
     limner run webcam                  live, in a window
     limner run clip.mp4 -m human --json points
+    limner serve --open                a page in the browser, and an HTTP API
     limner models list                 what can be found, and with what
     limner run --help                  all options; so has each command
     """,
@@ -36,6 +34,8 @@ app = typer.Typer(
     context_settings=HELP,
 )
 app.command("run", cls=Command, short_help="Find keypoints in images, videos and cameras.")(run.run)
+app.command("serve", cls=Command, short_help="Open a page and an HTTP API.")(serve.serve)
+app.command("convert", cls=Command, short_help="Write results in the forms of other tools.")(convert.convert)
 app.command("eval", cls=Command, short_help="Measure results against annotations.")(evaluate.evaluate)
 app.command("bench", cls=Command)(bench.bench)
 app.command("doctor", cls=Command, short_help="Say what works here, and what is missing.")(doctor.doctor)
@@ -59,69 +59,25 @@ def _root(
     """Find keypoints of faces, bodies and hands in images, videos and cameras."""
 
 
-def _exit_without_stderr(code: int) -> NoReturn:
-    # the reader of the pipe is gone, so Python must not flush its output at exit
-    sys.stderr.close()
-    raise SystemExit(code)
+def main() -> NoReturn:
+    """Run the command line: whatever happens is one sentence on stderr and an exit status."""
+    edge.run(_main)
 
 
-@contextmanager
-def _whole_output() -> Iterator[None]:
-    """Say in one sentence where what is printed cannot be written, as on a full disk.
-
-    Raises:
-        SystemExit: it cannot be.
-    """
+def _main() -> int:
     try:
-        try:
-            yield
-        finally:
-            if sys.stdout is not None and not sys.stdout.closed:
-                sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if error.filename is not None:
-            raise  # it is about a file
-        for stream in (sys.stdout, sys.stderr):  # Python would try again at exit, and fail again
-            with suppress(OSError, ValueError, AttributeError):
-                _leave(stream)
-        with suppress(OSError):
-            warn(_cannot_print(error))
-        raise SystemExit(1) from None
+        return app(prog_name="limner", standalone_mode=False) or 0
+    except Exception as error:
+        if type(error).__name__ == "Abort":  # what older ones of typer make of Ctrl-C
+            raise KeyboardInterrupt from None
+        if not hasattr(error, "format_message"):
+            raise
+        return _usage(error)
 
 
-def _cannot_print(error: OSError) -> str:
-    from ..files import write_error  # loads numpy, which --help does without
-
-    return str(write_error("what is printed", error))
-
-
-def _leave(stream: TextIO) -> None:
-    """Let what is left in the buffer of a stream that cannot be written go nowhere."""
-    try:
-        stream.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-        stream.flush()
-
-
-def main() -> None:
-    """Run the command line; a `LimnerError` becomes one sentence on stderr and status 1."""
-    with _whole_output():
-        _main()
-
-
-def _main() -> None:
-    try:
-        app(prog_name="limner")
-    except LimnerError as error:
-        warn(str(error))
-        raise SystemExit(1) from None
-    except BrokenPipeError:
-        _exit_without_stderr(1)
-    except KeyboardInterrupt:
-        warn(STOPPED)
-        raise SystemExit(130) from None
+def _usage(error: Any) -> int:
+    """Say what is wrong with the arguments, as typer does, and return the exit status for it."""
+    error.message = "\n".join(one_line(line) for line in error.message.split("\n"))  # names may be part of it
+    error.show()
+    status: int = error.exit_code
+    return status

@@ -11,10 +11,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ..errors import one_line, printable
+from ..errors import one_line
+from ..process.streams import say
 
 OTHER = "Other"  # the last group of options
-STOPPED = "stopped; the files written so far are complete"
 
 
 def option(help_text: str, metavar: str | None = None, *names: str, **more: Any) -> Any:
@@ -49,12 +49,21 @@ def info(message: str) -> None:
 
 def warn(message: str) -> None:
     """Print a warning or error to stderr; that of a download has several lines."""
-    typer.echo(f"limner: {printable(message)}", err=True)
+    say(message)
 
 
 def log_to_stderr() -> None:
     """Print log messages from now on."""
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_OneLine("%(name)s: %(message)s"))
+
+
+class _OneLine(logging.Formatter):
+    """Log messages without control characters, which names in them may have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(one_line, super().format(record).split("\n")))
 
 
 def given_options(ctx: typer.Context) -> dict[str, str]:
@@ -123,5 +132,5 @@ class Group(_PlainHelp, TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the sub-commands: first what most people need."""
-        first = ("run", "models", "eval", "bench", "doctor")
+        first = ("run", "serve", "models", "eval", "bench", "doctor")
         return sorted(super().list_commands(ctx), key=lambda name: first.index(name) if name in first else len(first))

@@ -26,7 +26,12 @@ class Form:
     description: str
     folder: bool = False  # the path is that of a folder of files
     per: Literal["input", "run"] = "run"
+    stem: str = "results"  # of the one file of a run
     options: dict[str, Any] = field(default_factory=dict)
+
+    def path(self, folder: Path, stem: str) -> Path:
+        """Return the path in a folder to which `open` writes: by the stem of an input, or one name for a run."""
+        return folder / ((self.stem if self.per == "run" else stem) + self.ending)
 
     def open(
         self, path: str | Path, info: RunInfo | None = None, *, stem: str | None = None, **options: Any
@@ -53,10 +58,10 @@ class Form:
 FORMATS: dict[str, Form] = {
     "coco": Form(".json", "coco_results:CocoResultsWriter", "COCO results, for pycocotools and other evaluators"),
     "coco-annotations": Form(
-        ".json", "coco_annotations:CocoAnnotationsWriter", "COCO annotations, for CVAT and training"
+        ".json", "coco_annotations:CocoAnnotationsWriter", "COCO annotations, for CVAT and training", stem="annotations"
     ),
     "csv": Form(".csv", "table:TidyCsvWriter", "CSV, one row for each keypoint"),
-    "csv-wide": Form(".csv", "table:WideCsvWriter", "CSV, one row for each instance"),
+    "csv-wide": Form(".csv", "table:WideCsvWriter", "CSV, one row for each instance", stem="results-wide"),
     "parquet": Form(".parquet", "parquet:ParquetWriter", "Parquet, one row for each keypoint; needs pyarrow"),
     "openpose": Form(
         "_json", "openpose_json:OpenPoseWriter", "OpenPose JSON: 18 or 25 points, face, hands", folder=True, per="input"

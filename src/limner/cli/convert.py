@@ -1,0 +1,44 @@
+"""`limner convert`: JSON Lines of an earlier run -> the forms of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from .common import argument, echo, option, switch
+
+
+def convert(
+    lines: Annotated[Path, argument("JSON Lines of limner run --jsonl.", "FILE")],
+    form: Annotated[
+        list[str],
+        option(
+            "Form; give several, or with commas: coco, coco-annotations, csv, csv-wide, parquet, openpose, pose2sim, "
+            "trc, deeplabcut, nwb.",
+            "FORM",
+            "--format",
+            "-f",
+        ),
+    ],
+    out: Annotated[Path, option("Folder for the files (default: the current one).", "FOLDER", "--out", "-o")] = Path(),
+    keypoints: Annotated[
+        str | None, option("Keypoint set, where limner does not know the one that the file names.", "SET")
+    ] = None,
+    overwrite: Annotated[bool, switch("--overwrite", "Write over what is there.")] = False,
+) -> None:
+    """Write the results of an earlier run in the forms of other tools.
+
+    \b
+    limner run clip.mp4 -m human --jsonl clip.jsonl
+    limner convert clip.jsonl --format trc --format csv -o for-opensim
+    """
+    from ..formats.read_lines import LinesReader
+    from ..jobs.convert import convert as write
+    from ..loading import keypoint_sets
+
+    reader = LinesReader(lines.expanduser(), None if keypoints is None else keypoint_sets.named(keypoints))
+    made = write(reader, out, form, overwrite=overwrite)
+    for name in sorted(reader.unknown):
+        echo(f"limner has no keypoint set '{name}', so its keypoints are numbered; --keypoints names them")
+    for path in made:
+        echo(str(path))
