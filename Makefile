@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 FORMS := .venv-forms
+AXE := axe-core@4.14.1
 INPUT ?=
 DATA ?= ../shared/data
 # more images, labelled by training/label.py, and the threads that a training takes
 MORE ?= ../data/raw
 THREADS ?= 2
 
-.PHONY: help demo lint check test check-long check-forms bench findings onnx train train-hand train-human clean
+.PHONY: help demo lint check test check-long check-forms fuzz site bench findings onnx train train-hand train-human clean
 
 help:
 	@echo "make demo [INPUT=image]   draw the keypoints of the faces in an image, into limner-out/"
@@ -19,6 +20,9 @@ help:
 	@echo "make test                 lint, types and all tests"
 	@echo "make check-long           the tests with their long forms: 20,000 frames, 5 minutes live, gigabytes of weights"
 	@echo "make check-forms          read results back with the tools that they are for: installs those (2 GB, minutes)"
+	@echo "make fuzz [KIND=images]   random files, configs and addresses: only limner's own errors may come of them (hours)"
+	@echo "                          SHORT=1: as many as CI runs; SEED=7: others"
+	@echo "make site                 the documentation as pages: limner-site/index.html"
 	@echo "make bench                measure quality and speed of the bundled models"
 	@echo "make findings             run what surprised us about other libraries: installs their packages (minutes)"
 	@echo "make onnx                 compare published .pth and ONNX forms of every family, with drawn weights (minutes)"
@@ -36,6 +40,8 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e ".[demo,test]"
+	@npm install --prefix $(VENV)/npm --no-save --no-audit --no-fund --ignore-scripts $(AXE) >/dev/null 2>&1 || \
+		echo "npm cannot install $(AXE): the test of the page with it skips" >&2
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -64,6 +70,15 @@ $(FORMS)/.done: tests/readers.txt
 
 check-forms: $(FORMS)/.done
 	PYTHONPATH=src $(FORMS)/bin/python -m pytest -rs tests/test_forms*.py
+
+fuzz: $(VENV)/.test
+	nice -n 10 $(BIN)/python fuzz/run.py $(KIND) --seed $(or $(SEED),0) $(if $(SHORT),--short)
+
+# the documentation as pages, in limner-site/; apart from the tests' own environment
+site: tools/site_pages.py mkdocs.yml
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip --disable-pip-version-check --quiet install -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet
 
 findings:
 	bash findings/run-all.sh

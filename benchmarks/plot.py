@@ -88,7 +88,7 @@ def charts(entries: dict[str, Any]) -> list[Chart]:
         bars = _frames(entry, [name for name in entry["medians"] if "networks alone" not in name])
         all_charts.append(Chart("YOLOX-s + RTMPose-m face6 on a 720p video", "frames/s", bars))
     if entry := entries.get("rtmlib"):
-        bars = _frames(entry, ["rtmlib", "limner"])
+        bars = _frames(entry, sorted(entry["medians"], key=lambda name: (not name.startswith("rtmlib"), name)))
         all_charts.append(
             Chart(f"YOLOX-s + RTMPose-m body, detection at every {entry['interval']}th frame", "frames/s", bars)
         )

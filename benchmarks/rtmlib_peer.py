@@ -2,8 +2,9 @@
 
     python rtmlib_peer.py CLIP RECORD DETECTOR.onnx POSE.onnx INTERVAL POINTS TARGET
 
-For each line on standard input the clip goes through rtmlib's PoseTracker once, is drawn and written; a line of JSON
-on standard output reports the time. The networks' results are replaced as in `recorded_results`.
+For each line on standard input, "tracking" or "no tracking", the clip goes through rtmlib's PoseTracker once, is drawn
+and written; a line of JSON on standard output reports the time and what each network was given. The networks' results
+are replaced as in `recorded_results`.
 """
 
 from __future__ import annotations
@@ -87,6 +88,20 @@ def play(tracker: Any, clip: str, target: str) -> int:
     return count
 
 
+def measure(tracker: Any, clip: str, target: str) -> dict[str, float]:
+    """Play a clip from a fresh start; return the seconds, the frames, and the inputs of each network."""
+    tracker.reset()
+    tracker.det_model.images = tracker.pose_model.images = 0
+    start = time.perf_counter()
+    count = play(tracker, clip, target)
+    return {
+        "seconds": time.perf_counter() - start,
+        "frames": count,
+        "detector": tracker.det_model.images,
+        "crops": tracker.pose_model.images,
+    }
+
+
 def main() -> None:
     clip, recorded, detector, pose, interval, points, target = sys.argv[1:]
     with redirect_stdout(sys.stderr):  # rtmlib prints what it loads
@@ -100,18 +115,9 @@ def main() -> None:
         RecordedPoses(tracker.pose_model, frames),
     )
     tracker.pose_model.recorded = points == "recorded"
-    for _ in sys.stdin:
-        tracker.reset()
-        tracker.det_model.images = tracker.pose_model.images = 0
-        start = time.perf_counter()
-        count = play(tracker, clip, target)
-        report = {
-            "seconds": time.perf_counter() - start,
-            "frames": count,
-            "detector": tracker.det_model.images,
-            "crops": tracker.pose_model.images,
-        }
-        print(json.dumps(report), flush=True)
+    for line in sys.stdin:
+        tracker.tracking = line.strip() == "tracking"
+        print(json.dumps(measure(tracker, clip, target)), flush=True)
 
 
 if __name__ == "__main__":

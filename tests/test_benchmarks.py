@@ -282,6 +282,9 @@ def test_rtmlibs_side_counts_what_it_runs_and_takes_what_was_found(
             self.seen.append(points)
             return points, scores
 
+        def reset(self) -> None:
+            self.count = 0
+
     drawn: list[int] = []
 
     def draw_skeleton(image: np.ndarray, points: np.ndarray, scores: np.ndarray, kpt_thr: float) -> np.ndarray:
@@ -290,12 +293,27 @@ def test_rtmlibs_side_counts_what_it_runs_and_takes_what_was_found(
 
     monkeypatch.setitem(sys.modules, "rtmlib", types.SimpleNamespace(draw_skeleton=draw_skeleton))
     tracker = Tracker()
-    assert rtmlib_peer.play(tracker, str(walk), str(tmp_path / "out.mp4")) == 8
-    assert (tracker.det_model.images, tracker.pose_model.images) == (4, 8)
+    report = rtmlib_peer.measure(tracker, str(walk), str(tmp_path / "out.mp4"))
+    assert (report["frames"], report["detector"], report["crops"]) == (8, 4, 8)
     assert drawn == [68] * 8
     assert all(np.array_equal(a, b.points) for a, b in zip(tracker.seen, tracker.frames, strict=True))
     assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 8
     assert isinstance(tracker.frames[0], RecordedFrame)
+
+
+def test_rtmlib_is_compared_with_and_without_its_tracker_and_detectors_are_counted() -> None:
+    import peers
+
+    spent = {"limner": [2.0, 1.0], "rtmlib": [4.0, 3.0], "rtmlib, tracking=False": [3.0, 2.0]}
+    assert [*spent][1:] == [*peers.RTMLIB]
+    images = {name: {"detector": 13 + i, "crops": 99} for i, name in enumerate(spent)}
+    columns, rows = peers.rtmlib_table(spent, images, 30, 5)
+    assert columns[1:] == ["rate", "limner beside it", "runs of the detector", "crops"]
+    assert rows == [
+        ["limner", "20.0 frames/s", "", "13", "99"],
+        ["rtmlib", "8.6 frames/s", "2.50 x", "14", "99"],
+        ["rtmlib, tracking=False", "12.0 frames/s", "1.75 x", "15", "99"],
+    ]
 
 
 def test_a_dependency_costs_what_only_it_brings() -> None:

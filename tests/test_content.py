@@ -74,6 +74,7 @@ class Web:
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
         self.asked: list[tuple[str, str]] = []  # path and User-Agent
+        self.in_parts = False  # whether it sends parts of files
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -82,7 +83,14 @@ class Web:
             def do_GET(self) -> None:
                 web.asked.append((self.path, self.headers.get("User-Agent", "")))
                 status, headers, body = web.pages.get(self.path, (404, {}, b""))
+                asked = self.headers.get("Range", "")
+                if web.in_parts and asked.startswith("bytes=") and status == 200:
+                    start = int(asked[6:].split("-")[0])
+                    last, body = len(body) - 1, body[start:]
+                    status, headers = 206, {**headers, "Content-Range": f"bytes {start}-{last}/{last + 1}"}
                 self.send_response(status)
+                if web.in_parts:
+                    self.send_header("Accept-Ranges", "bytes")
                 if "Transfer" not in headers:
                     self.send_header("Content-Length", str(len(body)))
                 for name, value in headers.items():
@@ -136,6 +144,54 @@ def test_a_video_is_one_whatever_its_url_ends_in(web: Web, path: str, tmp_path: 
     assert not found.is_live
     with open_video(found) as video:
         assert len(list(video)) == 4
+
+
+def with_sound(path: Path) -> bytes:
+    """A clip of 4 frames with sound, of which the index comes last."""
+    with av.open(str(path), "w") as container:
+        stream, sound = container.add_stream("mpeg4", rate=10), container.add_stream("aac", rate=44100)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(64, 48) // 2 + i, format="bgr24")))
+            heard = av.AudioFrame.from_ndarray(np.zeros((1, 4410), np.float32), format="fltp", layout="mono")
+            heard.sample_rate, heard.pts = 44100, 4410 * i
+            container.mux(sound.encode(heard))
+        container.mux([*stream.encode(None), *sound.encode(None)])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_a_video_whose_index_comes_last_is_stored_where_its_server_sends_no_parts(
+    web: Web, name: str, in_parts: bool, tmp_path: Path
+) -> None:
+    web.in_parts = in_parts
+    found = only(web.put("/clip", with_sound(tmp_path / name), "video/mp4"))
+    assert found.whole != in_parts
+    with open_video(found) as video:
+        assert [frame.source for frame in video] == [f"{web.address}/clip"] * 4
+        assert video.sound_from is not None
+        with av.open(video.sound_from) as kept:
+            assert len(kept.streams.audio) == 1
+
+
+def test_a_video_that_is_too_large_to_be_stored_is_one_sentence(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources.addresses, "MAX_VIDEO_BYTES", 10)
+    clip_ = with_sound(tmp_path / "a.mp4")
+    index = clip_.index(b"mdat") + 4  # more than what FFmpeg keeps of what it has read
+    address = web.put("/clip.mp4", clip_[: index - 8] + b"\0\4\0\0free" + bytes((1 << 18) - 8) + clip_[index - 8 :])
+    with pytest.raises(InputError, match=r"its index is at its end, .*; download it and give the file") as caught:
+        open_video(only(address))
+    assert one_sentence(str(caught.value))
+    with pytest.raises(InputError, match="if its server sends no parts of files, download it"):
+        VideoSource(address, timeout=2)
+    monkeypatch.setattr(sources.addresses.tempfile, "NamedTemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: SIM115
+    monkeypatch.setattr(sources.addresses, "MAX_VIDEO_BYTES", 1 << 20)
+    if Path("/dev/full").exists():
+        with pytest.raises(InputError, match=r"cannot be stored in .*: no space left on device; free some space"):
+            open_video(only(address))
 
 
 def test_images_beyond_the_memory_that_is_kept_are_asked_for_again(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,6 +372,18 @@ def test_a_password_that_might_be_a_port_gets_a_hint_once_it_fails() -> None:
     with pytest.raises(InputError, match=r"write # as %23, / as %2F"):
         VideoSource("rtsp://127.0.0.1:1/234@127.0.0.1/1", timeout=1)
     assert expand("http://127.0.0.1:1/photo@2x.jpg")[1] == []
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.AVI", "clip.ts"])
+def test_an_image_with_the_ending_of_a_video_is_an_image(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).write_bytes(encoded(kind))
+    for named in (tmp_path / name, tmp_path):
+        found = only(str(named))
+        assert not found.is_video
+        assert read(found).image.shape == (40, 60, 3)
+    (tmp_path / name).write_bytes(b"dear diary\n" * 99)
+    assert only(str(tmp_path / name)).is_video  # opening it says that it is none
 
 
 # -- files -----------------------------------------------------------------------------------------

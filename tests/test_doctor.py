@@ -30,12 +30,12 @@ def test_the_command_tries_each_engine(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_what_is_broken_is_said_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = report.Report([Check("a", "ok", "fine"), Check("b", "missing", "for c", "pip install b"),
+    found = report.Report([Check("a", "ok", "fine"), Check("b", "missing", "for c", "pip install numpy"),
                            Check("d", "broken", "fell over", "mend d")])  # fmt: skip
     lines = list(found.lines())
     assert lines[:3] == ["ok  a: fine", " -  b: for c", "!!  d: fell over"]
     assert lines[lines.index("To mend:") + 1] == "  d: mend d"
-    assert lines[lines.index("What could be added:") + 1] == "  b: pip install b"
+    assert lines[lines.index("What could be added:") + 1] == "  b: pip install numpy"
     assert found.broken
 
     def falls() -> None:

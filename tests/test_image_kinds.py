@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import limner
 from limner import images
 from limner.errors import InputError
-from limner.sources import expand, read
+from limner.sources import expand, open_video, read
 
 
 def scene(width: int = 64, height: int = 40) -> np.ndarray:
@@ -110,6 +111,21 @@ def test_the_remark_reaches_the_user(
     assert "lacks its end marker" in caplog.text
 
 
+def test_jpegs_one_after_the_other_are_never_one_in_silence(tmp_path: Path) -> None:
+    one = cv2.imencode(".jpg", scene())[1].tobytes()
+    remarks: list[str] = []
+    assert images.decode_image(one + one, "a.jpg", remarks).shape == (40, 64, 3)
+    assert remarks == ["'a.jpg' holds several JPEGs, of which the first is read; name it .mjpg to read all, as a video"]
+    (tmp_path / "a.mjpg").write_bytes(one + one)
+    (item,), _, _ = expand(tmp_path / "a.mjpg")
+    with open_video(item) as video:
+        assert len(list(video)) == 2
+    phone = one[:2] + b"\xff\xe2\0\x08MPF\0\0\0" + one[2:]  # as its camera stores a second one
+    remarks.clear()
+    images.decode_image(phone + one, "a.jpg", remarks)
+    assert remarks == []
+
+
 # -- AVIF that its container turns -----------------------------------------------------------------
 
 
@@ -119,8 +135,8 @@ def exif(orientation: int) -> Any:
     return found
 
 
-def with_turns(avif: bytes, angle: int | None, axis: int | None) -> bytes:
-    """Give an AVIF, whose properties are all of its image, the properties irot and imir behind the others."""
+def with_turns(avif: bytes, angle: int | None, axis: int | None, clap: tuple[int, ...] = ()) -> bytes:
+    """Give an AVIF, whose properties are all of its image, the properties clap, irot and imir behind the others."""
 
     def box(kind: bytes, content: bytes) -> bytes:
         return (8 + len(content)).to_bytes(4, "big") + kind + content
@@ -129,7 +145,8 @@ def with_turns(avif: bytes, angle: int | None, axis: int | None) -> bytes:
         at = avif.index(kind) - 4
         return at, int.from_bytes(avif[at : at + 4], "big")
 
-    added = [box(b"irot", bytes([angle]))] if angle is not None else []
+    added = [box(b"clap", struct.pack(">IIIIiIiI", *clap))] if clap else []
+    added += [box(b"irot", bytes([angle]))] if angle is not None else []
     added += [box(b"imir", bytes([axis]))] if axis is not None else []
     at, size = find(b"ipco")
     ipco = box(b"ipco", avif[at + 8 : at + size] + b"".join(added))
@@ -184,6 +201,28 @@ def test_an_avif_of_another_encoder_is_turned_by_its_properties(angle: int | Non
     expected = expected if axis is None else expected[::-1] if axis == 0 else expected[:, ::-1]
     turned = images.decode_image(with_turns(data.tobytes(), angle, axis), "a.avif")
     np.testing.assert_array_equal(turned, expected)
+
+
+@pytest.mark.parametrize(
+    ("clap", "part"),
+    [
+        ((32, 1, 20, 1, 0, 1, 0, 1), (slice(10, 30), slice(16, 48))),
+        ((60, 2, 20, 1, -17, 1, 10, 1), (slice(20, 40), slice(0, 30))),
+        ((33, 1, 20, 1, 1, 2, 0, 1), (slice(10, 30), slice(16, 49))),
+        ((33, 1, 20, 1, 0, 1, 0, 1), (slice(None), slice(None))),  # half a pixel: not a crop that can be made
+        ((80, 1, 20, 1, 0, 1, 0, 1), (slice(None), slice(None))),  # wider than the image
+        ((0, 1, 20, 1, 0, 1, 0, 1), (slice(None), slice(None))),
+        ((32, 0, 20, 1, 0, 1, 0, 1), (slice(None), slice(None))),
+    ],
+)
+def test_an_avif_is_cropped_by_its_clean_aperture_and_then_turned(
+    clap: tuple[int, ...], part: tuple[slice, slice]
+) -> None:
+    done, data = cv2.imencode(".avif", scene())
+    assert done
+    plain = images.decode_image(data.tobytes(), "a.avif")
+    found = images.decode_image(with_turns(data.tobytes(), 1, None, clap), "a.avif")
+    np.testing.assert_array_equal(found, np.rot90(plain[part]))
 
 
 def test_a_container_cut_anywhere_is_one_error() -> None:

@@ -353,6 +353,14 @@ def test_two_keypoints_of_one_name_are_refused() -> None:
     with pytest.raises(ArgumentError, match="two keypoints have one name"):
         keypoints.from_dataset_meta(own)
     own = info(3)
+    own["keypoint_info"][1]["swap"] = "p9"
+    with pytest.raises(ArgumentError, match="the swap of 'p1' names 'p9', which is none of its keypoints"):
+        keypoints.from_dataset_meta(own)
+    own = info(3)
+    own["skeleton_info"][0]["link"] = ("p0", "p8")
+    with pytest.raises(ArgumentError, match="a link names 'p8'"):
+        keypoints.from_dataset_meta(own)
+    own = info(3)
     own["keypoint_info"][5] = own["keypoint_info"].pop(1)
     with pytest.raises(ArgumentError, match="there is no 1"):
         keypoints.from_dataset_meta(own)
@@ -397,7 +405,7 @@ def test_the_class_of_the_data_set_says_the_same_as_the_file() -> None:
 SPREAD = (
     "td-hm_hrnet-w32_8xb64-210e_mpii-256x256",
     "td-hm_hrnet-w32_8xb64-210e_crowdpose-256x192",
-    "td-hm_res50_8xb64-20e_posetrack18-256x192",
+    "td-hm_hrnet-w32_8xb64-20e_posetrack18-256x192",
     "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine",
     "td-reg_res50_8xb64-210e_rhd2d-256x256",
     "td-hm_hrnet-w32_8xb64-210e_aic-256x192",
@@ -410,9 +418,7 @@ def test_a_model_opens_by_name_with_weights_of_its_year(
 ) -> None:
     torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
     monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
-    model = zoo.find(name)
-    if model is None:
-        pytest.skip(f"{name} is not in the zoo")
+    model = zoo.get(name)
     cfg = load_config(model.config, None)
     torch.manual_seed(0)
     weights = build.network(cfg["model"]).state_dict()
@@ -426,6 +432,33 @@ def test_a_model_opens_by_name_with_weights_of_its_year(
         file.unlink()
     assert pipeline.keypoint_set is keypoints.load(model.keypoints)
     assert poses.keypoints.shape == (1, len(pipeline.keypoint_set), 2)
+
+
+DETECTORS = [m.name for m in zoo.models() if m.kind == "detector" and not m.bundled]
+
+
+@pytest.mark.parametrize("name", DETECTORS if LONG else ["rtmdet_nano_320-8xb32_hand", "yolox-s_8xb8-300e_coco-face"])
+def test_a_detector_opens_by_name_with_weights_of_its_year(name: str, write: Write, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="needs torch: pip install -e .[test]")
+    torch.manual_seed(0)
+
+    def drawn(config_: str | Path, file: Path) -> str:
+        weights = build.network(load_config(config_, None)["model"]).state_dict()
+        torch.save({"meta": {"epoch": 300}, "state_dict": weights}, file)
+        return str(file)
+
+    pose = write("pose.py", text_of(17))
+    pipeline = load(
+        pose,
+        weights=drawn(pose, tmp_path / "pose.pth"),
+        det=name,
+        det_weights=drawn(zoo.get(name).config, tmp_path / "detector.pth"),
+        backend="torch",
+        device="cpu",
+    )
+    boxes = pipeline.detector(np.random.default_rng(0).integers(0, 255, (120, 90, 3), np.uint8))
+    assert boxes.xyxy.shape == (len(boxes.scores), 4)
+    assert set(boxes.labels.tolist()) <= {0}  # what the pose model is for, though most know the 80 classes of COCO
 
 
 # -- bases that are missing, clones, and attributes

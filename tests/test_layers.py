@@ -33,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "build": {*PLAIN, "checkpoint", "config", "crop", "decode", "keypoints", "models"},
     "detection": {*PLAIN, "build", "crop", "decode", "runtimes"},
     "files": {"errors", "masking"},
+    "process": {"errors", "files", "masking"},
     "images": {"errors"},
     "formats": {*PLAIN, "files", "keypoints"},
     "video": {*PLAIN, "files", "images", "web"},
@@ -49,20 +50,27 @@ LAYERS: dict[str, set[str]] = {
     },
     "jobs": {
         *(*PLAIN, "__version__", "display", "draw", "files", "formats", "images", "pipeline", "sources", "tracking"),
-        *("video", "writers"),
+        *("process", "video", "writers"),
+    },
+    "batch": {
+        *(*PLAIN, "draw", "files", "formats", "jobs", "loading", "pipeline", "runtimes", "sources", "video"),
     },
     "bench": {*PLAIN, "draw", "pipeline", "runtimes", "video"},
     "doctor": {*PLAIN, "__version__", "bundled", "loading", "runtimes", "zoo"},
     "evaluate": {*PLAIN, "draw", "files", "formats", "images", "keypoints", "pipeline", "sources"},
+    "serve": {
+        *(*PLAIN, "__version__", "api", "display", "draw", "files", "formats", "images", "jobs", "keypoints"),
+        *("pipeline", "sources", "video", "writers"),
+    },
     "mmpose": {
         *(*PLAIN, "build", "config", "decode", "display", "draw", "files", "formats", "jobs", "keypoints", "loading"),
-        *("pipeline", "sources", "video", "writers", "zoo"),
+        *("pipeline", "process", "sources", "video", "writers", "zoo"),
     },
     "cli": {
-        *(*PLAIN, "__version__", "bench", "doctor", "draw", "evaluate", "files", "formats", "jobs", "loading"),
-        *("mmpose", "sources", "video", "writers", "zoo"),
+        *(*PLAIN, "__version__", "batch", "bench", "doctor", "draw", "evaluate", "files", "formats", "jobs", "loading"),
+        *("mmpose", "process", "serve", "sources", "video", "writers", "zoo"),
     },
-    "__main__": {"cli"},
+    "__main__": {"cli", "process"},
     "__init__": {*PLAIN, "api", "mmpose"},
 }
 # third-party packages that a room must never import, not even inside a function
@@ -78,6 +86,7 @@ FORBIDDEN = {
     "sources": {"torch", "onnxruntime"},
     "writers": {"torch", "onnxruntime"},
     "pipeline": {"torch", "onnxruntime"},
+    "serve": {"torch", "onnxruntime"},
     "loading": {"torch", "onnxruntime"},
     "mmpose": {"torch", "onnxruntime"},
     "tracking": {"torch", "av"},
@@ -90,8 +99,10 @@ MOST_IN_A_FUNCTION = 60
 LONG_FUNCTIONS = {
     "api/model.py watch": "the options of a video, each explained in its docstring, which is most of it",
     "api/loader.py load": "16 arguments, each explained in its docstring, which is most of it",
+    "cli/batch.py batch": "the options of a command with their help: a list, with little code",
     "cli/evaluate.py evaluate": "the options of a command with their help: a list, with little code",
     "cli/run.py run": "the options of a command with their help: a list, with little code",
+    "cli/serve.py serve": "the options of a command with their help: a list, with little code",
 }
 
 

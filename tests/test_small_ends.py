@@ -134,6 +134,14 @@ def test_an_argument_of_the_wrong_kind_is_one_short_sentence(model: limner.Model
         assert "\n" not in message
 
 
+@pytest.mark.parametrize("name", ["x" * 3000, "x" * 300 + ".pth", "x" * 300 + ".onnx", "x" * 300 + ".py"])
+@pytest.mark.parametrize("argument", ["model", "weights", "det", "det_weights", "keypoints"])
+def test_a_name_that_no_file_can_have_is_one_sentence(argument: str, name: str) -> None:
+    with pytest.raises(LimnerError) as caught:
+        limner.load(**{argument: name})
+    assert "\n" not in str(caught.value)
+
+
 def test_a_text_for_a_number_is_one_sentence(model: limner.Model) -> None:
     with pytest.raises(ArgumentError, match="det_interval is '5' where a whole number from 1 on is needed"):
         model.watch("v.mp4", det_interval="5")  # type: ignore[arg-type]

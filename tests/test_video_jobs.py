@@ -366,7 +366,7 @@ def test_ctrl_c_finishes_the_files(kind: int, portrait: np.ndarray, tmp_path: Pa
         until(tmp_path / "l", 40)
         process.send_signal(kind)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + kind
     assert err.strip().splitlines() == ["limner: stopped; the files written so far are complete"]
     lines = results_in((tmp_path / "l").read_text())
     assert 40 <= len(lines) < 1500

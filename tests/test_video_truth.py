@@ -19,6 +19,7 @@ from limner.formats.mmpose_json import VideoJsonWriter
 from limner.types import Frame
 from limner.video.colours import Colours
 from limner.video.reader import VideoSource
+from limner.video.transport import lengths
 from limner.video.writer import VideoWriter
 from test_video import make_video, result, scene, with_matrix
 
@@ -148,7 +149,9 @@ def test_lost_packets_of_a_transport_stream_leave_gaps(tmp_path: Path, codec: st
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.flv", "clip.mpg", "clip.mov", "clip.ts"])
+@pytest.mark.parametrize(
+    "name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.flv", "clip.mpg", "clip.mov", "clip.ts", "clip.ogv"]
+)
 def test_damage_leaves_gaps(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     source = (
@@ -171,6 +174,53 @@ def test_damage_leaves_gaps(tmp_path: Path, name: str) -> None:
     assert ids[-1] >= 57
 
 
+def with_broken_start(path: Path) -> Path:
+    """Write noise over the first packet of images."""
+    with av.open(str(path)) as container:
+        packet = next(iter(container.demux(container.streams.video[0])))
+        at, size = packet.pos, packet.size
+    data = bytearray(path.read_bytes())
+    data[at + 20 : at + size - 10] = np.random.default_rng(0).bytes(size - 30)
+    path.write_bytes(data)
+    return path
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.mkv", "clip.flv", "clip.nut"])
+def test_frames_are_missing_before_the_first_one_too(tmp_path: Path, name: str) -> None:
+    ffmpeg(*IMAGES, *KINDS[name], "-g", 12, tmp_path / name)
+    video, frames, said = read(with_broken_start(tmp_path / name))
+    assert [frame.index for frame in frames] == list(range(12, FRAMES))
+    assert [frame.timestamp for frame in frames] == pytest.approx([i / RATE for i in range(12, FRAMES)], abs=2e-3)
+    assert f"12 broken frames left out, {FRAMES - 12} read" in " ".join(said)
+    if name != "clip.nut":
+        assert (video.count, video.duration) == (FRAMES, pytest.approx(FRAMES / RATE, abs=0.05))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mpg"])
+def test_a_recording_that_begins_anywhere_begins_with_its_first_key_frame(tmp_path: Path, name: str) -> None:
+    ffmpeg(*IMAGES, *KINDS[name], "-g", 12, tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    step = 188 if name == "clip.ts" else 2048
+    (tmp_path / name).write_bytes(data[len(data) // 4 // step * step :])
+    _, frames, said = read(tmp_path / name)
+    assert 20 < len(frames) < FRAMES - 8
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert frames[0].timestamp == 0
+    assert said == []
+
+
+@needs_ffmpeg
+def test_frames_that_an_edit_list_hides_count_nowhere(tmp_path: Path) -> None:
+    ffmpeg(*IMAGES, *H264, "-g", 12, tmp_path / "whole.mp4")
+    ffmpeg("-ss", 0.7, "-i", tmp_path / "whole.mp4", "-c", "copy", tmp_path / "cut.mp4")
+    video, frames, said = read(tmp_path / "cut.mp4")
+    assert len(frames) == video.count == int(ffprobe(tmp_path / "cut.mp4")["nb_read_frames"])
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert said == []
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
 def test_frames_that_an_encoder_left_out_are_not_missing(tmp_path: Path, ending: str) -> None:
@@ -183,14 +233,27 @@ def test_frames_that_an_encoder_left_out_are_not_missing(tmp_path: Path, ending:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("back", [0.4, 2.0])
+@pytest.mark.parametrize("back", [0.4, 2.0, 300.0])
 def test_joined_parts_whose_clock_steps_back_go_on(tmp_path: Path, back: float) -> None:
-    first = made(tmp_path, "clip.ts", "plain")
-    ffmpeg("-i", first, "-c", "copy", "-output_ts_offset", FRAMES / RATE - back, tmp_path / "second.ts")
-    (tmp_path / "both.ts").write_bytes(first.read_bytes() + (tmp_path / "second.ts").read_bytes())
+    ffmpeg(*IMAGES, *H264, "-output_ts_offset", 300, tmp_path / "first.ts")
+    ffmpeg(*IMAGES, *H264, "-output_ts_offset", 300 + FRAMES / RATE - back, tmp_path / "second.ts")
+    (tmp_path / "both.ts").write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
     _, frames, _ = read(tmp_path / "both.ts")
     assert [frame.index for frame in frames] == list(range(2 * FRAMES))
     assert np.diff([frame.timestamp for frame in frames]) == pytest.approx(np.full(2 * FRAMES - 1, 1 / RATE), abs=1e-4)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["clip.ts", "clip.m2ts", "clip.mpg"])
+def test_how_long_joined_parts_last_is_estimated(tmp_path: Path, name: str) -> None:
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=6", *KINDS[name], tmp_path / name)
+    plain, _, _ = read(tmp_path / name)
+    assert lengths(str(tmp_path / name), "mpeg" if name == "clip.mpg" else "mpegts") is None
+    (tmp_path / "joined").write_bytes((tmp_path / name).read_bytes() * 3)
+    video, frames, _ = read(tmp_path / "joined")
+    assert video.duration == pytest.approx(3 * (plain.duration or 0), rel=0.1)
+    assert video.count == pytest.approx(len(frames), rel=0.1)
+    assert frames[-1].index == len(frames) - 1
 
 
 @needs_ffmpeg

@@ -1,6 +1,16 @@
-"""`python -m limner` is the `limner` command."""
+"""The `limner` command, also as `python -m limner`: Ctrl-C is handled before anything slow is loaded."""
 
-from .cli import main
+from .process import stop, streams
+
+
+def main() -> None:
+    """Run the command line, see `limner.cli.main`."""
+    streams.open_missing()
+    with stop.stoppable(keep=True):
+        from . import cli
+
+        cli.main()
+
 
 if __name__ == "__main__":
     main()

@@ -7,27 +7,40 @@ prints the message alone and exits with status 1; a program can catch `LimnerErr
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import importlib.util
 import inspect
+import itertools
 import math
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+
+from .masking import masked_text
+from .masking import printable as printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # optional feature -> the packages that it needs, as pyproject.toml has them (a test compares the two)
 EXTRAS = {
+    "batch": ("fsspec>=2024.2",),
+    "eval": ("pycocotools>=2.0.7",),
     "heic": ("pillow-heif>=1.0",),
     "jxl": ("pillow-jxl-plugin>=1.3",),
     "nwb": ("pynwb>=2.8", "ndx-pose>=0.4"),
     "openvino": ("openvino>=2024.0",),
     "pandas": ("pandas>=2.0",),
     "parquet": ("pyarrow>=14.0",),
+    "serve": (
+        *("starlette>=0.47", "uvicorn>=0.35", "websockets>=14", "python-multipart>=0.0.20"),
+        "prometheus-client>=0.20",
+    ),
+    "ray": ("ray[data]>=2.40",),
     "show": ("pygame-ce>=2.4",),
     "supervision": ("supervision>=0.31",),
     "torch": ("torch>=2.1", "onnx>=1.15"),
@@ -35,11 +48,16 @@ EXTRAS = {
 }
 
 
+_LONGEST_NAME = 200  # characters of what was meant as a name
+_MOST_NAMES = 5000  # that are looked through for a similar one
 _LONGEST_TEXT = 4000  # that a user can mean: longer ones are no path either
 
 
 class LimnerError(Exception):
-    """Base of all errors that are meant for the user."""
+    """Base of all errors that are meant for the user; what is secret in URLs in its message is masked."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(masked_text(value) if isinstance(value, str) else value for value in args))
 
     def __str__(self) -> str:
         return one_line(super().__str__())
@@ -97,26 +115,50 @@ class MissingExtraError(LimnerError, ImportError):
         super().__init__(f"{feature} needs packages that are not installed: pip install {packages}{end}")
 
 
-def printable(text: str) -> str:
-    """Return a text in which the bytes of a file name that are not UTF-8 are written as ``\\xe9``."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        try:
-            data = text.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:  # half of a character, which is no name of a file
-            data = text.encode("utf-8", "replace")
-        return data.decode("utf-8", "backslashreplace")
-    return text
-
-
 def one_line(text: str) -> str:
-    """Return a text for a message: as `printable` does, and control characters, line ends too, as ``\\n``."""
+    """Return a text for a message: as `printable` does, and what controls a terminal, line ends too, as ``\\n``."""
     text = printable(text)
     if text.isprintable():
         return text
-    lines = ("Cc", "Zl", "Zp")  # other spaces than the usual one are in the names of many files
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in lines else c for c in text)
+    return "".join(c.encode("unicode_escape").decode() if _controls(c) else c for c in text)
+
+
+def _controls(character: str) -> bool:
+    """Whether a character moves the cursor or turns the text after it; other unseen ones are in names of many files."""
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp") or character in _TURNING
+
+
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+_LONGEST_NAME = 80  # characters, of up to four bytes, that a name can have everywhere
+
+
+def _is_too_long(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    except ValueError:
+        pass  # opening it says why
+    return False
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path in which ``~`` is the user's home and ``~name`` that of another user.
+
+    Raises:
+        ArgumentError: there is no such user, nor a file or folder of that name; or it is longer than paths can be.
+    """
+    text = os.fspath(path)
+    found = os.path.expanduser(text)
+    if len(found) > _LONGEST_NAME and "://" not in text and _is_too_long(found):
+        raise ArgumentError(f"'{text[:40]}...' is longer than a name or path of a file can be; check it")
+    first = text.partition("/")[0].partition("\\")[0]
+    if found == text and first.startswith("~") and not os.path.lexists(first):
+        who = f"user '{first[1:]}'" if first != "~" else "home folder"
+        raise ArgumentError(f"'{text}' leads nowhere, as there is no {who} here; for the name itself give './{text}'")
+    return Path(found)
 
 
 def is_installed(package: str) -> bool:
@@ -185,7 +227,10 @@ def suggest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
         known: what could be meant.
         cutoff: how similar it must be, 0..1: higher where there are many names, or many that are meant otherwise.
     """
-    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    if len(name) > _LONGEST_NAME:  # no name is: to compare them would take minutes
+        return ""
+    possible = [k for k in itertools.islice(known, _MOST_NAMES) if len(k) <= 2 * _LONGEST_NAME]
+    similar = difflib.get_close_matches(name, possible, n=1, cutoff=cutoff)
     return f" Did you mean '{similar[0]}'?" if similar else ""
 
 

@@ -6,8 +6,8 @@ import errno
 import json
 import math
 import os
-import re
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -58,54 +58,6 @@ def plain_json(value: object) -> object:
 def compact_json(value: object) -> str:
     """Return a value as JSON without blanks, of ASCII alone, made fit by `plain_json`."""
     return json.dumps(plain_json(value), allow_nan=False, separators=(",", ":"))
-
-
-def without_password(address: str) -> str:
-    """Return the path or URL fit for messages and outputs: what is secret in a URL becomes ``***``.
-
-    That is the user and password, and each value with a name such as ``token``, ``X-Amz-Signature`` or ``pwd``, be it
-    in the query, the fragment or, as some cameras have it, the path. Bytes of a path that are not UTF-8 become text
-    such as ``\\xe9``, as JSON and other files of text cannot hold them.
-
-    In a password that should have been escaped, ``/``, ``@`` and ``#`` are part of it: where there may be
-    one, all up to the last ``@`` goes, rather a piece of the path too than half a password left.
-    """
-    address = printable(address)
-    if _URL.match(address) is None:
-        return address
-    address = re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", address)
-    address = re.sub(r"(?<=://)(?:[^/?#@:[]*:.*|[^/?#]*)@", "***@", address, count=1, flags=re.DOTALL)
-    path, mark, query = address.partition("?" if "?" in address else "#")
-    return _PAIR_IN_PATH.sub(_masked, path) + mark + _PAIR_IN_QUERY.sub(_masked, query)
-
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# Name and value; a value ends at & or ;, in a path at / too, and where the next name begins ("admin_channel=").
-_NAME = r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9.-]*(?:[_-][A-Za-z0-9.-]+)*?)="
-_PAIR_IN_PATH = re.compile(_NAME + r"((?:(?!_[A-Za-z]+=)[^&;#?/\s])*)")
-_PAIR_IN_QUERY = re.compile(_NAME + r"((?:(?!_[A-Za-z]+=)[^&;#\s])*)")
-# fmt: off
-_SECRET_WORDS = frozenset((
-    "account", "auth", "authorization", "bearer", "credential", "credentials", "hash", "hdnea", "hdntl", "hdnts",
-    "hmac", "jwt", "key", "login", "loginpas", "loginuse", "pass", "passphrase", "passwd", "password", "pin", "policy",
-    "psw", "pw", "pwd", "secret", "session", "sid", "sig", "sign", "signature", "ticket", "token", "user", "username",
-    "usr",
-))
-_SECRET_ENDS = (
-    "token", "secret", "password", "passwd", "signature", "credential", "apikey", "authkey", "accesskey", "secretkey",
-    "privatekey", "streamkey", "sessionid", "username",
-)
-# fmt: on
-
-
-def _masked(pair: re.Match[str]) -> str:
-    return f"{pair[1]}=***" if _is_secret(pair[1]) else pair[0]
-
-
-def _is_secret(name: str) -> bool:
-    """Return whether the value of a name in a URL is for nobody else."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    return name.lower().endswith(_SECRET_ENDS) or not _SECRET_WORDS.isdisjoint(word.lower() for word in words)
 
 
 def dangling(link: Path) -> str:
@@ -175,8 +127,13 @@ def mark_incomplete(path: Path) -> None:
         OutputError: the mark cannot be written.
     """
     text = f"{printable(path.name)} is being written, or was cut short; limner run ... --skip-existing makes it again\n"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        incomplete_mark(path).write_text(text, encoding="utf-8")
+        mark = os.open(incomplete_mark(path), flags, 0o666)
+        try:
+            os.write(mark, text.encode())
+        finally:
+            os.close(mark)
     except (OSError, ValueError) as error:
         raise write_error(path, error) from None
 
@@ -229,6 +186,149 @@ def appeared(path: Path) -> OutputError:
     return OutputError(
         f"'{path}' was written by another run meanwhile and is left as it is: give a fresh folder, or --skip-existing"
     )
+
+
+# -- files that grow -------------------------------------------------------------------------------
+
+_FAR = 1 << 40  # Windows locks bytes, and those of a lock cannot be read: it is one behind all others
+_DESCRIPTORS = ("/dev/fd", "/proc", "/dev/stdin", "/dev/stdout", "/dev/stderr")
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path names what is opened as it is: a pipe, a device, a descriptor such as /dev/stdout."""
+    absolute = os.path.abspath(path)
+    if any(absolute == place or absolute.startswith(f"{place}/") for place in _DESCRIPTORS):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def lock(file: int) -> bool:
+    """Lock an open file until it is closed; return whether nobody else has. Where none can be locked, nobody has."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            os.lseek(file, _FAR, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network drives
+        return True
+    return True
+
+
+def unlock(file: int) -> None:
+    """Let others have a file, also where a forked process still has it open."""
+    if sys.platform != "win32":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def being_written(path: Path) -> OutputError:
+    """Return the error for a file that somebody else is writing."""
+    return OutputError(f"'{path}' is being written by another run: wait until that ends, or choose another name")
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OutputError where a file that is to be kept and added to is a link: what it leads to is not the run's."""
+    if path.is_symlink() and not is_stream(path):
+        raise OutputError(
+            f"'{path}' is a link to '{os.readlink(path)}', and nothing is added through a link: give that file itself"
+        )
+
+
+def own_file(path: Path, *, append: bool = False) -> int:
+    """Open a file for one writer and return its descriptor, locked; see `release`.
+
+    A new file takes the place of what has its name: nothing is written through a link, symbolic or hard, and a
+    program that has the old one open keeps it. A pipe or device is opened as it is.
+
+    Args:
+        path: of the file.
+        append: keep the file that is there.
+
+    Raises:
+        OutputError: another writer has it, or it is a link and is to be kept.
+        OSError, ValueError: it cannot be written.
+    """
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    if is_stream(path):
+        return os.open(path, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0))
+    if append:
+        refuse_link(path)
+    flags |= getattr(os, "O_NOFOLLOW", 0)
+    if os.name == "nt":  # where a file that is open is not replaced
+        file = os.open(path, flags | os.O_CREAT)
+        if not lock(file):
+            os.close(file)
+            raise being_written(path)
+        if not append:
+            os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        return file
+    while True:
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        before = _held(path, flags)
+        if append and before is not None:
+            return before
+        try:
+            return _replaced(path, before, flags)
+        except FileExistsError:
+            continue  # it has appeared, and may have a writer
+        finally:
+            if before is not None:
+                os.close(before)
+
+
+def _held(path: Path, flags: int) -> int | None:
+    """Return the file of that name, locked; None where there is none."""
+    while True:
+        try:
+            file = os.open(path, flags)
+        except FileNotFoundError:
+            return None
+        if not lock(file):
+            os.close(file)
+            raise being_written(path)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(path), os.fstat(file)):
+                return file
+        os.close(file)  # another one has taken its place
+
+
+def _replaced(path: Path, before: int | None, flags: int) -> int:
+    """Put a new, locked file in the place of one that is held; raise FileExistsError where there is another."""
+    temporary = temporary_path(path.parent)
+    file = os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        lock(file)
+        if before is None:
+            _put(temporary, path)
+        else:
+            os.replace(temporary, path)
+    except BaseException:
+        os.close(file)
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return file
+
+
+def release(file: int) -> None:
+    """Close a file of `own_file`."""
+    unlock(file)
+    os.close(file)
 
 
 def temporary_path(folder: Path) -> Path:

@@ -192,7 +192,7 @@ class Pipeline:
         images = [frame.image for frame in frames]
         boxes = self.detect(frames, still=True) if boxes is None else boxes
         poses = self.pose.many(images, [image_boxes.xyxy for image_boxes in boxes], heatmaps=heatmaps)
-        return [self._result(*parts) for parts in zip(frames, boxes, poses, strict=True)]
+        return [self.result(*parts) for parts in zip(frames, boxes, poses, strict=True)]
 
     def detect(self, frames: Sequence[Frame], *, still: bool = False) -> list[Boxes]:
         """Return the boxes of each of several frames, which may be still images."""
@@ -201,7 +201,8 @@ class Pipeline:
             return self.detector.many(images, still=True)
         return self.detector.many(images)
 
-    def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> Result:
+    def result(self, frame: Frame, boxes: Boxes, poses: Poses) -> Result:
+        """Return the result of a frame whose boxes and poses were found."""
         if self.pose_nms and len(poses):
             kept = decode.nearby_joints_nms(poses, boxes.scores)
             boxes, poses = boxes[kept], poses[kept]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from .errors import ArgumentError, OutputError
+from .errors import ArgumentError, OutputError, expanded
 from .files import create_folder, same_file, write_atomically
 from .formats.mmpose_json import VideoJsonWriter, image_json
 from .images import encode_image, written_suffix
@@ -79,7 +79,7 @@ class _FolderWriter:
     """
 
     def __init__(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
-        self.folder = Path(os.path.expanduser(folder))
+        self.folder = expanded(folder)
         self.name = name
         self.made = create_folder(self.folder)  # folders that are new
 

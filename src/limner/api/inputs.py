@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import sources
 from ..errors import ArgumentError, said
-from ..files import without_password
+from ..masking import masked
 from ..sources import Input
 from ..types import MessageCallback
 from ..video.options import VideoOptions
@@ -63,7 +63,7 @@ def opener(source: object, options: VideoOptions, info: MessageCallback | None) 
     items, errors, _ = sources.expand(source, fps=options.fps)
     if errors:
         raise errors[0]
-    name = without_password(str(source))
+    name = masked(str(source))
     if len(items) != 1 or not items[0].is_video:
         what = "an image" if len(items) == 1 else f"{len(items)} files"
         advice = "call the model itself" if len(items) == 1 else f"model.each('{name}') takes them one by one, and"
@@ -83,4 +83,9 @@ def _frames_of(images: Any, options: VideoOptions) -> ImageSequence:
     if options.max_frames is not None and not options.cut.shortens and iter(images) is images:
         images = itertools.islice(images, options.max_frames)  # take no more of an iterator than are needed
     copies = not are_kept(images)
-    return Arrays(images, options.fps, cut=options.cut, convert=lambda image, _: sources.read_one(image, copy=copies))
+    return Arrays(
+        images,
+        options.fps,
+        cut=options.cut,
+        convert=lambda image, _: sources.read_one(image, copy=copies, max_pixels=options.max_pixels),
+    )

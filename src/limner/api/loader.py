@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 from .. import loading
 from ..errors import ArgumentError, check_flags, check_number, check_texts, checks_call, plain, said
 from ..keypoints import KeypointSet
+from ..video.limits import check_max_pixels
 from .elsewhere import LOAD_ARGUMENTS
 from .model import Model
 
@@ -28,6 +31,7 @@ def load(
     det_size: int | str | tuple[int, int] | None = None,
     tile: int | str | tuple[int, int] = "off",
     max_boxes: int | None = None,
+    max_pixels: int | None = None,
 ) -> Model:
     """Load a model by name, such as "face-lite", "face", "human", "wholebody", "hand", or from files.
 
@@ -53,6 +57,8 @@ def load(
         tile: "auto" lets the detector look at large images in overlapping tiles too, and at smaller images where it
             found small objects; 3 or (3, 2) are columns and rows. It finds small objects and takes more time.
         max_boxes: how many boxes an image has at most, the best ones; None takes the detector's own cap, often 100.
+        max_pixels: how many pixels an image or a frame of a video may have that is decoded; None takes 268 million of
+            an image, less where its file is small, and 36 million of a frame.
 
     Raises:
         ModelError: there is no such model or file, or it is a detector.
@@ -72,23 +78,28 @@ def load(
     bbox_thr, det_size, tile, max_boxes = plain(bbox_thr), plain(det_size), plain(tile), plain(max_boxes)
     if not isinstance(keypoints, KeypointSet):
         check_texts({"keypoints": keypoints}, "the name of a keypoint set, a path or a KeypointSet")
-    return Model(
-        loading.load(
-            model,
-            weights=weights,
-            keypoints=keypoints,
-            det=det,
-            det_weights=det_weights,
-            bbox_thr=bbox_thr,
-            device=_device_name(device),
-            backend=backend,
-            precision=precision,
-            flip=flip,
-            det_size=det_size,
-            tile=tile,
-            max_boxes=max_boxes,
-        )
-    )
+    max_pixels = check_max_pixels(max_pixels)
+    options: dict[str, Any] = {
+        "bbox_thr": bbox_thr,
+        "device": _device_name(device),
+        "backend": backend,
+        "precision": precision,
+        "flip": flip,
+        "det_size": det_size,
+        "tile": tile,
+        "max_boxes": max_boxes,
+    }
+    files: dict[str, Any] = {"weights": weights, "keypoints": keypoints, "det": det, "det_weights": det_weights}
+    pipeline = loading.load(model, **files, **options)
+    fixed = {name: _fixed(file) for name, file in files.items()}
+    return Model(pipeline, max_pixels, {"model": _fixed(model), "max_pixels": max_pixels, **fixed, **options})
+
+
+def _fixed(given: Any) -> Any:
+    """Return the path of a file from the root on, so that it leads there from other folders too."""
+    if not isinstance(given, (str, os.PathLike)) or not os.path.isfile(os.path.expanduser(given)):
+        return given
+    return os.path.abspath(os.path.expanduser(given))
 
 
 def _device_name(device: object) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from .. import sources
 from ..errors import ArgumentError, LimnerError, checks_call, missing_name
@@ -34,8 +34,23 @@ class Model:
     a `tracker` of their own.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    def __init__(
+        self, pipeline: Pipeline, max_pixels: int | None = None, recipe: Mapping[str, Any] | None = None
+    ) -> None:
+        self._pipeline: Pipeline | None = pipeline
+        self._max_pixels = max_pixels  # of an image or a frame; None takes the usual limits
+        self._recipe = recipe  # the arguments with which `load` opens it in another process; None opens it in none
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Detector and pose estimator.
+
+        Raises:
+            ArgumentError: the model is closed.
+        """
+        if self._pipeline is None:
+            raise ArgumentError("this model is closed: open another one with limner.load()")
+        return self._pipeline
 
     @property
     def keypoint_set(self) -> KeypointSet:
@@ -127,7 +142,7 @@ class Model:
         def frames() -> Iterator[Frame]:
             for image, boxes in images:
                 try:
-                    frame = sources.read_one(image, copy=copies)
+                    frame = sources.read_one(image, copy=copies, max_pixels=self._max_pixels)
                     size = (frame.image.shape[1], frame.image.shape[0])
                     waiting.append(None if boxes is None else parse_boxes(boxes, size))
                 except LimnerError as error:
@@ -175,7 +190,7 @@ class Model:
             follow=follow,
             smooth="live" if smooth is None else smooth,
         )
-        return Tracker(self.pipeline, tracking, fps)
+        return Tracker(self.pipeline, tracking, fps, self._max_pixels)
 
     @checks_call("watch", CALL_ARGUMENTS)
     def watch(
@@ -259,6 +274,7 @@ class Model:
             every=every,
             rotate=rotate,
             fps=fps,
+            max_pixels=self._max_pixels,
         )
         check_callback("info", info, "a text")
         check_video_boxes(boxes)
@@ -291,17 +307,56 @@ class Model:
             for found in itertools.islice(video.frame_results(), options.max_frames):
                 yield Result.of(found.frame, found.result)
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        """Raise ArgumentError: an open network belongs to its process."""
-        raise ArgumentError(
-            "a model is neither copied nor sent to another process: several threads may call one model, "
-            "and each process loads one of its own, with limner.load()"
-        )
+    # -- its life ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give back the memory of the networks, once the trackers and videos of this model have ended too.
+
+        Closing twice does nothing; a ``with`` block closes its model.
+        """
+        self._pipeline = None
+
+    def __enter__(self) -> Model:
+        self.pipeline  # noqa: B018 - raises where it is closed
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __copy__(self) -> Model:
+        """Return the model itself, which remembers nothing."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        """Return the model itself: a copy of its networks would give the same."""
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Pickle the recipe: another process opens the model anew, from the same files.
+
+        Raises:
+            ArgumentError: there is none, or the model is closed.
+        """
+        self.pipeline  # noqa: B018 - raises where it is closed
+        if self._recipe is None:
+            raise ArgumentError(
+                "a model that was not opened by limner.load() is not sent to another process: open one there"
+            )
+        return _opened_again, (dict(self._recipe),)
 
     def __repr__(self) -> str:
+        if self._pipeline is None:
+            return "Model(closed)"
         return f"Model({self.keypoint_set.name}, {', '.join(self.pipeline.devices)})"
 
     if not TYPE_CHECKING:  # type checkers know which names there are
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(missing_name("a model", name, MODEL_NAMES, dir(type(self))))
+
+
+def _opened_again(recipe: dict[str, Any]) -> Model:
+    """Return the model of a recipe, in another process."""
+    from .loader import load
+
+    return load(**recipe)

@@ -21,8 +21,10 @@ from ..errors import (
     ArgumentError,
     OutputError,
     check_arguments,
+    check_flags,
     check_number,
     checks_call,
+    expanded,
     missing_name,
 )
 from ..files import IMAGE_SUFFIXES, create_parent_folder, write_atomically
@@ -130,7 +132,7 @@ class Result(types.Result):
         """
         if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
             raise ArgumentError(f"save needs the path of a file, not {type(path).__name__}")
-        path = Path(path).expanduser()
+        path = expanded(path)
         ending = path.suffix.lower()
         writers: dict[str, Callable[[], bytes]] = {
             **dict.fromkeys(_IMAGES, lambda: self._encoded(path, style)),
@@ -209,6 +211,7 @@ class Result(types.Result):
         """
         from ..formats.arrays import to_dataframe
 
+        check_flags({"wide": wide})
         table = to_dataframe(self, wide=wide)
         return table if len(self) else table.iloc[:0]
 

@@ -29,17 +29,21 @@ class Tracker:
         pipeline: detector and pose estimator.
         tracking: how people are tracked.
         fps: frames per second, for frames without timestamps; None takes 30.
+        max_pixels: of a frame that is decoded; None takes the usual limits.
 
     Raises:
         ArgumentError: an impossible value or combination.
     """
 
-    def __init__(self, pipeline: Pipeline, tracking: TrackingOptions, fps: float | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, tracking: TrackingOptions, fps: float | None = None, max_pixels: int | None = None
+    ) -> None:
         if fps is not None and not (_is_number(fps) and 0.001 <= fps <= 1000):
             raise ArgumentError(f"fps is {said(fps)} where a number of frames per second, 0.001 to 1000, is needed")
         if tracking.smooth == "file":
             raise ArgumentError("smooth is 'file', which needs later frames too: a tracker takes 'live' or 'off'")
         self._pipeline, self._tracking, self._fps = pipeline, tracking, float(fps or DEFAULT_FPS)
+        self._max_pixels = max_pixels
         self._rate = tidy_rate(self._fps)  # so that times are those of a video with this rate
         self.reset()
 
@@ -73,7 +77,7 @@ class Tracker:
         if timestamp is None and not self._index:
             counted = 0
         time = start + float(counted / self._rate)
-        image = replace(read_one(frame), index=self._index, timestamp=time)
+        image = replace(read_one(frame, max_pixels=self._max_pixels), index=self._index, timestamp=time)
         if boxes is None:
             result = self._estimator(image)
         else:

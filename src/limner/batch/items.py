@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import ArgumentError, InputError, MissingExtraError
+from ..errors import ArgumentError, InputError, MissingExtraError, expanded
 from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..masking import masked
 
@@ -90,7 +90,7 @@ def _all(source: str) -> Iterator[Item]:
     if "://" in source:
         yield from _in_store(source)
         return
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         yield from _in_folder(path, "")
     elif path.is_file():
@@ -137,7 +137,7 @@ def _in_manifest(path: Path) -> Iterator[Item]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             for location, name in _rows(file, path):
                 if "://" not in location:
-                    location = str(folder / Path(location).expanduser())
+                    location = str(folder / os.path.expanduser(location))
                 yield Item(location, name or _name_of(location, folder))
     except OSError as error:
         raise InputError(f"'{path}' cannot be read: {error.strerror or error}") from None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, expanded
 from ..files import VIDEO_SUFFIXES
 from ..masking import masked
 from ..types import MessageCallback
@@ -113,7 +113,7 @@ def _check_apart(source: str, target: str) -> None:
     """Raise ArgumentError where results would lie among the inputs, and be inputs of the next run."""
     if "://" in source or "://" in target:
         return
-    inputs, results = Path(source).expanduser().resolve(), Path(target).expanduser().resolve()
+    inputs, results = expanded(source).resolve(), expanded(target).resolve()
     if inputs.is_dir() and (results == inputs or inputs in results.parents):
         raise ArgumentError(f"'{target}' lies in the folder of the inputs, '{source}': give another one")
     if results.is_file():

@@ -5,8 +5,6 @@ torch is imported inside the functions, so that reading a config needs none.
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checkpoint
-from ..errors import CheckpointError, ConfigError, MissingExtraError
+from ..errors import CheckpointError, ConfigError, MissingExtraError, said, suggest
+from . import limits
 from .mmpose0 import rename_old_keys, rename_vit
 
 if TYPE_CHECKING:
@@ -148,6 +147,21 @@ def _table() -> dict[str, tuple[Callable[..., nn.Module], Callable[[Mapping[str,
     }
 
 
+# what a config that does not fit its network makes it raise
+MISFITS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    IndexError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    UserWarning,
+    ValueError,
+)
+
+
 def layer(cfg: Mapping[str, Any]) -> nn.Module:
     """Build one backbone, neck or head from its config ``dict(type=..., ...)``.
 
@@ -163,20 +177,25 @@ def layer(cfg: Mapping[str, Any]) -> nn.Module:
         raise MissingExtraError("Building a network from a config", "torch") from error
     if not isinstance(cfg, Mapping):
         raise ConfigError(f"the config's model has {cfg!r} where dict(type=...) is needed")
-    name = str(cfg.get("type", "")).rpartition(".")[2]
+    kind_name = cfg.get("type", "")
+    name = kind_name.rpartition(".")[2] if isinstance(kind_name, str) else said(kind_name)
     if name not in table:
-        similar = difflib.get_close_matches(name, table, n=1, cutoff=0.85)
-        hint = f" Did you mean '{similar[0]}'?" if similar else ""
-        raise ConfigError(f"the config names the layer '{name}', which limner does not support.{hint}")
+        hint = suggest(name, table, cutoff=0.85)
+        raise ConfigError(f"the config names the layer {said(name)}, which limner does not support.{hint}")
     kind, arguments = table[name]
+    limits.check_part(cfg, name)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limits.counted(name):
             warnings.filterwarnings("error", message="Initializing zero-element tensors")
-            return kind(**arguments(cfg))
+            part = kind(**arguments(cfg))
     except KeyError as error:
-        raise ConfigError(f"the config of {name} lacks {error}, or has a value that limner does not support") from error
-    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UserWarning, ValueError) as error:
-        raise ConfigError(f"the config of {name} does not fit it: {error}") from error
+        raise ConfigError(
+            f"the config of {name} lacks {said(error.args[0])}, or has a value that limner does not support"
+        ) from error
+    except MISFITS as error:
+        raise ConfigError(f"the config of {name} does not fit it: {str(error)[:300]}") from error
+    limits.check_outputs(part, name)
+    return part
 
 
 def network(model: Mapping[str, Any], *, empty: bool = False) -> nn.Module:
@@ -185,19 +204,20 @@ def network(model: Mapping[str, Any], *, empty: bool = False) -> nn.Module:
     The attribute names equal OpenMMLab's (``backbone``, ``neck``, ``head`` or ``bbox_head``), so a
     checkpoint loads strictly. Input is float ``[N, 3, H, W]``, normalised; output is the head's.
     """
+    import torch
+
     from ..models.network import Network
 
+    if not isinstance(model, Mapping):
+        raise ConfigError(f"the config's model is {said(model)} where a dict is needed")
     head = "bbox_head" if "bbox_head" in model else "head"
     for part in ("backbone", head):
         if not model.get(part):
             raise ConfigError(f"the config's model has no '{part}'")
-    with contextlib.ExitStack() as stack:
-        if empty:
-            import torch
-
-            stack.enter_context(torch.device("meta"))
-        parts = {part: layer(model[part]) for part in ("backbone", "neck", head) if model.get(part)}
-        return Network(parts)
+    parts = {part: model[part] for part in ("backbone", "neck", head) if model.get(part)}
+    with torch.device("meta"):  # how large it is, is known before memory is taken
+        network = Network({name: layer(part) for name, part in parts.items()})
+    return network if empty else Network({name: layer(part) for name, part in parts.items()})
 
 
 def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, name: str = "the checkpoint") -> None:
@@ -219,11 +239,18 @@ def load_weights(network: nn.Module, state_dict: Mapping[str, np.ndarray], *, na
     weights = rename_old_keys(rename_vit(state_dict, name), own)
     checkpoint.check_fit(weights, {key: tuple(value.shape) for key, value in own.items()}, name=name)
     _check_finite(weights, name)
-    tensors = {
-        # torch wants writable arrays
-        key: torch.from_numpy(value if value.flags.writeable and value.flags.c_contiguous else np.array(value))
-        for key, value in weights.items()
-    }
+    try:
+        tensors = {
+            # torch wants writable arrays
+            key: torch.from_numpy(value if value.flags.writeable and value.flags.c_contiguous else np.array(value))
+            for key, value in weights.items()
+            if key in own or not key.endswith("num_batches_tracked")
+        }
+    except TypeError as error:
+        raise CheckpointError(f"{name} has weights of a type that torch does not have: {error}") from None
+    for key, tensor in tensors.items():
+        if tensor.is_complex() and not own[key].is_complex():
+            raise CheckpointError(f"{name} does not fit its config: '{key}' has complex numbers")
     # the arrays become the weights, so that a large model is in memory once
     tensors = {key: value.to(own[key].dtype) if key in own else value for key, value in tensors.items()}
     missing, unexpected = network.load_state_dict(tensors, strict=False, assign=True)

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import decode
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError, said, suggest
+from . import limits
 from .datasets import test_dataset
 
 Size = tuple[int, int]  # (width, height)
@@ -115,7 +116,7 @@ def _config_errors(function: _Reader) -> _Reader:
         except KeyError as error:
             raise ConfigError(f"the config lacks {error}") from error
         except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
-            raise ConfigError(f"the config has a value of the wrong type: {error}") from error
+            raise ConfigError(f"the config has a value of the wrong type: {str(error)[:300]}") from error
 
     return read  # type: ignore[return-value]
 
@@ -140,13 +141,15 @@ def pose_spec(cfg: Mapping[str, Any]) -> PoseSpec:
     test = model.get("test_cfg") or {}
     flip = FlipTest(test.get("flip_mode", "heatmap"), test.get("shift_heatmap", False), test.get("shift_coords", True))
     outputs = head.get("out_channels", head.get("num_joints"))
-    if not isinstance(outputs, int):
-        raise ConfigError("the config's model.head has neither 'out_channels' nor 'num_joints'")
+    if not isinstance(outputs, int) or not 0 < outputs <= limits.LARGEST:
+        raise ConfigError("the config's model.head has neither 'out_channels' nor 'num_joints' that numbers keypoints")
     selected = test.get("output_keypoint_indices")
     each = 3 if codec.get("heatmap_type") == "combined" else 1
+    if selected is not None and not all(type(i) is int and 0 <= i < outputs // each for i in selected):
+        raise ConfigError(f"the config's output_keypoint_indices are {said(selected)}, where it has {outputs // each}")
     return PoseSpec(
         size=_pair(steps["TopdownAffine"], "input_size"),
-        padding=float(steps.get("GetBBoxCenterScale", {}).get("padding", 1.25)),
+        padding=limits.positive("padding", steps.get("GetBBoxCenterScale", {}).get("padding", 1.25), 100),
         udp=bool(steps["TopdownAffine"].get("use_udp", False)),
         normalisation=_normalisation(model),
         codec=codec,
@@ -190,12 +193,12 @@ def detector_spec(cfg: Mapping[str, Any]) -> DetectorSpec:
         stride=_count(pad, "size_divisor"),
         divisor=_count(model.get("data_preprocessor") or {}, "pad_size_divisor") or 1,
         normalisation=_normalisation(model),
-        strides=tuple(head.get("strides", (8, 16, 32)) if yolox else head["anchor_generator"]["strides"]),
-        score_thr=float(test.get("score_thr", 0.0)),
-        iou_threshold=float(nms.get("iou_threshold", 0.5)),
+        strides=limits.strides(head.get("strides", (8, 16, 32)) if yolox else head["anchor_generator"]["strides"]),
+        score_thr=limits.finite("score_thr", test.get("score_thr", 0.0)),
+        iou_threshold=limits.finite("iou_threshold", nms.get("iou_threshold", 0.5)),
         nms_pre=None if yolox else _count(test, "nms_pre"),
         max_per_img=None if yolox else _count(test, "max_per_img"),
-        min_size=None if yolox or min_size < 0 else float(min_size),
+        min_size=None if yolox or min_size < 0 else limits.finite("min_bbox_size", min_size),
         classes=_classes(cfg),
     )
 
@@ -212,7 +215,7 @@ def decoder(codec: Mapping[str, Any], flip: FlipTest | None = None) -> Decoder:
     """
     flip = flip or FlipTest()
     name = str(codec.get("type", "")).rpartition(".")[2]
-    known = {
+    known: dict[str, Callable[[Mapping[str, Any], FlipTest], Decoder]] = {
         "SimCCLabel": _simcc,
         "MSRAHeatmap": _msra,
         "UDPHeatmap": _udp,
@@ -221,7 +224,9 @@ def decoder(codec: Mapping[str, Any], flip: FlipTest | None = None) -> Decoder:
         "IntegralRegressionLabel": _regression,
     }
     if name not in known:
-        raise ConfigError(f"the config names the codec '{name}', which limner does not support.{suggest(name, known)}")
+        raise ConfigError(
+            f"the config names the codec {said(name)}, which limner does not support.{suggest(name, known)}"
+        )
     try:
         return known[name](codec, flip)
     except KeyError as error:
@@ -230,14 +235,15 @@ def decoder(codec: Mapping[str, Any], flip: FlipTest | None = None) -> Decoder:
 
 def _simcc(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
     sigma = codec.get("sigma", 6.0)
-    sigmas = (float(sigma),) * 2 if isinstance(sigma, (int, float)) else (float(sigma[0]), float(sigma[1]))
+    pair = (sigma,) * 2 if isinstance(sigma, (int, float)) else (sigma[0], sigma[1])
+    sigmas = (limits.positive("sigma", pair[0], 1000), limits.positive("sigma", pair[1], 1000))
 
     def flipped(outputs: Arrays, order: Sequence[int]) -> Arrays:
         return decode.flip_vectors(outputs[0], outputs[1], order)
 
     points = partial(
         decode.simcc,
-        split_ratio=_positive("simcc_split_ratio", codec.get("simcc_split_ratio", 2.0)),
+        split_ratio=limits.positive("simcc_split_ratio", codec.get("simcc_split_ratio", 2.0), 100),
         dark_sigma=sigmas if codec.get("use_dark") else None,
     )
     heatmaps = partial(decode.simcc_heatmaps, sigma=sigmas if codec.get("normalize", True) else None)
@@ -245,8 +251,10 @@ def _simcc(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
 
 
 def _heatmaps(flip: FlipTest, points: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Decoder:
-    if flip.mode not in decode.FLIP_MODES:
-        raise ConfigError(f"the config's flip_mode is '{flip.mode}', which is none of {', '.join(decode.FLIP_MODES)}")
+    if not isinstance(flip.mode, str) or flip.mode not in decode.FLIP_MODES:
+        raise ConfigError(
+            f"the config's flip_mode is {said(flip.mode)}, which is none of {', '.join(decode.FLIP_MODES)}"
+        )
 
     def flipped(outputs: Arrays, order: Sequence[int]) -> Arrays:
         return [decode.flip_heatmaps(outputs[0], order, flip.mode, flip.shift_heatmap)]
@@ -257,17 +265,20 @@ def _heatmaps(flip: FlipTest, points: Callable[..., tuple[np.ndarray, np.ndarray
 def _msra(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
     sizes: dict[str, Any] = {key: _codec_size(codec, key) for key in ("input_size", "heatmap_size")}
     if codec.get("unbiased"):
-        kernel = codec.get("blur_kernel_size", 11)
+        kernel = limits.kernel("blur_kernel_size", codec.get("blur_kernel_size", 11))
         return _heatmaps(flip, partial(decode.msra_dark, **sizes, blur_kernel_size=kernel))
     return _heatmaps(flip, partial(decode.msra, **sizes))
 
 
 def _udp(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
-    size, kernel = _codec_size(codec, "input_size"), codec.get("blur_kernel_size", 11)
+    size, kernel = (
+        _codec_size(codec, "input_size"),
+        limits.kernel("blur_kernel_size", codec.get("blur_kernel_size", 11)),
+    )
     settings: dict[str, Any] = {"input_size": size, "blur_kernel_size": kernel}
     kind = codec.get("heatmap_type", "gaussian")
     if kind == "combined":
-        radius = codec.get("radius_factor", 0.0546875)
+        radius = limits.positive("radius_factor", codec.get("radius_factor", 0.0546875), 1000)
         return _heatmaps(flip, partial(decode.combined, **settings, radius_factor=radius))
     if kind != "gaussian":
         raise ConfigError(f"the config's codec has the heatmap_type '{kind}', which is neither gaussian nor combined")
@@ -276,7 +287,9 @@ def _udp(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
 
 def _megvii(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
     sizes: dict[str, Any] = {key: _codec_size(codec, key) for key in ("input_size", "heatmap_size")}
-    return _heatmaps(flip, partial(decode.megvii, **sizes, kernel_size=codec["kernel_size"]))
+    return _heatmaps(
+        flip, partial(decode.megvii, **sizes, kernel_size=limits.kernel("kernel_size", codec["kernel_size"]))
+    )
 
 
 def _regression(codec: Mapping[str, Any], flip: FlipTest) -> Decoder:
@@ -330,30 +343,24 @@ def _steps(cfg: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _pair(step: Mapping[str, Any], key: str, place: str = "test pipeline") -> Size:
     value = step.get(key)
     if not isinstance(value, (list, tuple)) or len(value) != 2 or not min(value) >= 1:
-        raise ConfigError(f"the config's {place} has no size: '{key}' is {value!r} where (width, height) is needed")
-    return int(value[0]), int(value[1])
+        raise ConfigError(f"the config's {place} has no size: '{key}' is {said(value)} where (width, height) is needed")
+    return limits.check_size((value[0], value[1]), place, key)
 
 
 def _codec_size(codec: Mapping[str, Any], key: str) -> Size:
     return _pair({key: codec[key]}, key, "codec")
 
 
-def _positive(name: str, value: Any) -> float:
-    if not 0 < float(value) < float("inf"):
-        raise ConfigError(f"the config's {name} is {value!r} where a positive number is needed")
-    return float(value)
-
-
 def _count(settings: Mapping[str, Any], name: str) -> int | None:
     value = settings.get(name)
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ConfigError(f"the config's {name} is {value!r} where a whole number from 1 on is needed")
+    if value is not None and (type(value) is not int or not 1 <= value < 2**31):
+        raise ConfigError(f"the config's {name} is {said(value)} where a whole number from 1 on is needed")
     return value
 
 
 def _pad_value(value: Any) -> int:
     if not 0 <= value <= 255:
-        raise ConfigError(f"the config's pad_val has {value!r} where a number from 0 to 255 is needed")
+        raise ConfigError(f"the config's pad_val has {said(value)} where a number from 0 to 255 is needed")
     return int(value)
 
 

@@ -10,19 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, said
 from .formats import StorageReader, open_checkpoint
+from .limits import OverBudgetError
 from .pickles import HostilePickleError, InertObject, NumpyArray, NumpyScalar, Tensor
 from .safetensors import is_safetensors, read
 
 __all__ = ["Checkpoint", "check_fit", "fingerprint", "load"]
 
 
+MOST_META = 32 << 20  # bytes of the metadata, with all that it holds more than once
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The weights of a model and their metadata."""
 
-    state_dict: dict[str, np.ndarray]  # bfloat16 as float32; the arrays may be views of the mapped file
+    state_dict: dict[str, np.ndarray]  # bfloat16 as float32; in memory of their own, several in one where they share it
     meta: dict[str, Any]  # plain values; an object of an unknown class is an `InertObject`
 
     @property
@@ -55,6 +59,8 @@ def load(path: str | Path) -> Checkpoint:
             root, storages = open_checkpoint(path, file)
             weights = _weights(path, root)
             meta = _plain(root.get("meta"), storages, {}) if weights is not root else None
+            if _expanded(meta, {}) > MOST_META:
+                raise OverBudgetError("what its meta says is far more than that of any, or holds itself")
             state_dict = {key: _array(path, key, value, storages) for key, value in _without_prefix(weights)}
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
@@ -63,8 +69,12 @@ def load(path: str | Path) -> Checkpoint:
             f"{path} tries to run '{hostile}' on the machine that opens it, which weights never need: "
             "nothing of it was run; download the file again from its publisher"
         ) from None
+    except OverBudgetError as error:
+        raise CheckpointError(f"{path} is refused: {error}; download it again from its publisher") from None
     except RecursionError:
         raise CheckpointError(f"{path} is damaged: its contents are nested too deeply") from None
+    except MemoryError:
+        raise CheckpointError(f"{path} needs more memory than there is here") from None
     return Checkpoint(state_dict, meta if isinstance(meta, dict) else {})
 
 
@@ -100,22 +110,18 @@ def _array(path: Path, key: str, value: Any, storages: StorageReader) -> np.ndar
     if isinstance(value, NumpyArray):
         value = _plain(value, storages, {})
     if isinstance(value, (bool, int, float, np.ndarray)):
-        return np.asarray(value)
+        array = np.asarray(value)
+        if array.dtype.kind in "biufc" and array.dtype.itemsize <= 16:
+            return array
     if not isinstance(value, Tensor) or value.dtype is None:
         kind = value.name if isinstance(value, InertObject) else type(value).__name__
         raise CheckpointError(
-            f"{path}: {key!r} is of a type that limner does not read ({kind}), such as a quantised tensor"
+            f"{path}: {said(key)} is of a type that limner does not read ({kind}), such as a quantised tensor"
         )
     try:
-        base = storages.array(value.storage, value.dtype)
-        strides = [step * base.itemsize for step in value.stride]
-        start = (value.offset + value.storage.start) * base.itemsize
-        if start < 0 or min(strides, default=0) < 0:
-            raise ValueError("it has negative steps")
-        # numpy compares shape, strides and start with the length of the storage
-        return np.ndarray(value.size, base.dtype, base, start if 0 not in value.size else 0, strides)
+        return storages.view(value.storage, value.dtype, value.size, value.stride, value.offset)
     except (TypeError, ValueError, LookupError, OverflowError) as error:
-        raise CheckpointError(f"{path} is damaged: {key!r} does not fit its data ({error})") from None
+        raise CheckpointError(f"{path} is damaged: {said(key)} does not fit its data ({str(error)[:200]})") from None
 
 
 def _plain(value: Any, storages: StorageReader, converted: dict[int, Any]) -> Any:
@@ -133,11 +139,30 @@ def _plain(value: Any, storages: StorageReader, converted: dict[int, Any]) -> An
         result = tuple(_plain(item, storages, converted) for item in value)
     elif isinstance(value, (Tensor, NumpyArray, NumpyScalar)):
         try:
+            if isinstance(value, NumpyArray):
+                storages.budget.take(len(value.state[-1]))
             result = _array(Path(), "", value, storages) if isinstance(value, Tensor) else value.to_numpy()
-        except (CheckpointError, TypeError, ValueError, AttributeError, LookupError):
+        except (CheckpointError, TypeError, ValueError, AttributeError, LookupError, OverflowError):
             result = value
     converted[id(value)] = result
     return result
+
+
+def _expanded(value: Any, known: dict[int, float]) -> float:
+    """Return the bytes of a value, roughly, where what it holds twice counts twice; infinite where it holds itself."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return 50 + len(value)
+    if isinstance(value, np.ndarray):
+        return 100 + value.nbytes
+    if isinstance(value, int):
+        return 30 + value.bit_length() // 8
+    if not isinstance(value, (dict, list, tuple, set, frozenset)):
+        return 50
+    if id(value) not in known:
+        known[id(value)] = float("inf")
+        items = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value
+        known[id(value)] = 50 + sum(8 + _expanded(item, known) for item in items)
+    return known[id(value)]
 
 
 def fingerprint(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, said
+from .archive import filled
 
-MAX_TABLE = 100 << 20  # bytes, as the format itself limits it
+MAX_TABLE = 16 << 20  # bytes; one of ten thousand tensors has a twentieth of it
 MAX_DIMENSIONS = 16
 KINDS = {
     "F64": "<f8",
@@ -44,33 +44,43 @@ def read(path: Path, file: BufferedReader) -> tuple[dict[str, np.ndarray], dict[
     Raises:
         CheckpointError: it is damaged, or has tensors of a type that limner does not read.
     """
-    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # writable pages that never reach the file
-    start = 8 + int.from_bytes(mapped[:8], "little")
+    file.seek(0)
+    start = 8 + int.from_bytes(file.read(8), "little")
+    size = file.seek(0, 2) - start
+    file.seek(8)
     try:
-        table = json.loads(mapped[8:start].decode("utf-8"), object_pairs_hook=_without_doubles)
+        table = json.loads(file.read(start - 8).decode("utf-8"), object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: the table of this safetensors file is unusable ({error})") from None
+        raise CheckpointError(
+            f"{path} is damaged: the table of this safetensors file is unusable ({str(error)[:200]})"
+        ) from None
     meta = table.pop("__metadata__", {})
-    data = memoryview(mapped)[start:]
-    arrays, used = {}, []
+    places: dict[str, tuple[int, int, np.dtype]] = {}
     for key, entry in table.items():
         try:
-            begin, end = _place(entry, len(data))
-            arrays[key] = _array(entry, data[begin:end])
+            places[key] = _place(entry, size)
         except _UnknownKindError as kind:
-            raise CheckpointError(f"{path}: '{key}' is of a type that limner does not read ({kind})") from None
+            raise CheckpointError(f"{path}: {said(key)} is of a type that limner does not read ({kind})") from None
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise CheckpointError(
-                f"{path} is damaged or cut off: '{key}' of this safetensors file does not fit its data ({error})"
+                f"{path} is damaged or cut off: {said(key)} of this safetensors file does not fit its data "
+                f"({str(error)[:200]})"
             ) from None
-        used.append((begin, end))
-    used.sort()
+    used = sorted((begin, end) for begin, end, _ in places.values())
     if any(end > begin for (_, end), (begin, _) in pairwise(used)):
         raise CheckpointError(f"{path} is damaged: two of its tensors share bytes")
-    if sum(end - begin for begin, end in used) != len(data):
+    if sum(end - begin for begin, end in used) != size:
         raise CheckpointError(
-            f"{path} is damaged or cut off: the tensors of this safetensors file do not fill its {len(data):,} bytes"
+            f"{path} is damaged or cut off: the tensors of this safetensors file do not fill its {size:,} bytes"
         )
+    arrays: dict[str, np.ndarray] = {}
+    file.seek(start)
+    data = filled(file, np.empty(size, np.uint8))
+    for key, (begin, end, dtype) in places.items():
+        try:
+            arrays[key] = _array(table[key], dtype, data[begin:end])
+        except (ValueError, TypeError) as error:  # of no elements, in more dimensions than numpy has
+            raise CheckpointError(f"{path} is damaged: {said(key)} has a shape that none has ({error})") from None
     return arrays, _meta(meta) if isinstance(meta, dict) else {}
 
 
@@ -93,23 +103,25 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _place(entry: dict[str, Any], size: int) -> tuple[int, int]:
+def _place(entry: dict[str, Any], size: int) -> tuple[int, int, np.dtype]:
+    """Return where the bytes of a tensor begin and end in the data, and its type."""
     begin, end = entry["data_offsets"]
     if type(begin) is not int or type(end) is not int or not 0 <= begin <= end <= size:
         raise ValueError(f"its bytes {begin} to {end} do not lie within {size:,}")
-    return begin, end
-
-
-def _array(entry: dict[str, Any], data: memoryview) -> np.ndarray:
     kind, shape = entry["dtype"], entry["shape"]
     if kind not in KINDS:
         raise _UnknownKindError(str(kind)[:40])
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"its shape is {str(shape)[:60]}")
     dtype = np.dtype(KINDS[kind])
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"its shape {shape} needs {math.prod(shape) * dtype.itemsize:,} bytes, not {len(data):,}")
-    array = np.ndarray(shape, dtype, data) if len(data) else np.zeros(shape, dtype)
-    if kind == "BF16":
+    if math.prod(shape) * dtype.itemsize != end - begin:
+        raise ValueError(f"its shape {shape} needs {math.prod(shape) * dtype.itemsize:,} bytes, not {end - begin:,}")
+    return begin, end, dtype
+
+
+def _array(entry: dict[str, Any], dtype: np.dtype, data: np.ndarray) -> np.ndarray:
+    shape = entry["shape"]
+    array = np.ndarray(shape, dtype, data.data) if len(data) else np.zeros(shape, dtype)
+    if entry["dtype"] == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array if array.flags.aligned and array.dtype.isnative else array.astype(dtype.newbyteorder("="))

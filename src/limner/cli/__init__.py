@@ -8,8 +8,9 @@ import typer
 
 from .. import __version__
 from ..errors import one_line
+from ..masking import masked_text
 from ..process import edge
-from . import bench, convert, doctor, evaluate, mmpose, models, run, serve
+from . import batch, bench, convert, doctor, evaluate, mmpose, models, run, serve
 from .common import Command, Group
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("run", cls=Command, short_help="Find keypoints in images, videos and cameras.")(run.run)
 app.command("serve", cls=Command, short_help="Open a page and an HTTP API.")(serve.serve)
+app.command("batch", cls=Command, short_help="Find keypoints in very many files.")(batch.batch)
 app.command("convert", cls=Command, short_help="Write results in the forms of other tools.")(convert.convert)
 app.command("eval", cls=Command, short_help="Measure results against annotations.")(evaluate.evaluate)
 app.command("bench", cls=Command)(bench.bench)
@@ -77,7 +79,7 @@ def _main() -> int:
 
 def _usage(error: Any) -> int:
     """Say what is wrong with the arguments, as typer does, and return the exit status for it."""
-    error.message = "\n".join(one_line(line) for line in error.message.split("\n"))  # names may be part of it
+    error.message = "\n".join(one_line(line) for line in masked_text(error.message).split("\n"))  # it quotes them
     error.show()
     status: int = error.exit_code
     return status

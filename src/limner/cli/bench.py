@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ArgumentError
+from . import outputs
 from .common import argument, info, option
 
 
@@ -39,6 +40,7 @@ def bench(
 
     if json is not None and json.strip() in ("", "-"):
         raise ArgumentError(f"--json is '{json}' where the name of a file is needed; the table is printed without it")
+    target = None if json is None else outputs.result_file("--json", json, (video, model))
     pipeline = loading.load(model, device=device, backend=backend, precision=precision, progress=show_download_progress)
     flags = ["--model", model, "--backend", backend, "--precision", precision]
     report = benchmark.measure(
@@ -52,5 +54,5 @@ def bench(
         info=lambda part: info(f"measuring {part}"),
     )
     typer.echo(report.table())
-    if json is not None:
-        write_atomically(Path(json).expanduser(), report.json().encode() + b"\n")
+    if target is not None:
+        write_atomically(target, report.json().encode() + b"\n")

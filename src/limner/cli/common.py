@@ -12,8 +12,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import one_line
-from ..process.streams import say
+from ..masking import masked_text
+from ..process import streams
 
+USUAL = {"--view": "8000"}  # options whose number may be left out
+SERVE_PACKAGES = ("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client")  # of the extra serve
 OTHER = "Other"  # the last group of options
 
 
@@ -39,17 +42,17 @@ def argument(help_text: str, metavar: str) -> Any:
 
 def echo(message: str) -> None:
     """Print a message to stdout."""
-    typer.echo(one_line(message))
+    streams.echo(one_line(message))
 
 
 def info(message: str) -> None:
     """Print a message to stderr, as stdout is for results."""
-    typer.echo(one_line(message), err=True)
+    streams.log(one_line(message))
 
 
 def warn(message: str) -> None:
     """Print a warning or error to stderr; that of a download has several lines."""
-    say(message)
+    streams.say(message)
 
 
 def log_to_stderr() -> None:
@@ -60,10 +63,10 @@ def log_to_stderr() -> None:
 
 
 class _OneLine(logging.Formatter):
-    """Log messages without control characters, which names in them may have."""
+    """Log messages without control characters, which names in them may have, and without secrets in URLs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(one_line, super().format(record).split("\n")))
+        return "\n".join(map(one_line, masked_text(super().format(record)).split("\n")))
 
 
 def given_options(ctx: typer.Context) -> dict[str, str]:
@@ -76,12 +79,23 @@ def given_options(ctx: typer.Context) -> dict[str, str]:
     return given
 
 
+def with_values(args: list[str]) -> list[str]:
+    """Return the arguments with the usual value behind each option that is given without its number."""
+    given: list[str] = []
+    for i, argument in enumerate(args):
+        given.append(argument)
+        is_option = argument in USUAL and "--" not in args[:i]
+        if is_option and not (i + 1 < len(args) and args[i + 1].lstrip("-").isdigit()):
+            given.append(USUAL[argument])
+    return given
+
+
 class _PlainHelp:
     """Shows only names, metavars and help texts: typer would add types and ranges that help programmers only."""
 
     def parse_args(self: Any, ctx: Any, args: list[str]) -> Any:
         try:
-            return super().parse_args(ctx, args)  # type: ignore[misc]
+            return super().parse_args(ctx, with_values(args))  # type: ignore[misc]
         except Exception as error:
             # of the options that resemble an unknown one, the most similar alone helps
             if known := getattr(error, "possibilities", None):

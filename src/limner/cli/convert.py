@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from ..errors import expanded
 from .common import argument, echo, option, switch
+from .outputs import check_name
 
 
 def convert(
@@ -20,7 +22,9 @@ def convert(
             "-f",
         ),
     ],
-    out: Annotated[Path, option("Folder for the files (default: the current one).", "FOLDER", "--out", "-o")] = Path(),
+    out: Annotated[
+        str | None, option("Folder for the files (default: the current one).", "FOLDER", "--out", "-o")
+    ] = None,
     keypoints: Annotated[
         str | None, option("Keypoint set, where limner does not know the one that the file names.", "SET")
     ] = None,
@@ -36,8 +40,9 @@ def convert(
     from ..jobs.convert import convert as write
     from ..loading import keypoint_sets
 
-    reader = LinesReader(lines.expanduser(), None if keypoints is None else keypoint_sets.named(keypoints))
-    made = write(reader, out, form, overwrite=overwrite)
+    check_name("--out", out)
+    reader = LinesReader(expanded(lines), None if keypoints is None else keypoint_sets.named(keypoints))
+    made = write(reader, Path(out or ""), form, overwrite=overwrite, read=(keypoints,))
     for name in sorted(reader.unknown):
         echo(f"limner has no keypoint set '{name}', so its keypoints are numbered; --keypoints names them")
     for path in made:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, expanded
 from .common import argument, info, option, switch
+from .outputs import result_file
 
 if TYPE_CHECKING:
     from ..evaluate.annotations import Annotations
@@ -76,7 +77,8 @@ def evaluate(
 
     if not 1 <= len(files) <= 2:
         raise ArgumentError(f"{len(files)} files are given: name annotations, or results and annotations")
-    _check_outputs([*files, against, Path(boxes)], {"--json": json, "--html": html, "--save": save})
+    read = [*files, against, boxes, model, weights, det, det_weights, keypoints]
+    _check_outputs(read, {"--json": json, "--html": html, "--save": save})
     if save is not None and len(files) == 2:
         raise ArgumentError("--save is for what a model finds; results are given already")
     named = None if keypoints is None else loading.keypoint_sets.named(keypoints)
@@ -103,7 +105,7 @@ def evaluate(
         annotations = truths.read(files[0], len(named))
         results = _found(pipeline, annotations, images or files[0].parent, boxes, model)
         if save is not None:
-            write_atomically(save.expanduser(), predictions.coco_json(results))
+            write_atomically(expanded(save), predictions.coco_json(results))
     evaluation = count(annotations, results, named, remarks)
     differences: tuple[compare.Difference, ...] = ()
     if against is not None:
@@ -111,10 +113,10 @@ def evaluate(
         differences = compare.compare(evaluation, other)
     typer.echo(report.table(evaluation, differences))
     if json is not None:
-        write_atomically(json.expanduser(), report.as_json(evaluation, differences))
+        write_atomically(expanded(json), report.as_json(evaluation, differences))
     if html is not None:
         folder = images or (files[0].parent if len(files) == 1 else None)
-        write_atomically(html.expanduser(), page.html(evaluation, folder, differences))
+        write_atomically(expanded(html), page.html(evaluation, folder, differences))
         info(f"the page is {html}")
 
 
@@ -139,19 +141,13 @@ def _found(pipeline: Pipeline, annotations: Annotations, folder: Path, boxes: st
         return estimate(pipeline, annotations, folder, boxes, source=model, step=step)
 
 
-def _check_outputs(inputs: Sequence[Path | None], outputs: dict[str, Path | None]) -> None:
+def _check_outputs(inputs: Sequence[str | Path | None], outputs: dict[str, Path | None]) -> None:
     """Raise ArgumentError where a file that is read would be replaced, or two options name one file."""
-    from ..files import same_file
-
     taken: dict[Path, str] = {}
     for name, path in outputs.items():
         if path is None:
             continue
-        place = Path(os.path.realpath(path.expanduser()))
-        if not path.name or place.is_dir():
-            raise ArgumentError(f"{name} is '{path}' where the name of a file is needed")
-        if any(source is not None and same_file(source, place) for source in inputs):
-            raise ArgumentError(f"{name} '{path}' is a file that is read; name another one")
+        place = Path(os.path.realpath(result_file(name, path, inputs)))
         if place in taken:
             raise ArgumentError(f"{taken[place]} and {name} name the same file, '{path}'")
         taken[place] = name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, expanded
 
 _RESULTS = (".json", ".jsonl", ".csv")
 _PRINTED = "-"  # standard output, which only the lines of --jsonl go to
@@ -25,6 +26,29 @@ def check_name(option: str, given: str | None) -> None:
         )
 
 
+def result_file(option: str, given: str | Path, read: Iterable[str | Path | None]) -> Path:
+    """Return the path of a file of results, which replaces one of that name.
+
+    Args:
+        option: the option that names it.
+        given: its name.
+        read: what the command reads: files, and names that may be such.
+
+    Raises:
+        ArgumentError: it is no name of a file, or that of an image, a video or a file that is read.
+    """
+    from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, same_file
+
+    path = expanded(given)
+    if not str(given).strip() or str(given) == _PRINTED or not path.name or path.is_dir():
+        raise ArgumentError(f"{option} is '{given}' where the name of a file is needed")
+    if any(name is not None and same_file(expanded(name), path) for name in read):
+        raise ArgumentError(f"{option} '{given}' is a file that is read: name another one")
+    if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        raise ArgumentError(f"{option} '{given}' has the name of an image or a video: name another file")
+    return path
+
+
 def drawn(given: str) -> tuple[Path, str | None]:
     """Return the folder of drawn images and videos, and the name of the one file in it, if one is given.
 
@@ -36,7 +60,7 @@ def drawn(given: str) -> tuple[Path, str | None]:
     from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     check_name("--out", given)
-    path = Path(given).expanduser()
+    path = expanded(given)
     suffix = path.suffix.lower()
     if path.is_dir():
         return path, None
@@ -57,7 +81,7 @@ def results(given: str) -> tuple[Path, str | None]:
     from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     check_name("--json", given)
-    path = Path(given).expanduser()
+    path = expanded(given)
     suffix = path.suffix.lower()
     if path.is_dir() or suffix not in (*_RESULTS, ".svg", *IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
         return path, None

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, MissingExtraError, is_installed
+from ..process import streams
 from . import effects, outputs
 from . import run_options as opt
-from .common import STOPPED, echo, given_options, info, log_to_stderr, warn
+from .common import SERVE_PACKAGES, echo, given_options, info, log_to_stderr, warn
 
 if TYPE_CHECKING:
+    from ..display.screen import Screen
     from ..pipeline import Pipeline
+    from ..types import MessageCallback
 
 
 def run(
@@ -27,6 +30,7 @@ def run(
     max_frames: opt.MaxFrames = None,
     rotate: opt.Rotate = 0,
     fps: opt.Fps = None,
+    max_pixels: opt.MaxPixels = None,
     camera_size: opt.CameraSize = None,
     camera_fps: opt.CameraFps = None,
     reconnect_timeout: opt.ReconnectTimeout = 60.0,
@@ -49,6 +53,7 @@ def run(
     skip_existing: opt.SkipExisting = False,
     append: opt.Append = False,
     show: opt.Show = False,
+    view: opt.View = None,
     headless: opt.Headless = False,
     no_audio: opt.NoAudio = False,
     keep_audio: opt.KeepAudio = False,
@@ -92,6 +97,7 @@ def run(
     limner run photos -m human --recursive       a folder and those in it
     limner run photos --skip-existing            go on with what is missing
     limner run webcam                            live, in a window; ESC ends it
+    limner run webcam --view                     the same as a page, for machines without a display
     limner run rtsp://camera/1 --headless --jsonl - | your-program
     """
     from .. import loading, sources, zoo
@@ -107,6 +113,8 @@ def run(
         raise ArgumentError("--det none leaves nothing to find: give boxes in Python, or --det whole-image")
     for one, other, both in (
         ("--show", "--headless", show and headless),
+        ("--view", "--headless", view is not None and headless),
+        ("--view", "--show", view is not None and show),
         ("--quiet", "--verbose", quiet and verbose),
         ("--overwrite", "--skip-existing", overwrite and skip_existing),
         ("--overwrite", "--append", overwrite and append),
@@ -116,7 +124,7 @@ def run(
             raise ArgumentError(f"{one} and {other} contradict each other: give one")
     effects.check_tile(tile)
     looked, live = sources.look(inputs)
-    shows = show or (live and not headless)
+    shows = show or view is not None or (live and not headless)
     if live and headless and out is None and json is None and jsonl is None:
         raise ArgumentError("--headless shows nothing and writes nothing by itself: give --out, --json or --jsonl too")
     say = _nothing if quiet else info if jsonl == "-" else echo
@@ -125,6 +133,8 @@ def run(
     if out is None and json is None and jsonl is None and not shows:
         out = RESULTS_FOLDER
     outputs.check_name("--jsonl", jsonl)
+    if jsonl == "-":
+        streams.check_stdout("the lines of --jsonl -")
     out_folder, out_name = (None, None) if out is None else outputs.drawn(out)
     json_folder, json_name = (None, None) if json is None else outputs.results(json)
     video_options = VideoOptions(
@@ -139,6 +149,7 @@ def run(
         every=every,
         rotate=rotate,
         fps=fps,
+        max_pixels=max_pixels,
     )
 
     def open_models() -> Pipeline:
@@ -206,22 +217,26 @@ def run(
             follow,
         ),
         show=shows,
-        must_show=show,
+        screen=None if view is None else lambda: _page(view, say, waits=not (live or out or json or jsonl)),
+        must_show=show or view is not None,
         progress=False if quiet else None,
         video_options=video_options,
         summary=(headless or live or verbose) and not quiet,
         details=verbose,
-        advice="leave --show out and give --out, the folder for the drawn images"
-        if not live
-        else "use --headless with --out, --json or --jsonl",
+        advice="give --view for a page in the browser, or "
+        + ("--headless with --out, --json or --jsonl" if live else "--out, the folder for the drawn images"),
     )
-    try:
-        failed = job.run(run_options, info=say, warn=warn)
-    except KeyboardInterrupt:  # typer would print nothing
-        warn(STOPPED)
-        raise typer.Exit(130) from None
-    if failed:
+    if job.run(run_options, info=say, warn=warn):
         raise typer.Exit(1)
+
+
+def _page(port: int, say: MessageCallback, *, waits: bool) -> Screen:
+    """Open the page of --view."""
+    if not all(map(is_installed, SERVE_PACKAGES)):
+        raise MissingExtraError("--view", "serve")
+    from ..serve.view import View
+
+    return View(port, say, waits=waits)
 
 
 def _nothing(message: str) -> None:

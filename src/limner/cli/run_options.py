@@ -37,6 +37,16 @@ Fps = Annotated[
     float | None,
     option("Take the images of a folder or pattern as one video of FPS frames per second.", "FPS", min=0.001),
 ]
+MaxPixels = Annotated[
+    int | None,
+    option(
+        "Read images and frames of up to N pixels (default: 268 million, less of an image in a small file, and 36 "
+        "million of a frame).",
+        "N",
+        min=1,
+        hidden=True,
+    ),
+]
 CameraSize = Annotated[str | None, option("Size to request from a camera, such as 1280x720.", "WxH", hidden=True)]
 CameraFps = Annotated[float | None, option("Frames per second to request from a camera.", "FPS", min=1, hidden=True)]
 ReconnectTimeout = Annotated[
@@ -125,6 +135,15 @@ SkipExisting = Annotated[
 ]
 Append = Annotated[bool, switch("--append", "Add to the file of --jsonl.")]
 Show = Annotated[bool, switch("--show", "Show results in a window (default: for cameras and streams only).")]
+View = Annotated[
+    int | None,
+    option(
+        "Show results as a page for browsers of this machine, at this port (8000 where none is given).",
+        "[PORT]",
+        min=0,
+        max=65535,
+    ),
+]
 Headless = Annotated[bool, switch("--headless", "Open no window for cameras and streams; report the FPS at the end.")]
 NoAudio = Annotated[bool, switch("--no-audio", "Leave out the sound of a video.")]
 KeepAudio = Annotated[bool, switch("--keep-audio", "Keep the sound of a video, as is the default.", hidden=True)]

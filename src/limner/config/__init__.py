@@ -50,7 +50,10 @@ def opened(source: str | Path | Mapping[str, Any], options: Mapping[str, object]
     if not isinstance(values, Mapping):
         raise ConfigError(f"a config is a path or a dict, not {type(source).__name__}")
     name = source.file if isinstance(source, Config) else getattr(source, "filename", None) if to_dict else None
-    return Config(apply_options(values, options or {}), Path(name) if name else None)
+    try:
+        return Config(apply_options(values, options or {}), Path(name) if name else None)
+    except RecursionError:
+        raise ConfigError("the config is nested too deeply, or holds itself") from None
 
 
 def load(path: str | Path, *, options: Mapping[str, object] | None = None) -> dict[str, Any]:

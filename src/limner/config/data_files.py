@@ -7,7 +7,7 @@ import keyword
 from typing import Any
 
 from ..errors import MissingExtraError
-from .values import Budget
+from .values import NODE_COST, Budget
 
 JSON, YAML = (".json",), (".yaml", ".yml")
 
@@ -20,7 +20,7 @@ def source_of(text: str, suffix: str, budget: Budget) -> str:
         MissingExtraError: PyYAML is not installed.
     """
     try:
-        data = json.loads(text, parse_constant=_refuse) if suffix in JSON else _yaml(text)
+        data = json.loads(text, parse_constant=_refuse) if suffix in JSON else _yaml(text, budget)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(data, dict):
@@ -51,7 +51,7 @@ def _check(value: Any) -> None:
         raise ValueError("it holds NaN, which is no value of a config")
 
 
-def _yaml(text: str) -> Any:
+def _yaml(text: str, budget: Budget) -> Any:
     try:
         import yaml
     except ModuleNotFoundError:
@@ -59,12 +59,29 @@ def _yaml(text: str) -> Any:
             "Reading a config in YAML", "yaml", "or save the config as .py or .json, which need none"
         ) from None
 
-    # plain values, and the tuples that MMEngine's own dumps have
-    loader_class: Any = type("Loader", (yaml.SafeLoader,), {})
-    loader_class.add_constructor(
-        "tag:yaml.org,2002:python/tuple", lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
-    )
+    safe: Any = yaml.SafeLoader
+
+    class Loader(safe):  # type: ignore[misc]
+        """Plain values, and the tuples that MMEngine's own dumps have; what aliases repeat is spent before it is."""
+
+        def tuple_of(self, node: Any) -> tuple[Any, ...]:
+            value = tuple(self.construct_sequence(node, deep=True))
+            budget.spend_for(value)  # it may be a key, and to hash it is to walk all of it
+            return value
+
+        def flatten_mapping(self, node: Any) -> None:
+            for key, value in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        if isinstance(part, yaml.MappingNode):
+                            self.flatten_mapping(part)
+                            budget.spend(NODE_COST * len(part.value))
+            super().flatten_mapping(node)
+
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", Loader.tuple_of)
     try:
-        return yaml.load(text, loader_class)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(" ".join(str(error).split())[:300]) from None
+    except (AttributeError, LookupError, TypeError, ArithmeticError) as error:  # `!!int ''`, `!!bool x` ...
+        raise ValueError(f"a value is not of the type that it names ({type(error).__name__})") from None

@@ -20,17 +20,20 @@ from .functions import (
     UNARY,
     binary,
     charge,
+    check_bits,
     check_width,
+    format_text,
+    spend_for_hashes,
     store,
 )
-from .syntax import INNER, TEMPLATE, parse
-from .values import CONTAINERS, MAX_DEPTH, BaseDict, Budget, Name, inherited
+from .syntax import INNER, TEMPLATE, first_line, parse
+from .values import CONTAINERS, FAILED_TEMPLATE, MAX_DEPTH, MAX_REASON, BaseDict, Budget, Name, inherited
 
 Values = dict[str, Any]
 # (module, dots before it) of a `from module import ...` under `with read_base():` -> its names
 Inherit = Callable[[str, int], Values]
 
-FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError)
+FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, MemoryError, RuntimeError)
 
 
 class Evaluator:
@@ -57,9 +60,9 @@ class Evaluator:
 
     def fail(self, node: ast.AST, reason: str) -> ConfigError:
         line = getattr(node, "lineno", 1)
-        source = (ast.get_source_segment(self.text, node) or "").split("\n")[0].strip()
+        source = first_line(self.text, node)
         source = source if len(source) <= 60 else source[:57] + "..."
-        return ConfigError(f"{self.path}, line {line}: {source!r} {reason}")
+        return ConfigError(f"{self.path}, line {line}: {source!r} {reason[:MAX_REASON]}")
 
     def unsupported(self, node: ast.AST) -> ConfigError:
         kind = type(node).__name__
@@ -85,6 +88,8 @@ class Evaluator:
                 raise ValueError(f"the syntax is nested more than {MAX_DEPTH} levels deep")
             self.budget.spend()
             return handler(self, node)
+        except RecursionError:
+            raise
         except KeyError as error:
             raise self.fail(node, f"cannot be evaluated: there is no key {error}") from None
         except FAILURES as error:
@@ -94,7 +99,10 @@ class Evaluator:
 
     def constant(self, node: ast.Constant) -> Any:
         value = node.value
-        return self.fill(value) if isinstance(value, str) and "{{" in value else value
+        if isinstance(value, str):
+            self.budget.spend(len(value) // 64)
+            return self.fill(value) if "{{" in value else value
+        return check_bits(value)
 
     def name(self, node: ast.Name) -> Any:
         for scope in reversed(self.scopes):
@@ -123,7 +131,7 @@ class Evaluator:
 
     def key(self, node: ast.expr) -> Any:
         key = self.evaluate(node)
-        self.budget.spend_for(key)  # hashing a tuple walks all of it
+        self.budget.spend_for_key(key)  # hashing a tuple walks all of it
         return key
 
     def slice_(self, node: ast.Slice) -> slice:
@@ -148,6 +156,7 @@ class Evaluator:
             return self.evaluate(template)
         values = self.elements(node.elts)
         self.budget.spend_for(values)
+        self.budget.spend_for_keys(values)
         return set(values)
 
     def dict_display(self, node: ast.Dict) -> dict:
@@ -172,7 +181,7 @@ class Evaluator:
         return result
 
     def unary(self, node: ast.UnaryOp) -> Any:
-        return UNARY[type(node.op)](self.evaluate(node.operand))
+        return check_bits(UNARY[type(node.op)](self.evaluate(node.operand)))
 
     def boolean(self, node: ast.BoolOp) -> Any:
         for operand in node.values:
@@ -189,6 +198,8 @@ class Evaluator:
                 charge(right, self.budget)
             else:
                 self.budget.spend_for((left, right))
+            if isinstance(left, (str, bytes)) and isinstance(right, (list, tuple)):  # may be compared with each
+                self.budget.spend(len(right) * (len(left) // 64))
             if not COMPARE[type(kind)](left, right):
                 return False
             left = right
@@ -206,7 +217,7 @@ class Evaluator:
         convert: dict[int, Callable[[object], str]] = {ord("s"): str, ord("r"): repr, ord("a"): ascii}
         value = convert[node.conversion](value) if node.conversion in convert else value
         spec = "" if node.format_spec is None else str(self.evaluate(node.format_spec))
-        return format(value, check_width(spec))
+        return charge(format(value, check_width(spec)), self.budget)
 
     def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> list | set:
         values = [
@@ -248,6 +259,9 @@ class Evaluator:
             self.budget.spend_for(args)
         if name != "dict":
             self.budget.spend_for(kwargs)
+        spend_for_hashes(name, args, self.budget)
+        if function is format_text:
+            args = [self.budget, *args]
         return charge(function(*args, **kwargs), self.budget)
 
     def function(self, node: ast.Call) -> tuple[Callable[..., Any], str, list]:
@@ -273,6 +287,7 @@ class Evaluator:
 
     def fill(self, text: str) -> Any:
         """Fill the templates in a string; a string that is one ``_base_`` template becomes that value."""
+        self.budget.spend(len(text))
         whole = TEMPLATE.fullmatch(text.strip())
         if whole and whole[2].startswith("_base_."):
             return self.template(whole[2])
@@ -285,9 +300,11 @@ class Evaluator:
         value = self.template(inner.strip())
         if not inner.strip().startswith("$"):
             return value
+        self.budget.spend(20 * len(value))
         try:
             return self.evaluate(parse(value, "eval").body)
-        except (SyntaxError, ValueError, ConfigError):
+        except (SyntaxError, ValueError, ConfigError, MemoryError):
+            self.budget.spend(FAILED_TEMPLATE)
             return value
 
     def template(self, inner: str) -> Any:
@@ -339,6 +356,7 @@ class Evaluator:
             if isinstance(owner, dict):
                 store(owner, key, value)
             elif isinstance(owner, list) and isinstance(target, ast.Subscript):
+                self.budget.spend(len(owner) // 16 if isinstance(key, slice) else 0)  # the rest is moved
                 owner[key] = charge(list(value), self.budget) if isinstance(key, slice) else value
             else:
                 raise TypeError(f"{type(owner).__name__} cannot be assigned to")

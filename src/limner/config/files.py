@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .data_files import source_of
+from .data_files import YAML, source_of
 from .evaluate import Evaluator, Values
 from .merge import merge
 from .paths import SUFFIXES, resolve_base, resolve_module
@@ -16,7 +16,9 @@ from .statements import run
 from .syntax import parse, quote_templates
 from .values import BaseDict, Budget, Name, inherited, plain
 
-MAX_BYTES = 2_000_000
+MAX_BYTES = 600_000  # of a file; the largest ones of MMPose and MMDetection have a tenth
+MAX_YAML = 200_000  # bytes, which PyYAML reads in a few seconds
+SOURCE_COST = 4  # units for a character: its syntax tree takes far more memory
 MAX_CHAIN = 40  # configs that inherit from each other
 FILE_COST = 20_000  # units of the budget for one file
 
@@ -59,10 +61,14 @@ def _read(path: Path, budget: Budget) -> tuple[str, ast.Module]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(f"{path} is not a python config (.py), nor one in JSON or YAML (.json, .yaml, .yml)")
+    most = MAX_YAML if suffix in YAML else MAX_BYTES
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is too large for a config ({path.stat().st_size:,} bytes)")
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise ConfigError(f"{path} is too large for a config ({path.stat().st_size:,} bytes, at most {most:,} are)")
+        text = content.decode("utf-8-sig")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise ConfigError(f"the config {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -72,6 +78,7 @@ def _read(path: Path, budget: Budget) -> tuple[str, ast.Module]:
             text = source_of(text, suffix, budget)
         except ValueError as error:
             raise ConfigError(f"{path} is not a config that can be read: {error}") from None
+    budget.spend(SOURCE_COST * len(text))
     text = quote_templates(text)
     try:
         return text, parse(text)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .merge import merge
-from .values import MAX_BITS, BaseDict, Budget, inherited
+from .values import MAX_BITS, NODE_COST, BaseDict, Budget, inherited
 
 MAX_LENGTH = 1_000_000  # elements of a list, characters of a string
 
@@ -24,7 +24,8 @@ def _check_length(length: int) -> None:
         raise ValueError(f"it would make {length:,} elements, more than the limit of {MAX_LENGTH:,}")
 
 
-def _check_bits(number: object) -> object:
+def check_bits(number: Any) -> Any:
+    """Refuse an integer that is too large."""
     if isinstance(number, int) and number.bit_length() > MAX_BITS:
         raise ValueError("the number is too large")
     return number
@@ -40,6 +41,12 @@ def _range(*args: int) -> range:
     return numbers
 
 
+def _int(*args: Any) -> object:
+    if args and isinstance(args[0], (str, bytes)) and len(args[0]) > MAX_BITS:
+        raise ValueError("the number is too large")
+    return check_bits(int(*args))
+
+
 def _round(number: float, digits: int | None = None) -> float:
     if digits is not None and abs(digits) > 400:
         raise ValueError(f"round to {digits} digits")
@@ -49,7 +56,7 @@ def _round(number: float, digits: int | None = None) -> float:
 def _sum(values: Iterable[Any], start: Any = 0) -> Any:
     if isinstance(start, (list, tuple)):
         return type(start)(itertools.chain(start, *values))
-    return _check_bits(sum(values, start))
+    return check_bits(sum(values, start))
 
 
 FUNCTIONS: dict[str, Callable[..., object]] = {
@@ -60,7 +67,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "dict": dict,
     "enumerate": lambda *args, **kwargs: list(enumerate(*args, **kwargs)),
     "float": float,
-    "int": lambda *args: _check_bits(int(*args)),
+    "int": _int,
     "len": len,
     "list": list,
     "max": max,
@@ -107,28 +114,41 @@ _PERCENT = re.compile(r"%(?:\([^)]*\))?([-#0 +]*[\d*]*\.?[\d*]*)")
 
 def check_width(spec: str) -> str:
     """Refuse a format whose width or precision is too large."""
-    if re.search(r"\d{4}|\*", spec):
-        raise ValueError(f"the format {spec!r} is too wide")
+    if len(spec) > 50 or re.search(r"\d{4}|\*", spec):
+        raise ValueError(f"the format {spec[:50]!r} is too wide")
     return spec
 
 
 class _Formatter(string.Formatter):
-    """``str.format`` that looks up items of dicts and lists, never attributes."""
+    """``str.format`` that looks up items of dicts and lists, never attributes, and spends before it writes."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         first, *rest = re.split(r"[.\[]", field_name)
-        value = self.get_value(int(first) if first.isdigit() else first, args, kwargs)
+        value = self.get_value(int(first) if first.isdecimal() else first, args, kwargs)
         for part in rest:
-            key = part.rstrip("]")
-            value = value[int(key)] if isinstance(value, (str, list, tuple)) else dict(value)[key]
+            key: Any = part.rstrip("]")
+            if not isinstance(value, (str, list, tuple, dict)):
+                raise TypeError(f"{type(value).__name__} has no part {key!r}")
+            value = value[key if isinstance(value, dict) else int(key)]
         return value, first
 
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        self.budget.spend_for(value)
+        return super().convert_field(value, conversion)
+
     def format_field(self, value: Any, format_spec: str) -> str:
-        return format(value, check_width(format_spec))
+        self.budget.spend_for(value)
+        result = format(value, check_width(format_spec))
+        self.budget.spend(NODE_COST + len(result))
+        return result
 
 
-def _format(text: str, *args: object, **kwargs: object) -> str:
-    return _Formatter().vformat(text, args, kwargs)
+def format_text(budget: Budget, text: str, *args: object, **kwargs: object) -> str:
+    """Return ``text.format(*args, **kwargs)``."""
+    return _Formatter(budget).vformat(text, args, kwargs)
 
 
 def _join(text: str, parts: Iterable[str]) -> str:
@@ -205,7 +225,7 @@ METHODS: dict[type, dict[str, Callable[..., object]]] = {
     str: {
         "capitalize": str.capitalize,
         "endswith": str.endswith,
-        "format": _format,
+        "format": format_text,
         "join": _join,
         "lower": str.lower,
         "lstrip": str.lstrip,
@@ -223,53 +243,94 @@ METHODS: dict[type, dict[str, Callable[..., object]]] = {
 }
 
 # functions that read the top level of their arguments only, which are therefore not counted as a whole
-TOP_LEVEL_FUNCTIONS = {"append", "get", "items", "keys", "len", "list", "tuple", "values"}
+TOP_LEVEL_FUNCTIONS = {"append", "items", "keys", "len", "list", "tuple", "values"}
+HASHED_FIRST = {"add", "get", "pop", "setdefault"}  # methods whose first argument is hashed
+HASHED_ALL = {"set", "union", "intersection", "difference"}  # functions that hash the elements of their arguments
+HASHED_PAIRS = {"dict", "update"}  # functions that hash the first of each pair in their arguments
+
+
+def spend_for_hashes(name: str, args: Sequence[Any], budget: Budget) -> None:
+    """Spend what a function takes to hash what it is called with, the object of a method being its first argument."""
+    if name in HASHED_FIRST and len(args) > 1:
+        budget.spend_for_key(args[1])
+    elif name in HASHED_ALL:
+        for value in args:
+            budget.spend_for_keys(value)
+    elif name in HASHED_PAIRS:
+        for value in args:
+            if isinstance(value, (list, tuple)):
+                budget.spend_for_keys([pair[0] for pair in value if isinstance(pair, (list, tuple)) and pair])
 
 
 # -- operators
 
 
-def _multiply(left: Any, right: Any) -> Any:
+def _multiply(left: Any, right: Any, budget: Budget) -> Any:
     for sequence, times in ((left, right), (right, left)):
         if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
             _check_length(len(sequence) * max(times, 0))
+            budget.spend(len(sequence) * max(times, 0))
     return left * right
 
 
-def _power(left: Any, right: Any) -> Any:
+def _add(left: Any, right: Any, budget: Budget) -> Any:
+    if isinstance(left, (str, bytes, list, tuple)) and type(left) is type(right):
+        budget.spend(len(left) + len(right))
+    return left + right
+
+
+def _power(left: Any, right: Any, budget: Budget) -> Any:
     if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > MAX_BITS:
         raise ValueError("the number is too large")
     return left**right
 
 
-def _shift(left: Any, right: Any) -> Any:
+def _shift(left: Any, right: Any, budget: Budget) -> Any:
     if right > MAX_BITS:
         raise ValueError("the number is too large")
     return left << right
 
 
-def _modulo(left: Any, right: Any) -> Any:
+def _modulo(left: Any, right: Any, budget: Budget) -> Any:
     if isinstance(left, bytes):
         raise TypeError("bytes cannot be formatted here")
     if isinstance(left, str):
-        for spec in _PERCENT.findall(left):
+        budget.spend(len(left))
+        specs = _PERCENT.findall(left)
+        for spec in specs:
             check_width(spec)
+            budget.spend(NODE_COST + sum(map(int, re.findall(r"\d+", spec))))
+        for _ in specs if isinstance(right, dict) else (right,):  # one value can be written many times
+            budget.spend_for(right)
     return left % right
 
 
-BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
+def _set_operation(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Budget], Any]:
+    def operation(left: Any, right: Any, budget: Budget) -> Any:
+        if isinstance(left, (set, dict)):
+            budget.spend_for((left, right))
+        return function(left, right)
+
+    return operation
+
+
+def _plainly(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Budget], Any]:
+    return lambda left, right, budget: function(left, right)
+
+
+BINARY: dict[type[ast.operator], Callable[[Any, Any, Budget], Any]] = {
+    ast.Add: _add,
+    ast.Sub: _set_operation(operator.sub),
     ast.Mult: _multiply,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
+    ast.Div: _plainly(operator.truediv),
+    ast.FloorDiv: _plainly(operator.floordiv),
     ast.Mod: _modulo,
     ast.Pow: _power,
     ast.LShift: _shift,
-    ast.RShift: operator.rshift,
-    ast.BitOr: operator.or_,
-    ast.BitAnd: operator.and_,
-    ast.BitXor: operator.xor,
+    ast.RShift: _plainly(operator.rshift),
+    ast.BitOr: _set_operation(operator.or_),
+    ast.BitAnd: _set_operation(operator.and_),
+    ast.BitXor: _set_operation(operator.xor),
 }
 UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: operator.neg,
@@ -295,9 +356,7 @@ def binary(kind: type[ast.operator], left: object, right: object, budget: Budget
     """Apply a binary operator and charge the budget for its result."""
     if kind not in BINARY:
         raise TypeError(f"the operator {kind.__name__} is not supported")
-    if kind is ast.Mod and isinstance(left, str):
-        budget.spend_for(right)
-    return charge(_check_bits(BINARY[kind](left, right)), budget)
+    return charge(check_bits(BINARY[kind](left, right, budget)), budget)
 
 
 def charge(result: Any, budget: Budget) -> Any:

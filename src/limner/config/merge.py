@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import ArgumentError, ConfigError
+from ..errors import ArgumentError, ConfigError, said
 
 MAX_BRACKETS = 50
+MAX_PARTS = 100  # of the dotted key of an option
 
 
 def merge(child: Mapping[str, Any], base: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
@@ -35,7 +36,7 @@ def _merge_value(value: Any, base: Any, where: str) -> Any:
         return {k: v for k, v in value.items() if k != "_delete_"}
     if isinstance(base, dict):
         return merge(value, base, where=where)
-    if isinstance(base, (list, tuple)) and all(str(k).isdigit() for k in value):
+    if isinstance(base, (list, tuple)) and all(len(str(k)) < 10 and str(k).isdecimal() for k in value):
         items = list(base)
         for key, element in value.items():
             if int(key) >= len(items):
@@ -43,7 +44,7 @@ def _merge_value(value: Any, base: Any, where: str) -> Any:
             items[int(key)] = _merge_value(element, items[int(key)], f"{where}.{key}")
         return type(base)(items)
     raise ConfigError(
-        f"{where} is a dict here and {type(base).__name__} ({str(base)[:40]}) in the base: "
+        f"{where[:200]} is a dict here and {type(base).__name__} ({said(base)[:40]}) in the base: "
         "they cannot be merged (write _delete_=True into the dict to replace it)"
     )
 
@@ -61,6 +62,8 @@ def apply_options(cfg: Mapping[str, Any], options: Mapping[str, object]) -> dict
     nested: dict[str, Any] = {}
     for dotted, value in options.items():
         *parents, last = dotted.split(".")
+        if len(parents) >= MAX_PARTS:
+            raise ArgumentError(f"the option {said(dotted)} has more than {MAX_PARTS} parts")
         level = nested
         for key in parents:
             level = level.setdefault(key, {})
@@ -86,12 +89,12 @@ def parse_options(texts: Iterable[str]) -> dict[str, object]:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ArgumentError(
-                f"the option {text!r} is not of the form KEY=VALUE, such as model.test_cfg.flip_test=False"
+                f"the option {said(text)} is not of the form KEY=VALUE, such as model.test_cfg.flip_test=False"
             )
         try:
             options[key.strip()] = _parse(value)
         except ValueError as error:
-            raise ArgumentError(f"the option {text!r} cannot be read: {error}") from None
+            raise ArgumentError(f"the option {said(text)} cannot be read: {error}") from None
     return options
 
 
@@ -113,11 +116,11 @@ def _parse(text: str, depth: int = 0) -> object:
 
 def _split(text: str) -> list[str]:
     """Split at the commas outside of brackets and quotes."""
-    parts, start, closing, quote = [], 0, "", ""
+    parts, start, closing, quote, before = [], 0, "", "", ""  # the last: of the spaces, the character before them
     for i, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
-        elif char in "'\"" and char in text[i + 1 :] and text[:i].rstrip()[-1:] in ("", ",", "[", "("):
+        elif char in "'\"" and before in ("", ",", "[", "(") and text.find(char, i + 1) > 0:
             quote = char
         elif char in "[(":
             closing += "])"["[(".index(char)]
@@ -128,6 +131,7 @@ def _split(text: str) -> list[str]:
         elif char == "," and not closing:
             parts.append(text[start:i])
             start = i + 1
+        before = before if char.isspace() else char
     if closing:
         raise ValueError(f"the bracket {closing[-1]!r} is missing")
     return [*parts, text[start:]]

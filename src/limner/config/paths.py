@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError, expanded, suggest
 
 OWN = Path(__file__).resolve().parent.parent / "configs"
 VARIABLE = "LIMNER_CONFIG_PATH"
@@ -26,7 +26,7 @@ def resolve(path: str | Path) -> Path:
     """
     if "::" in str(path):
         return resolve_base(str(path), Path("config.py").absolute())[0]
-    file = Path(path).expanduser()
+    file = expanded(path)
     relative = PurePosixPath(str(path).replace("\\", "/"))
     folders = [] if file.is_absolute() or ".." in relative.parts else [*_search_path(), OWN]
     found = _first([file, *(folder / relative for folder in folders)])
@@ -48,7 +48,7 @@ def resolve_beside(path: str, owner: Path | None) -> Path | None:
         path: as the config has it, such as ``configs/_base_/datasets/coco.py``.
         owner: the config's file; None where it has none.
     """
-    file = Path(path.replace("\\", "/")).expanduser()
+    file = expanded(path.replace("\\", "/"))
     if file.is_absolute():
         return _first([file])
     if owner is not None and OWN in owner.parents:
@@ -65,7 +65,7 @@ def resolve_base(reference: str, owner: Path) -> tuple[Path, str | None]:
     """
     package, separator, relative = reference.partition("::")
     if not separator:
-        file = owner.parent / Path(reference).expanduser()
+        file = owner.parent / expanded(reference)
         if _first([file]) is None:
             raise ConfigError(f"{owner}: its base {reference!r} does not exist ({os.path.normpath(file)})")
         return file, None
@@ -137,7 +137,7 @@ def _installed(package: str) -> list[Path]:
 
 
 def _search_path() -> list[Path]:
-    return [Path(p).expanduser() for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    return [Path(os.path.expanduser(p)) for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
 
 
 def _own_names() -> list[str]:

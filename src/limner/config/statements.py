@@ -62,6 +62,7 @@ def _delete(ev: Evaluator, node: ast.Delete) -> None:
             if not isinstance(owner, (dict, list)):
                 raise TypeError(f"nothing can be deleted from {type(owner).__name__}")
             key: Any = target.attr if isinstance(target, ast.Attribute) else ev.key(target.slice)
+            ev.budget.spend(len(owner) // 16 if isinstance(owner, list) else 0)  # the rest is moved
             del owner[key]
         else:
             raise ev.unsupported(target)

@@ -43,6 +43,14 @@ def parse(text: str, mode: str = "exec") -> Any:
         return ast.parse(text, mode=mode)
 
 
+def first_line(text: str, node: ast.AST) -> str:
+    """Return the source of a node as far as its line goes: `ast.get_source_segment` takes seconds for a long line."""
+    number, start = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+    line = next(iter(text.split("\n", number)[number - 1 : number]), "").encode("utf-8", "surrogatepass")
+    same = getattr(node, "end_lineno", None) == number
+    return line[start : getattr(node, "end_col_offset", None) if same else None].decode("utf-8", "replace").strip()
+
+
 def _max_depth(text: str) -> int:
     """Return an upper bound of the depth of the syntax tree."""
     depth = deepest = branches = 0

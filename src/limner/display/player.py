@@ -13,7 +13,7 @@ from ..video.pipeline import CurrentStyle, FrameResult, VideoPipeline
 from ..writers import ImageWriter
 from .hud import Meter, overlay
 from .keys import Action
-from .window import Window
+from .screen import Screen
 
 
 class Player:
@@ -35,7 +35,7 @@ class Player:
 
     def __init__(
         self,
-        window: Window,
+        window: Screen,
         video: VideoPipeline,
         current: CurrentStyle,
         meter: Meter,

@@ -81,7 +81,8 @@ def packages() -> Iterator[Check]:
         if is_installed(name):
             yield Check(name, "ok", _version(name) or "installed")
         else:
-            yield Check(name, "missing", f"for {use}", "pip install " + " ".join(f'"{p}"' for p in EXTRAS[extra]))
+            wanted = " ".join(f'"{package}"' for package in EXTRAS[extra])
+            yield Check(name, "missing", f"for {use}", f"pip install {wanted}")
 
 
 def _version(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, expanded
 
 # COCO-WholeBody's parts in the order of its 133 keypoints: key of the points, their number
 _WHOLE_BODY = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
@@ -61,7 +61,7 @@ def read(path: str | Path, keypoints: int | None = None) -> Annotations:
     Raises:
         InputError: there is no such file, it is in another form, or it has another number of keypoints.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     content = load_json(path)
     if isinstance(content, Mapping) and {"images", "annotations"} <= content.keys():
         found = _coco(path, content, keypoints)
@@ -86,6 +86,8 @@ def load_json(path: Path) -> Any:
     Raises:
         InputError: it cannot be read, or is no JSON.
     """
+    if path.exists() and not path.is_file():  # a device may never end
+        raise InputError(f"'{path}' is a folder or device where a file is needed: give one")
     try:
         return json.loads(path.read_bytes())
     except OSError as error:

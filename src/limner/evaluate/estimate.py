@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, expanded
 from ..pipeline import Pipeline
 from ..sources.one_image import read_one
 from ..types import Boxes, Frame
@@ -41,7 +41,7 @@ def estimate(
     Raises:
         InputError: an image or the file of boxes is missing or cannot be read.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     given = None if boxes == "detector" else _given(annotations, boxes)
     images = annotations.images if given is None else [i for i in annotations.images if i.id in given]
     found, truths = Instances(), []
@@ -81,7 +81,7 @@ _GivenBoxes = dict[int, tuple[Boxes, np.ndarray]]  # image -> boxes and the anno
 def _given(annotations: Annotations, boxes: str | Path) -> _GivenBoxes:
     """Return the boxes of each image: those of the annotated instances that have keypoints, or those of a file."""
     if boxes != "gt":
-        return _of_file(Path(boxes).expanduser(), {image.id for image in annotations.images})
+        return _of_file(expanded(boxes), {image.id for image in annotations.images})
     rows = np.flatnonzero((annotations.visibility > 0).any(axis=1) & ~annotations.crowd)
     given = {}
     for image_id in np.unique(annotations.image_ids[rows]).tolist():

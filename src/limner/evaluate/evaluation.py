@@ -171,7 +171,7 @@ def evaluate(
     said = list(remarks)
     precisions: dict[Kind, Precision] = {}
     if not is_installed("pycocotools"):
-        said.append("average precision needs pycocotools: pip install 'limner[eval]'")
+        said.append("average precision needs pycocotools: pip install pycocotools")
     else:
         if keypoint_set is not None and len(keypoint_set.sigmas):
             precisions["keypoints"] = precision.precision(annotations, predictions, "keypoints", keypoint_set.sigmas)

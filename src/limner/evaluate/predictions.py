@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, expanded
 from ..formats.coco_results import instance_score
 from .annotations import AnnotatedImage, load_json
 
@@ -122,7 +122,7 @@ def read(path: str | Path, images: Sequence[AnnotatedImage]) -> Predictions:
     Raises:
         InputError: it cannot be read, is in another form, or is about none of the images.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     found = Instances()
     try:
         if path.is_dir():

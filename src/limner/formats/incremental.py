@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from ..errors import ArgumentError, OutputError
-from ..files import create_parent_folder, write_error
+from ..errors import ArgumentError, OutputError, expanded
+from ..files import create_parent_folder, own_file, unlock, write_error
 
 _File = TypeVar("_File", bound="IncrementalFile")
 
@@ -21,30 +20,33 @@ class IncrementalFile:
     Args:
         path: of the file; its folder is created.
         head, tail: the text around what is added.
-        append: keep what is in the file, and add to it; otherwise it is replaced.
+        append: keep what is in the file, and add to it; otherwise a new one takes its place.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, another writer has it, or it is a link and to be kept.
     """
 
     def __init__(self, path: str | os.PathLike[str], head: str = "", tail: str = "", *, append: bool = False) -> None:
-        self.path = Path(os.path.expanduser(path))
+        self.path = expanded(path)
         self.frames = 0  # frames written
         self._tail = tail.encode("ascii")
         self._end = 0  # bytes before the tail
         create_parent_folder(self.path)
         try:
             # Unbuffered: written text is with the system, so it is kept if this process is killed.
-            kept = append and self.path.is_file()
-            self._file: io.FileIO = open(self.path, "r+b" if kept else "wb", buffering=0)  # noqa: SIM115 - by close()
-            self._end = os.fstat(self._file.fileno()).st_size if kept else 0
+            self._file = io.FileIO(own_file(self.path, append=append), "rb+")
         except (OSError, ValueError) as error:
             raise write_error(self.path, error) from None
         try:
+            self._end = self._kept(self._file) if append and self._file.seekable() else 0
             self._add(head)
         except OutputError:
-            self._file.close()
+            self.close()
             raise
+
+    def _kept(self, file: io.FileIO) -> int:
+        """Return how many bytes are kept of a file that is added to, and cut off the rest."""
+        return os.fstat(file.fileno()).st_size
 
     def _add(self, text: str) -> None:
         """Insert ``text`` before the tail; leave the file as it was where that fails."""
@@ -69,6 +71,8 @@ class IncrementalFile:
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
+        if not self._file.closed:
+            unlock(self._file.fileno())
         self._file.close()
 
     def __enter__(self: _File) -> _File:

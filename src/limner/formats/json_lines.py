@@ -14,6 +14,7 @@ Whoever wants only results takes the lines with ``instances``.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from abc import ABC, abstractmethod
@@ -24,7 +25,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import compact_json, temporary_path, write_error
+from ..files import compact_json, refuse_link, temporary_path, write_error
 from ..types import Result
 from .incremental import IncrementalFile
 from .run_info import RunInfo
@@ -97,10 +98,11 @@ class JsonLinesWriter(IncrementalFile, JsonLines):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
-        if append:
-            _repair(Path(os.path.expanduser(path)))
         self.results = False  # whether more than errors were written
         super().__init__(path, append=append)
+
+    def _kept(self, file: io.FileIO) -> int:
+        return _repair(self.path, file)
 
     def _add_line(self, line: str) -> None:
         self._add(line + "\n")
@@ -169,7 +171,7 @@ def drop(path: Path, sources: Container[str]) -> None:
     Raises:
         OutputError: it holds something else than JSON Lines, or cannot be written.
     """
-    path = Path(os.path.realpath(path))  # what a link leads to is replaced, not the link
+    refuse_link(path)
     temporary = temporary_path(path.parent)
     try:
         with temporary.open("x", encoding="ascii", newline="\n") as kept:
@@ -215,28 +217,27 @@ def _foreign(path: Path, number: int) -> OutputError:
     )
 
 
-def _repair(path: Path) -> None:
-    """Cut off the rest of a line at the end of a file, as a kill or a full disk leaves it.
+def _repair(path: Path, file: io.FileIO) -> int:
+    """Cut off the rest of a line at the end of a file, as a kill or a full disk leaves it; return its new size.
 
     Raises:
         OutputError: the file does not begin like JSON Lines of limner's, or cannot be written.
     """
-    if not path.is_file() or not path.stat().st_size:
-        return
     try:
-        with path.open("r+b") as file:
-            start = file.read(len(_SOURCE))
-            if not (start == _SOURCE.encode() or _HEAD.encode().startswith(start)):
-                raise _foreign(path, 1)
-            end = file.seek(0, os.SEEK_END)
-            while end:
-                size = min(end, 1 << 16)
-                file.seek(end - size)
-                newline = file.read(size).rfind(b"\n")
-                if newline >= 0:
-                    end = end - size + newline + 1
-                    break
-                end -= size
-            file.truncate(end)
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        start = file.read(len(_SOURCE))
+        if not (start == _SOURCE.encode() or _HEAD.encode().startswith(start)):
+            raise _foreign(path, 1)
+        while end:
+            size = min(end, 1 << 16)
+            file.seek(end - size)
+            newline = file.read(size).rfind(b"\n")
+            if newline >= 0:
+                end = end - size + newline + 1
+                break
+            end -= size
+        file.truncate(end)
     except OSError as error:
         raise write_error(path, error) from None
+    return end

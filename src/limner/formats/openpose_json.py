@@ -6,12 +6,11 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, expanded
 from ..files import compact_json, create_folder, write_atomically
 from ..keypoints import KeypointSet
 from ..types import Result
@@ -118,7 +117,7 @@ class OpenPoseWriter:
         stem: str | None = None,
         native: bool = False,
     ) -> None:
-        self.path = Path(os.path.expanduser(folder))
+        self.path = expanded(folder)
         self.info = info or RunInfo()
         self.frames = 0  # files written
         self._stem = stem or self.path.name.removesuffix("_json") or "frame"
@@ -172,9 +171,7 @@ def write_openpose_image(
     layout = OpenPoseLayout.same_order if native else OpenPoseLayout.of
     people = openpose_people(result, layout(result.keypoint_set))
     head = _head(result, info or RunInfo())
-    write_atomically(
-        Path(os.path.expanduser(path)), compact_json({"version": 1.3, "people": people, **head}).encode("ascii")
-    )
+    write_atomically(expanded(path), compact_json({"version": 1.3, "people": people, **head}).encode("ascii"))
 
 
 def openpose_people(result: Result, layout: OpenPoseLayout) -> list[dict[str, object]]:

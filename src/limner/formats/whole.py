@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar
 
-from ..errors import ArgumentError, OutputError
+from ..errors import ArgumentError, OutputError, expanded
 from ..files import create_folder, create_parent_folder, temporary_path, write_error
 from ..keypoints import KeypointSet
 from ..types import Result
@@ -54,7 +54,7 @@ class DeferredWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], info: RunInfo | None = None, *, folder: bool = False) -> None:
-        self.path = Path(os.path.expanduser(path))
+        self.path = expanded(path)
         self.folder = self.path if folder else self.path.parent  # where files are made
         self.info = info or RunInfo()
         self.frames = 0  # frames written

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import struct
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import cv2
 import numpy as np
 
 from ..errors import InputError, OutputError
-from . import jpeg
+from . import headers, jpeg, limits, messages
 from .extras import decode_heic, decode_jpeg_xl
-from .heif import kind_of_container, turned, turns
-
-MAX_PIXELS = 1 << 28  # 0.8 GB once decoded: more than any camera takes, less than a hostile file may ask for
+from .heif import changed, changes, kind_of_container
 
 _SIGNATURES = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
@@ -33,16 +26,7 @@ _SIGNATURES = (
 )
 _SUFFIXES = {"JPEG 2000": ".jp2", "TIFF": ".tif", "JPEG": ".jpg", "JPEG XL": ".jxl", "PNM": ".ppm"}  # of most: the kind
 
-# What libjpeg, libpng and older releases of OpenCV print; anything else on stderr is not about the image.
-_LIBRARY_TEXT = re.compile(
-    rb"(?:libpng (?:warning|error)|Corrupt JPEG data|Premature end of JPEG|Invalid SOS parameters|Unsupported marker"
-    rb"|Warning: unknown JFIF|Inconsistent progression|Unknown Adobe color)[^\n]*\n?"
-    rb"|imdecode_\('[^\n]*\n*"
-)
-
-_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd9\xff]")  # a JPEG marker that has a length behind it
-
-_decode_lock = threading.Lock()
+_AGAIN = "copy it again or save it as JPEG or PNG"
 
 
 def is_image(start: bytes) -> bool:
@@ -62,7 +46,9 @@ def image_suffix(start: bytes) -> str:
     return "" if kind is None else _SUFFIXES.get(kind, f".{kind.lower()}")
 
 
-def decode_image(data: bytes, name: str, remarks: list[str] | None = None) -> np.ndarray:
+def decode_image(
+    data: bytes, name: str, remarks: list[str] | None = None, *, max_pixels: int | None = None
+) -> np.ndarray:
     """Decode the content of one image file to BGR, uint8 [H, W, 3].
 
     Alpha is dropped, not blended: those are the values that MMPose gets, and no background has to be
@@ -72,10 +58,10 @@ def decode_image(data: bytes, name: str, remarks: list[str] | None = None) -> np
         data: The whole file.
         name: Name of the image in error messages.
         remarks: gets a sentence for the user where something is odd, and the image could be read nevertheless.
+        max_pixels: the limit that the user gives; None takes those of `limner.images.limits`.
 
     Raises:
-        InputError: ``data`` is no image, needs a package that is not installed, is damaged or cut short, or is
-            larger than MAX_PIXELS.
+        InputError: ``data`` is no image, needs a package that is not installed, is damaged or cut short, or too large.
     """
     if not data:
         raise InputError(f"'{name}' is empty (0 bytes); replace it by an image")
@@ -83,43 +69,41 @@ def decode_image(data: bytes, name: str, remarks: list[str] | None = None) -> np
     if kind is None:
         raise InputError(f"'{name}' is not an image in a known format; give a JPEG, PNG, WebP, TIFF, BMP or GIF file")
     said = [] if remarks is None else remarks
+    header = headers.header_of(kind, data)
+    if header is None:
+        raise InputError(
+            f"'{name}' is damaged or cut short: it is a {kind} without a size that can be read; copy it again, or "
+            "convert it to JPEG or PNG"
+        )
+    limits.check_size(header, len(data), name, max_pixels)
     if kind in ("HEIC", "JPEG XL"):
-        decode = decode_heic if kind == "HEIC" else decode_jpeg_xl
-        array, remark = decode(data, name, lambda width, height: _check_size((width, height), name))
+        array, remark = (decode_heic if kind == "HEIC" else decode_jpeg_xl)(data, name)
         said += [remark] if remark else []
         return image_from_array(array, name, whole_range=True)
-    size, complete = _jpeg_header(data) if kind == "JPEG" else (_declared_size(kind, data), True)
-    _check_size(size, name)
     # OpenCV's answer to a JPEG without its end depends on the version: grey, old memory, or None.
-    image, printed = _decoded(kind, data, name) if complete else (None, b"")
-    if not complete and size is not None:
-        image = jpeg.ended(data, lambda whole: _imdecode(whole, name)[0])
+    image, printed = _decoded(kind, data, name) if header.complete else (None, b"")
+    if not header.complete and kind == "JPEG":
+        image = jpeg.ended(data, lambda ended: _imdecode(ended, name)[0])
         if image is not None:
             said.append(f"'{name}' lacks its end marker; all of its pixels are there")
     if image is None or b"premature end" in printed.lower():
         raise InputError(
             f"'{name}' is damaged or cut short, or is a kind of {kind} that OpenCV {cv2.__version__} cannot read; "
-            "copy it again or save it as JPEG or PNG"
+            f"{_AGAIN}"
         )
+    if kind == "JPEG" and jpeg.others_follow(data):
+        said.append(f"'{name}' holds several JPEGs, of which the first is read; name it .mjpg to read all, as a video")
     return image
 
 
-def _check_size(size: tuple[int, int] | None, name: str) -> None:
-    if size is not None and size[0] * size[1] > MAX_PIXELS:
-        raise InputError(
-            f"'{name}' is too large: {size[0]} x {size[1]} pixels where at most {MAX_PIXELS} in all are read; "
-            "scale it down first"
-        )
-
-
 def _decoded(kind: str, data: bytes, name: str) -> tuple[np.ndarray | None, bytes]:
-    """Decode with OpenCV, which does not turn AVIF as its container says; see `_imdecode`."""
-    how = turns(data) if kind == "AVIF" else []
+    """Decode with OpenCV, which does not crop and turn AVIF as its container says; see `_imdecode`."""
+    how = changes(data) if kind == "AVIF" else []
     if not how:
         return _imdecode(data, name)
     # an orientation in EXIF does not count beside them
     image, printed = _imdecode(data, name, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if image is None else turned(image, how), printed
+    return None if image is None else changed(image, how), printed
 
 
 def decode_alpha(data: bytes, image: np.ndarray) -> np.ndarray | None:
@@ -160,7 +144,7 @@ def _imdecode(data: bytes, name: str, flags: int = cv2.IMREAD_COLOR) -> tuple[np
     """Decode with OpenCV; return the image, or None, and what its libraries printed."""
     # Older releases of OpenCV 4 have the one, newer ones the other; 0 is silence.
     set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-    with _decode_lock, _capture_stderr() as printed:  # one at a time, so that the text belongs to this image
+    with messages.caught() as printed:
         level = set_log_level(0)
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -171,65 +155,6 @@ def _imdecode(data: bytes, name: str, flags: int = cv2.IMREAD_COLOR) -> tuple[np
         finally:
             set_log_level(level)
     return image, bytes(printed)
-
-
-@contextmanager
-def _capture_stderr() -> Iterator[bytearray]:
-    """Capture what C libraries print to stderr; the yielded bytes hold it once the block has ended.
-
-    Text that other threads print meanwhile is passed on.
-    """
-    printed = bytearray()
-    try:
-        saved = None if os.name == "nt" else os.dup(2)  # a full pipe would block on Windows
-    except OSError:
-        saved = None  # a service without stderr: nothing can be printed
-    if saved is None:
-        yield printed
-        return
-    reader, writer = os.pipe()  # needs no disk; non-blocking, so no library can print so much that it hangs
-    try:
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        os.dup2(writer, 2)
-        yield printed
-    finally:
-        os.dup2(saved, 2)
-        os.close(writer)
-        with suppress(OSError):  # nothing printed while a child process holds the pipe, or stderr is gone
-            printed += os.read(reader, 1 << 16)
-            os.write(saved, _LIBRARY_TEXT.sub(b"", bytes(printed)))
-        os.close(reader)
-        os.close(saved)
-
-
-def _declared_size(kind: str, data: bytes) -> tuple[int, int] | None:
-    """Read (width, height) from the header of formats in which a small file can declare a huge image."""
-    layout = {"PNG": (">II", 16), "GIF": ("<HH", 6)}.get(kind)
-    if layout is None or len(data) < layout[1] + struct.calcsize(layout[0]):
-        return None
-    width, height = struct.unpack_from(layout[0], data, layout[1])
-    return width, height
-
-
-def _jpeg_header(data: bytes) -> tuple[tuple[int, int] | None, bool]:
-    """Walk the segments of a JPEG: (width, height) if given, and whether the data reaches its end marker.
-
-    The end marker is looked for behind the segments, as thumbnails inside them have one of their own.
-    Layout: ITU-T T.81, annex B.
-    """
-    size = None
-    position = 2
-    while (match := _SEGMENT.search(data, position)) and match.start() + 9 <= len(data):
-        marker = match.start()
-        code = data[marker + 1]
-        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):  # a frame header
-            height, width = struct.unpack_from(">HH", data, marker + 5)
-            size = (width, height)
-        position = marker + 2 + int(struct.unpack_from(">H", data, marker + 2)[0])
-        if code == 0xDA:  # start of scan: behind it 0xFF is escaped, so the end marker is unambiguous
-            return size, data.find(b"\xff\xd9", position) >= 0
-    return size, False
 
 
 # -- pixels that the caller has --------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..errors import EXTRAS, InputError
 _ADVICE = "convert it to JPEG or PNG"
 
 
-def decode_heic(data: bytes, name: str, check: Callable[[int, int], None]) -> tuple[np.ndarray, str]:
+def decode_heic(data: bytes, name: str) -> tuple[np.ndarray, str]:
     """Decode a HEIC image; return an array of `limner.images.image_from_array`, and a remark or "".
 
     It is turned as its container says; the orientation in its EXIF repeats that.
@@ -21,7 +20,6 @@ def decode_heic(data: bytes, name: str, check: Callable[[int, int], None]) -> tu
     Args:
         data: the whole file.
         name: what errors call it.
-        check: called with width and height before it is decoded.
 
     Raises:
         InputError: the package is not installed, or the file is damaged.
@@ -32,16 +30,13 @@ def decode_heic(data: bytes, name: str, check: Callable[[int, int], None]) -> tu
         raise _missing(name, "HEIC", "heic") from None
     try:
         file: Any = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True, bgr_mode=True)
-        check(*file.size)
         several = len(file)
         return np.asarray(file), _several(name, several, "the main one") if several > 1 else ""
-    except InputError:
-        raise
     except Exception as error:  # of libheif: several classes
         raise _damaged(name, "HEIC") from error
 
 
-def decode_jpeg_xl(data: bytes, name: str, check: Callable[[int, int], None]) -> tuple[np.ndarray, str]:
+def decode_jpeg_xl(data: bytes, name: str) -> tuple[np.ndarray, str]:
     """Decode a JPEG XL image, see `decode_heic`; the orientation in its EXIF does not count, as the format has it."""
     try:
         import pillow_jxl  # registers itself with Pillow
@@ -51,14 +46,11 @@ def decode_jpeg_xl(data: bytes, name: str, check: Callable[[int, int], None]) ->
     del pillow_jxl
     try:
         with Image.open(io.BytesIO(data), formats=["JXL"]) as image:
-            check(*image.size)
             several = int(getattr(image, "n_frames", 1))
             remark = _several(name, several, "the first") if several > 1 else ""
             if image.mode.startswith(("I", "F")):
                 return np.asarray(image), remark
             return np.asarray(image.convert("RGB"))[..., ::-1], remark
-    except InputError:
-        raise
     except Exception as error:  # of libjxl, through Pillow: several classes
         raise _damaged(name, "JPEG XL") from error
 

@@ -28,15 +28,23 @@ def ended(data: bytes, decode: Callable[[bytes], np.ndarray | None]) -> np.ndarr
     data = data[:-1] if data.endswith(b"\xff") else data
     if not _has_all_scans(data):
         return None
-    images = [decode(data + filling + _END) for filling in _FILLINGS]
-    first = images[0]
-    if first is None or any(other is None or not np.array_equal(first, other) for other in images[1:]):
-        return None
+    first = decode(data + _FILLINGS[0] + _END)
+    for filling in _FILLINGS[1:] if first is not None else ():
+        other = decode(data + filling + _END)
+        if first is None or other is None or not np.array_equal(first, other):
+            return None
     return first
 
 
 def _has_all_scans(data: bytes) -> bool:
     """Return whether the scans bring each coefficient of each component to its last bit."""
+    try:
+        return _brings_all(data)
+    except (IndexError, ValueError, struct.error):  # a segment that is too short
+        return False
+
+
+def _brings_all(data: bytes) -> bool:
     missing: dict[int, list[bool]] = {}  # of each component, which of its 64 coefficients
     position = 2
     while match := _MARKER.search(data, position):
@@ -58,3 +66,8 @@ def _has_all_scans(data: bytes) -> bool:
                     rest[first : last + 1] = [False] * (last + 1 - first)
         position = at + 2 + length
     return bool(missing) and not any(any(rest) for rest in missing.values())
+
+
+def others_follow(data: bytes) -> bool:
+    """Return whether other JPEGs follow the first, but those that a camera puts behind its image (MPF)."""
+    return b"\xff\xd9\xff\xd8\xff" in data and b"MPF\0" not in data[: 1 << 18]

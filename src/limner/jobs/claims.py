@@ -12,11 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import OutputError
-from ..files import appeared, incomplete_mark, mark_incomplete, write_error
+from ..files import appeared, being_written, incomplete_mark, is_stream, lock, mark_incomplete, release, write_error
 from .plan import Task
-
-_FAR = 1 << 40  # Windows locks bytes, and those of a lock cannot be read: it is one behind all others
 
 
 class Lock:
@@ -34,12 +31,11 @@ class Lock:
         self.path = path
         try:
             while True:
-                self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-                if not _take(self._file):
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+                self._file = os.open(path, flags, 0o666)
+                if not lock(self._file):
                     os.close(self._file)
-                    raise OutputError(
-                        f"'{guarded}' is being written by another run: wait until that ends, or choose another name"
-                    )
+                    raise being_written(guarded)
                 if _leads_to(path, self._file):
                     return
                 os.close(self._file)  # the one who held it removed it in between
@@ -51,32 +47,10 @@ class Lock:
         if remove and sys.platform != "win32":  # before others can have it
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        os.close(self._file)
+        release(self._file)
         if remove and sys.platform == "win32":  # where what is open cannot be removed
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
-
-
-def _take(file: int) -> bool:
-    """Lock an open file; return whether nobody else has. Where files cannot be locked, nobody has."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            os.lseek(file, _FAR, os.SEEK_SET)
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network drives
-        return True
-    return True
 
 
 def _leads_to(path: Path, file: int) -> bool:
@@ -93,17 +67,16 @@ def claimed(path: Path) -> Iterator[None]:
     Raises:
         OutputError: another run has it.
     """
-    if path.exists() and not path.is_file():
+    if is_stream(path):
         yield
         return
-    real = Path(os.path.realpath(path))
-    # of a name of its own, as the file itself is replaced where lines are taken out
-    name = hashlib.sha256(os.fsencode(real.name)).hexdigest()[:12]
-    lock = Lock(real.with_name(f".limner-{name}.lock"), path)
+    # in the folder itself, whatever leads to it; of a name of its own, as the file is replaced
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    claim = Lock(Path(os.path.realpath(path.parent)) / f".limner-{name}.lock", path)
     try:
         yield
     finally:
-        lock.release(remove=True)
+        claim.release(remove=True)
 
 
 def check_new(task: Task) -> None:
@@ -155,6 +128,6 @@ class Marks:
 
     def _release(self, unmarked: Sequence[Path]) -> None:
         marks = {incomplete_mark(path) for path in unmarked}
-        for lock in self._locks:
-            lock.release(remove=lock.path in marks)
+        for held in self._locks:
+            held.release(remove=held.path in marks)
         self._locks.clear()

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path, PurePath
 
 from ..errors import InputError, OutputError
+from ..files import appeared, create_folder, same_file
 from ..formats.read_lines import LinesReader
 from ..masking import masked
 from ..writers import UniqueStems
+from .claims import claimed
 from .forms import FormWriters, parse, refuse_existing
 
 
-def convert(reader: LinesReader, folder: Path, forms: Sequence[str], *, overwrite: bool = False) -> list[Path]:
+def convert(
+    reader: LinesReader,
+    folder: Path,
+    forms: Sequence[str],
+    *,
+    overwrite: bool = False,
+    read: Sequence[str | None] = (),
+) -> list[Path]:
     """Write the results of a file of JSON Lines in other forms; return the files and folders that were made.
 
     Args:
         reader: of the file.
         folder: for the files.
         forms: names, see `limner.formats.forms.FORMATS`.
-        overwrite: write over what is there.
+        overwrite: write over what is there, but what is read.
+        read: other files that are read, or names that may be such.
 
     Raises:
         InputError: the file cannot be read, holds something else, or no results.
@@ -32,12 +44,19 @@ def convert(reader: LinesReader, folder: Path, forms: Sequence[str], *, overwrit
         raise InputError(f"'{reader.path}' holds no results")
     stems = UniqueStems([_stem(source) for source in sources])
     names = {source: stems.name(_stem(source))[0] for source in sources}
-    with FormWriters(folder, parse(forms), lambda: reader.info) as writers:
+    with ExitStack() as stack, FormWriters(folder, parse(forms), lambda: reader.info) as writers:
         made = [*writers.shared(), *(path for source in sources for path in writers.own(names[source]))]
         if len(set(made)) < len(made):
             twice = next(path for path in made if made.count(path) > 1)
             raise OutputError(f"two forms would write '{twice}': convert into two folders")
-        refuse_existing(made if not overwrite else [path for path in made if _is(path, reader.path)], reader.path)
+        known = (reader.path, *(Path(os.path.expanduser(name)) for name in read if name))
+        for path in made:
+            if any(same_file(source, path) for source in known):
+                raise OutputError(f"'{path}' is the file that is read: give another folder")
+        if not overwrite:
+            refuse_existing(made)
+        create_folder(writers.folder)
+        stack.enter_context(_held(writers.shared(), overwrite))
         done: set[str] = set()
         for source, results in groupby(reader, key=lambda result: result.source):
             if source in done and writers.own(names[source]):
@@ -46,15 +65,22 @@ def convert(reader: LinesReader, folder: Path, forms: Sequence[str], *, overwrit
                     "convert into a form of one file for all"
                 )
             done.add(source)
-            with writers.of(names[source]) as open_writers:
+            with _held(writers.own(names[source]), overwrite), writers.of(names[source]) as open_writers:
                 for result in results:
                     for writer in open_writers:
                         writer.write(result)
     return made
 
 
-def _is(path: Path, other: Path) -> bool:
-    return path.exists() and path.samefile(other)
+@contextmanager
+def _held(paths: Sequence[Path], overwrite: bool) -> Iterator[None]:
+    """Keep other runs from files while they are written, and leave alone what another run has written meanwhile."""
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(claimed(path))
+            if not overwrite and os.path.lexists(path):
+                raise appeared(path)
+        yield
 
 
 def _stem(source: str) -> str:

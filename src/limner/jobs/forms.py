@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import ArgumentError, OutputError
+from ..errors import ArgumentError, OutputError, expanded
 from ..formats import ResultWriter
 from ..formats.forms import FORMATS, Form, form
 from ..formats.run_info import RunInfo
@@ -26,7 +26,7 @@ class FormWriters:
     """
 
     def __init__(self, folder: Path, names: Sequence[str], info: Callable[[], RunInfo] = RunInfo) -> None:
-        self.folder = folder.expanduser()
+        self.folder = expanded(folder)
         if len(set(names)) < len(names):
             raise ArgumentError(f"a form is given twice: {', '.join(names)}")
         self._forms = {name: form(name) for name in names}
@@ -94,10 +94,8 @@ def parse(given: Sequence[str]) -> list[str]:
     return names
 
 
-def refuse_existing(paths: Sequence[Path], source: Path | None = None) -> None:
-    """Raise OutputError where one of the paths exists, or is a file that is read."""
+def refuse_existing(paths: Sequence[Path]) -> None:
+    """Raise OutputError where one of the paths exists."""
     for path in paths:
-        if source is not None and path.exists() and path.samefile(source):
-            raise OutputError(f"'{path}' is the file that is read: give another folder")
         if os.path.lexists(path):
             raise OutputError(f"'{path}' exists: give --overwrite, or another folder")

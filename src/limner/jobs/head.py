@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from .. import __version__
-from ..files import without_password
 from ..formats.run_info import RunInfo
+from ..masking import masked
 from ..pipeline import Pipeline
 
 _CHUNK = 1 << 20
@@ -23,7 +23,7 @@ def run_info(model: str, precision: str, pipeline: Pipeline | None) -> RunInfo:
         precision: as the user names it.
         pipeline: once it is open.
     """
-    name = os.path.basename(os.path.normpath(model)) if os.path.exists(model) else without_password(model)
+    name = os.path.basename(os.path.normpath(model)) if os.path.exists(model) else masked(model)
     if pipeline is None:
         return RunInfo(name, version=__version__)
     device = pipeline.pose.runtime.device  # such as "cpu (onnxruntime, int8)"

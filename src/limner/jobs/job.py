@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from .. import sources
+from ..display.screen import Screen
 from ..display.window import Window
 from ..draw import DrawStyle, render
-from ..errors import InputError, MissingExtraError, OutputError, one_line
+from ..errors import InputError, MissingExtraError, OutputError, expanded, one_line
 from ..files import create_parent_folder, remove_empty
 from ..formats import json_lines
 from ..formats.json_lines import JsonLines, JsonLinesWriter, StandardOutput
 from ..formats.run_info import RunInfo
 from ..pipeline import Pipeline
+from ..process import stop
 from ..sources import Input
 from ..types import Boxes, MessageCallback, Poses, Result
 from ..video.options import VideoOptions
@@ -53,6 +55,7 @@ class Job:
     run_info: Callable[[Pipeline | None], RunInfo] = lambda pipeline: RunInfo()  # for the head of the JSON Lines
     check: Callable[[list[Input]], None] = lambda items: None  # called with the inputs; raises where they do not fit
     show: bool = False
+    screen: Callable[[], Screen] | None = None  # opens what shows results in place of a window
     must_show: bool = False  # the user asks for it: where no window can be opened, the run has failed
     wait: float = 0.0  # seconds for which an image is shown; 0 waits for a key
     advice: str = "leave --show out and give a folder for the images"  # for the user, where no window can be opened
@@ -75,7 +78,7 @@ def run(job: Job, *, info: MessageCallback, warn: MessageCallback) -> int:
             earlier run that would be written over.
         KeyboardInterrupt: the user stopped the run; the files written so far are complete.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack, stop.unwinding(stack.close):
         if job.json_writer is not None:
             stack.callback(remove_empty, job.json_writer.made)
         return _run(job, stack, info=info, warn=warn)
@@ -159,11 +162,11 @@ def _plan(
     check_drawing(tasks, transparent=job.style.transparent, heatmaps=job.style.draw_heatmap)
     lines = None
     if job.lines is not None and job.lines != STANDARD_OUTPUT:
-        lines = Path(job.lines).expanduser()
+        lines = expanded(job.lines)
         stack.callback(remove_empty, create_parent_folder(lines))
         stack.enter_context(claimed(lines))  # from now on, as it is read before it is written
     names = [writer.name for writer in (image_writer, job.json_writer) if writer is not None]
-    read = [Path(name).expanduser() for name in (*job.reads, *(error.source for error in errors)) if name]
+    read = [Path(os.path.expanduser(name)) for name in (*job.reads, *(error.source for error in errors)) if name]
     return make_plan(tasks, job.existing, lines, append=job.append, folders=not any(names), read=read)
 
 
@@ -189,7 +192,7 @@ def _open_lines(
     if job.lines is None or job.lines == STANDARD_OUTPUT:
         lines: JsonLines = stack.enter_context(closing(StandardOutput()))
     else:
-        path = Path(job.lines).expanduser()
+        path = expanded(job.lines)
         if job.existing is Existing.SKIP and path.is_file():
             json_lines.drop(path, plan.redone | {error.source for error in errors})
         is_new = not os.path.lexists(path)
@@ -221,12 +224,12 @@ def _report(job: Job, counts: Counts, image_writer: ImageWriter | None, info: Me
     info(f"{_counted(counts.instances, 'instance')} in {' and '.join(parts)}{where}")
 
 
-def _open_window(job: Job, warn: MessageCallback) -> Window | None:
-    """Open a window; where that fails but files are written, warn and return None."""
+def _open_window(job: Job, warn: MessageCallback) -> Screen | None:
+    """Open a window, or what is there in its place; where that fails but files are written, warn and return None."""
     if not job.show:
         return None
     try:
-        return Window("limner", job.advice)
+        return Window("limner", job.advice) if job.screen is None else job.screen()
     except (OutputError, MissingExtraError) as error:
         if job.out is None and job.json_writer is None and job.lines is None:
             raise

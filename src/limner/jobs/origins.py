@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..masking import identity
 from ..sources import Input
 from ..writers import UniqueStems, normalised
 
@@ -38,7 +39,7 @@ def source_of(item: Input) -> str:
         return os.path.join(_real(os.path.abspath(item.path.parent)), item.path.name)
     if item.frames:
         return os.path.abspath(item.address)
-    return item.source if item.address else ""
+    return identity(item.address) if item.address else ""
 
 
 def _record_of(folder: Path, records: Path) -> Path:
@@ -136,7 +137,7 @@ class Origins:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     with suppress(OSError), path.open("rb") as file:
         for line in file:
-            with suppress(ValueError, KeyError, TypeError):  # a line that was cut short
+            with suppress(ValueError, KeyError, TypeError, RecursionError):  # a line that was cut short
                 record = json.loads(line)
                 name, source = record["name"], record["source"]
                 if isinstance(name, str) and isinstance(source, str) and not os.path.isabs(name):

@@ -11,6 +11,7 @@ import os
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, OutputError
-from ..files import incomplete_mark, same_file
+from ..files import incomplete_mark, is_stream, refuse_link, same_file
 from ..formats import json_lines
 from ..images import ALPHA_SUFFIXES, written_suffix
 from ..sources import Input
@@ -180,16 +181,20 @@ def make_plan(
     outputs = [path for task in tasks for path in task.outputs]
     exists = _presence(outputs)
     present = set(filter(exists, outputs))
-    inputs = cache(lambda: _identities(tasks, read))
+    inputs = cache(lambda: identities([task.item for task in tasks], read))
     if lines is not None:
         if (identity := _identity(lines)) is not None and identity in inputs():
             raise OutputError(f"'{lines}' is an input, which is never written over: choose another name for --jsonl")
         _check_apart(tasks, lines, present)
+        if append or existing is Existing.SKIP:
+            refuse_link(lines)
     tasks = _without_inputs(tasks, present, inputs) if present else tasks
     in_the_way = [p for task in tasks if not task.refused for p in task.outputs if p in present] if present else []
-    lines_exist = lines is not None and lines.is_file() and lines.stat().st_size > 0
+    lines_exist = lines is not None and not is_stream(lines) and _holds_something(lines)
     if existing is Existing.REFUSE and (in_the_way or (lines_exist and not append)):
         raise _refusal(in_the_way, lines if lines_exist and not append else None, folders=folders)
+    if lines is not None and lines_exist and existing is Existing.REPLACE:
+        _check_lines(lines)
     if existing is not Existing.REPLACE:
         tasks = [replace(task, new=_absent(task.outputs, present)) for task in tasks]
     if existing is not Existing.SKIP:
@@ -210,6 +215,17 @@ def make_plan(
         left = [task for task in tasks if task.item.source in redone]
     _keep_recordings([task for task in left if not present.isdisjoint(task.outputs)])
     return Plan(left, len(tasks) - len(left), redone if lines_exist else frozenset())
+
+
+def _holds_something(lines: Path) -> bool:
+    return lines.is_symlink() or (lines.is_file() and lines.stat().st_size > 0)
+
+
+def _check_lines(lines: Path) -> None:
+    """Raise OutputError where a file that JSON Lines are to replace holds something else: its name is a slip."""
+    with suppress(OSError), lines.open("rb") as file:
+        if file.read(1) != b"{":
+            raise OutputError(f"'{lines}' holds something else than JSON Lines: choose another name for --jsonl")
 
 
 def _absent(outputs: list[Path], present: set[Path]) -> tuple[Path, ...]:
@@ -250,12 +266,29 @@ def _identity(file: Path | int) -> _Identity | None:
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
-def _identities(tasks: Sequence[Task], read: Sequence[Path]) -> frozenset[_Identity]:
-    """Return the files that a run reads."""
-    items = [task.item for task in tasks]
+def identities(items: Sequence[Input], read: Sequence[Path] = ()) -> frozenset[_Identity]:
+    """Return the files that a run reads, whatever leads to them.
+
+    Args:
+        items: its inputs.
+        read: other files.
+    """
     files: list[Path | int] = [*read, *(path for item in items for path in (item.path, *item.frames) if path)]
     files += [0 for item in items if item.address == "-"]  # standard input may be a file
     return frozenset(filter(None, map(_identity, files)))
+
+
+def refuse_inputs(path: Path, read: frozenset[_Identity], source: Path | None = None) -> None:
+    """Raise OutputError where an output is a file that is read.
+
+    Args:
+        path: of the output.
+        read: see `identities`.
+        source: the input whose output it is.
+    """
+    if _identity(path) in read:
+        which = "the input itself" if same_file(source, path) else "another input"
+        raise OutputError(f"'{path}' is {which} and would be overwritten: choose another folder")
 
 
 def _without_inputs(tasks: list[Task], present: set[Path], inputs: Callable[[], frozenset[_Identity]]) -> list[Task]:
@@ -263,11 +296,10 @@ def _without_inputs(tasks: list[Task], present: set[Path], inputs: Callable[[], 
     checked = []
     for task in tasks:
         for path in present.intersection(task.outputs):
-            identity = _identity(path)
-            if identity is not None and identity in inputs():
-                which = "the input itself" if same_file(task.item.path, path) else "another input"
-                refused = f"'{path}' is {which} and would be overwritten: choose another folder"
-                task = replace(task, refused=refused)
+            try:
+                refuse_inputs(path, inputs(), task.item.path)
+            except OutputError as error:
+                task = replace(task, refused=str(error))
         checked.append(task)
     return checked
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ..errors import one_line
+from ..process import streams
+
 T = TypeVar("T")
 
 
@@ -26,7 +29,8 @@ class ProgressBars:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            text = TextColumn("{task.description}", markup=False)  # a name may have brackets
+            columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._progress = Progress(*columns, console=Console(stderr=True))
             self._progress.start()
         return self
@@ -54,7 +58,7 @@ class ProgressBars:
         if self._progress is None or not self._progress.console.is_terminal:
             yield lambda: None
             return
-        task = self._progress.add_task(name, total=count)
+        task = self._progress.add_task(one_line(name), total=count)
         try:
             yield lambda: self._progress.advance(task)
         finally:
@@ -65,7 +69,7 @@ def show_download_progress(name: str, done: int, total: int | None) -> None:
     """Print the progress of a download: on one line of a terminal, only at its start and end elsewhere."""
     size = f"{done / 1e6:.0f}" + (f" of {total / 1e6:.0f}" if total else "") + " MB"
     finished = total is not None and done >= total
-    if sys.stderr.isatty():
-        print(f"\rfetching {name}: {size}", end="\n" if finished else "", file=sys.stderr, flush=True)
+    if sys.stderr is not None and sys.stderr.isatty():
+        streams.log(f"\rfetching {one_line(name)}: {size}", end="\n" if finished else "")
     elif not done or finished:
-        print(f"fetching {name}: {size}", file=sys.stderr)
+        streams.log(f"fetching {one_line(name)}: {size}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import sources
-from ..display.window import Window
+from ..display.screen import Screen
 from ..draw import render
 from ..draw.compose import flattened
 from ..errors import InputError, LimnerError, OutputError
@@ -19,7 +19,9 @@ from ..files import write_atomically
 from ..formats.json_lines import JsonLines
 from ..images import ALPHA_SUFFIXES
 from ..pipeline import Pipeline
+from ..process import edge, stop
 from ..types import Frame, MessageCallback, Result
+from ..video.limits import HELD_BYTES
 from ..video.options import AUTO_BATCH, BATCH_PIXELS
 from ..video.threads import StageThreads
 from ..writers import SVG, ImageWriter, refuse_overwrite
@@ -50,12 +52,18 @@ class LoadedTask:
 
     task: Task
     frame: Frame | None = None  # of an image that could be read
-    error: LimnerError | None = None  # why it could not
+    error: Exception | None = None  # why it could not
     result: Result | None = None  # of an image that was estimated in a batch
 
 
-def read_batches(tasks: Iterable[Task], size: int) -> Iterator[list[LoadedTask]]:
-    """Read images and yield them in order, in batches of up to ``size``, or fewer where they are large."""
+def read_batches(tasks: Iterable[Task], size: int, max_pixels: int | None = None) -> Iterator[list[LoadedTask]]:
+    """Read images and yield them in order, in batches of up to ``size``, or fewer where they are large.
+
+    Args:
+        tasks: what is to be done.
+        size: most images of a batch.
+        max_pixels: of an image, see `limner.images.decode_image`.
+    """
     batch: list[LoadedTask] = []
     pixels = 0
     for task in tasks:
@@ -63,8 +71,8 @@ def read_batches(tasks: Iterable[Task], size: int) -> Iterator[list[LoadedTask]]
         is_video = task.item.is_video
         if not is_video and not task.refused:
             try:
-                loaded.frame = sources.read(task.item)
-            except LimnerError as error:
+                loaded.frame = sources.read(task.item, max_pixels)
+            except Exception as error:
                 loaded.error = error
         added = 0 if loaded.frame is None else loaded.frame.image.size // 3
         if batch and (is_video or pixels + added > BATCH_PIXELS):
@@ -72,11 +80,17 @@ def read_batches(tasks: Iterable[Task], size: int) -> Iterator[list[LoadedTask]]
             batch, pixels = [], 0
         batch.append(loaded)
         pixels += added
-        if is_video or len(batch) >= size:
+        if is_video or len(batch) >= size or pixels >= BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:
         yield batch
+
+
+def _held(batch: list[LoadedTask]) -> int:
+    """Return how many bytes the images of a batch hold."""
+    frames = [loaded.frame for loaded in batch if loaded.frame is not None]
+    return sum(frame.image.nbytes + (0 if frame.alpha is None else frame.alpha.nbytes) for frame in frames)
 
 
 def _how(path: Path | None, task: Task) -> dict[str, bool]:
@@ -92,7 +106,7 @@ class Runner:
     pipeline: Pipeline
     image_writer: ImageWriter | None
     lines: JsonLines | None
-    window: Window | None
+    window: Screen | None
     bars: ProgressBars
     counts: Counts
     info: MessageCallback
@@ -106,26 +120,44 @@ class Runner:
 
     def run(self, tasks: list[Task], threads: StageThreads) -> None:
         """Do the tasks in their order, until the user stops; one that fails is reported."""
+        stopped: list[bool] = []
         loaded_tasks = self._load(tasks, threads)
-        for loaded in self.bars.inputs(loaded_tasks, len(tasks), first_is_video=tasks[0].item.is_video):
-            task = loaded.task
-            source = task.item.source
-            if task.renamed and task.outputs:
-                stem = task.item.stem
-                self.info(f"{source}: '{stem}' is taken by an earlier input, so its files are named '{task.stem}'")
-            try:
-                if loaded.error is not None:
-                    raise loaded.error
-                continues = self._run_video(task) if task.item.is_video else self._run_image(loaded)
-            except LimnerError as error:
-                self.warn(str(error))
-                self.counts.failed += 1
-                if self.lines is not None:
-                    with suppress(OutputError):  # it may be the file of lines that cannot be written
-                        self.lines.error(source, str(error))
-                continue
-            if not continues:
-                break
+        with stop.finishing(lambda: stopped.append(True)):
+            for loaded in self.bars.inputs(loaded_tasks, len(tasks), first_is_video=tasks[0].item.is_video):
+                if stopped or not self._do(loaded):
+                    break
+        self.counts.interrupted = self.counts.interrupted or bool(stopped)
+
+    def _do(self, loaded: LoadedTask) -> bool:
+        """Do one task; return whether to continue."""
+        task = loaded.task
+        source = task.item.source
+        if task.renamed and task.outputs:
+            stem = task.item.stem
+            self.info(f"{source}: '{stem}' is taken by an earlier input, so its files are named '{task.stem}'")
+        try:
+            if loaded.error is not None:
+                raise loaded.error
+            return self._run_video(task) if task.item.is_video else self._run_image(loaded)
+        except LimnerError as error:
+            self.warn(str(error))
+            self._failed(source, str(error))
+        except BrokenPipeError:  # what is printed has no reader
+            raise
+        except MemoryError:
+            message = f"'{source}' cannot be processed: there is not enough memory for it; give a smaller one"
+            self.warn(message)
+            self._failed(source, message)
+        except Exception as error:  # the other inputs are not to suffer from it
+            edge.fault(error, source)
+            self._failed(source, "a fault of limner")
+        return True
+
+    def _failed(self, source: str, message: str) -> None:
+        self.counts.failed += 1
+        if self.lines is not None:
+            with suppress(OutputError):  # it may be the file of lines that cannot be written
+                self.lines.error(source, message)
 
     def remember(self, task: Task) -> None:
         """Record which input the outputs of a task come from."""
@@ -136,15 +168,15 @@ class Runner:
         """Yield each task, images with their results: read ahead in a thread, estimated in batches."""
         batch_size = self.job.video_options.tracking.batch or AUTO_BATCH
         size = 1 if self.window is not None else batch_size  # in a window each image is shown at once
-        batches: Iterable[list[LoadedTask]] = read_batches(tasks, size)
+        batches: Iterable[list[LoadedTask]] = read_batches(tasks, size, self.job.video_options.max_pixels)
         if len(tasks) > 1 and not any(task.item.address for task in tasks):  # Ctrl-C would wait for a silent server
-            batches = threads.prefetch(batches, 1)
+            batches = threads.prefetch(batches, 1, _held, HELD_BYTES)
         heatmaps = self.job.style.heatmaps if self.draws else ""
         for batch in batches:
             frames = [loaded.frame for loaded in batch if loaded.frame is not None]
             results: Iterator[Result] | None = None
             if len(frames) > 1:
-                with suppress(LimnerError):  # the images are then tried one by one, to find the one that fails
+                with suppress(Exception):  # the images are then tried one by one, to find the one that fails
                     results = iter(self.pipeline.many(frames, heatmaps=heatmaps))
             for loaded in batch:
                 if loaded.frame is not None and results is not None:

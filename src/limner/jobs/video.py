@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .. import sources
 from ..display.hud import Meter
 from ..display.player import Player
-from ..display.window import Window
+from ..display.screen import Screen
 from ..errors import ArgumentError
 from ..formats import ResultWriter
 from ..formats.json_lines import JsonLines
 from ..pipeline import Pipeline
+from ..process import stop
 from ..sources import Input
 from ..types import MessageCallback
 from ..video.options import VideoOptions
@@ -49,7 +48,7 @@ def run_video(
     *,
     image_writer: ImageWriter | None,
     lines: JsonLines | None,
-    window: Window | None,
+    window: Screen | None,
     bars: ProgressBars,
     info: MessageCallback,
 ) -> VideoCounts:
@@ -104,7 +103,7 @@ def run_video(
 def _player(
     job: Job,
     task: Task,
-    window: Window,
+    window: Screen,
     video: VideoPipeline,
     current: CurrentStyle,
     meter: Meter,
@@ -215,6 +214,8 @@ class VideoOutputs:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        with suppress(OSError, AttributeError):  # there may be none
+            stop.more_time(os.path.getsize(self._video_writer.path))
         self._stack.__exit__(*error)
 
 
@@ -242,7 +243,7 @@ def play(
     """
     frames = instances = 0
     user_quits = False
-    with _end_on_signal(video) as signals:
+    with stop.finishing(video.end) as signals:
         for frame_result in video.frame_results():
             outputs.write(frame_result)
             frames += 1
@@ -257,26 +258,3 @@ def play(
                 break
     # Ctrl-C is the normal end of a camera, and interrupts a file
     return VideoCounts(frames, instances, user_quits or bool(signals), bool(signals) and not video.live)
-
-
-@contextmanager
-def _end_on_signal(video: VideoPipeline) -> Iterator[list[int]]:
-    """End the video at the first SIGINT or SIGTERM, and the program at the second; yield the received signals."""
-    received: list[int] = []
-    previous_handlers: dict[signal.Signals, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            raise KeyboardInterrupt
-        video.end()
-
-    if threading.current_thread() is threading.main_thread():
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            with suppress(OSError, ValueError):
-                previous_handlers[kind] = signal.signal(kind, handle)
-    try:
-        yield received
-    finally:
-        for kind, handler in previous_handlers.items():
-            signal.signal(kind, handler)

@@ -232,7 +232,10 @@ def _build(
 
 def _read_only(values: Any, dtype: type[np.generic], *columns: int) -> np.ndarray:
     """Return ``values`` as a read-only array: a set is shared by all who load it."""
-    array = np.array(values, dtype).reshape(-1, *columns)
+    with np.errstate(invalid="raise"):  # NaN is no whole number
+        array = np.array(values, dtype).reshape(-1, *columns)
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError("a number that is negative, infinite or NaN")
     array.flags.writeable = False
     return array
 
@@ -302,11 +305,12 @@ def from_dataset_meta(meta: Mapping[str, Any]) -> KeypointSet:
         given = _from_info(meta) if "keypoint_info" in meta else _from_parsed(meta)
     except ArgumentError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ArgumentError(
-            f"dataset_meta does not describe keypoints ({type(error).__name__}: {error}); "
-            "keypoint_id2name, keypoint_colors, skeleton_links and flip_indices are needed"
-        ) from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        what, way = "dataset_meta", "keypoint_id2name, keypoint_colors, skeleton_links and flip_indices are needed"
+        if "keypoint_info" in meta:
+            what, way = "its keypoint_info", "write it as in {0: dict(name='left_eye', swap='right_eye'), ...}"
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ArgumentError(f"{what} does not describe keypoints ({why}); {way}") from error
     return _with_known(given, str(meta.get("dataset_name", "")).lower())
 
 
@@ -350,6 +354,10 @@ def _from_info(info: Mapping[str, Any]) -> KeypointSet:
     index = {point["name"]: i for i, point in enumerate(points)}
     if len(index) != len(points):
         raise ValueError("two keypoints have one name")
+    asked = [(f"the swap of '{point['name']}'", point.get("swap") or point["name"]) for point in points]
+    for asks, name in asked + [("a link", end) for link in links for end in link["link"]]:
+        if name not in index:
+            raise ValueError(f"{asks} names '{name}', which is none of its keypoints")
     return _build(
         name=_free_name(info.get("dataset_name", "custom"), len(index)),
         names=index,

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from .. import bundled, config, zoo
-from ..errors import ArgumentError, ConfigError, ModelError
+from ..errors import ArgumentError, ConfigError, ModelError, expanded
 from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..zoo import store
 
@@ -111,7 +111,7 @@ def choose(name: str | Path, weights: str | Path | None, role: Role) -> Choice:
     if is_url(address):
         raise ArgumentError(f"{role.name} is '{label}', a URL, but weights end with {_ENDINGS}")
     if not _names_a_config(address):
-        file = Path(address).expanduser()
+        file = expanded(address)
         similar = _similar(file) if file.parent != Path() or file.suffix else ""
         if similar:
             raise ModelError(f"there is no model or file '{label}'.{similar}")
@@ -137,7 +137,7 @@ def weights_at(address: str | Path, role: Role) -> str | Path:
     if is_url(text):
         store.file_name(text)  # checks the name
         return text
-    file = Path(text).expanduser()
+    file = expanded(text)
     if not file.exists():
         raise ModelError(f"there is no file '{text}'.{_similar(file)}")
     if file.is_dir() and not _is_network_folder(text):
@@ -174,7 +174,7 @@ def _by_config(label: str, path: str, given: str | Path | None, role: Role) -> C
     try:
         config.resolve(path)
     except ConfigError as error:
-        similar = "" if "Did you mean" in str(error) else _similar(Path(path).expanduser())
+        similar = "" if "Did you mean" in str(error) else _similar(expanded(path))
         raise ConfigError(f"{error}{similar}") from None
     if given is None:
         known = zoo.find(Path(path).name)
@@ -195,15 +195,18 @@ def _check_kind(label: str, info: zoo.ModelInfo, role: Role) -> None:
 
 
 def _names_a_config(text: str) -> bool:
-    return ending(text) in (".py", ".json", ".yml", ".yaml") or "::" in text or Path(text).expanduser().is_file()
+    return ending(text) in (".py", ".json", ".yml", ".yaml") or "::" in text or expanded(text).is_file()
 
 
 def _is_network_folder(text: str) -> bool:
     """Whether a path is the folder that MMDeploy writes: it has an ONNX file."""
     if is_url(text):
         return False
-    folder = Path(text).expanduser()
-    return folder.is_dir() and any(folder.glob("*.onnx"))
+    folder = expanded(text)
+    try:
+        return folder.is_dir() and any(folder.glob("*.onnx"))
+    except OSError:  # a name that is too long for one, or a folder that may not be read
+        return False
 
 
 def _without_scheme(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import build, config, keypoints
-from ..errors import ArgumentError, CheckpointError, ConfigError, suggest
+from ..errors import ArgumentError, CheckpointError, ConfigError, expanded, suggest
 from ..keypoints import KeypointSet
 from ..types import MessageCallback
 
@@ -235,7 +235,7 @@ def _find(name: str) -> KeypointSet:
     except ArgumentError:
         pass
     if name.lower().endswith(".json"):
-        return keypoints.from_dataset_meta(_read_json(Path(name).expanduser()))
+        return keypoints.from_dataset_meta(_read_json(expanded(name)))
     if name.lower().endswith(config.SUFFIXES):
         return _of_file(config.resolve(name))
     try:

@@ -12,7 +12,7 @@ from .. import build, checkpoint, config
 from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator
 from ..runtimes.cache import Cache
-from ..runtimes.engines import CPU, Engine, NetworkSource, open_network
+from ..runtimes.engines import CPU, Engine, NetworkSource, open_network, versions
 from ..types import MessageCallback
 from ..zoo import store
 from . import keypoint_sets
@@ -168,4 +168,4 @@ def network_source(
 
 def network_cache() -> Cache:
     """Return the cache of networks that were prepared for engines other than torch."""
-    return Cache(store.home() / "networks", store.locked)
+    return Cache(store.home() / "networks", store.locked, versions=versions())

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import ArgumentError, LimnerError, one_line, printable
+from ..errors import ArgumentError, expanded, one_line
+from ..process import edge, streams
 from .demo_arguments import FLAGS_FOR_3D, NO_3D, image_parser, inferencer_parser, parse_arguments, topdown_parser
 
 if TYPE_CHECKING:
@@ -23,25 +24,24 @@ if TYPE_CHECKING:
 
 def main(demo: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a demo with the arguments of the command line; an error becomes one message on stderr and status 1."""
-    try:
-        status = demo(sys.argv[1:])
-    except LimnerError as error:
-        warn(str(error))
-        status = 1
-    except KeyboardInterrupt:
-        warn("stopped; the files written so far are complete")
-        status = 130
-    raise SystemExit(status)
+    edge.run(lambda: demo(sys.argv[1:]))
 
 
 def warn(message: str) -> None:
     """Print a warning or error to stderr."""
-    print(f"limner: {printable(message)}", file=sys.stderr)
+    streams.say(message)
 
 
 def info(message: str) -> None:
     """Print a message to stdout."""
-    print(one_line(message))
+    streams.echo(one_line(message))
+
+
+def _check_names(outputs: dict[str, str | None]) -> None:
+    """Raise ArgumentError where an output has a name of blanks alone; MMPose's own "" is none."""
+    for option, name in outputs.items():
+        if name and not name.strip():
+            raise ArgumentError(f"{option} is empty where a file or folder is needed: give its name, or leave it out")
 
 
 # -- the three demos
@@ -60,6 +60,7 @@ def topdown(arguments: Sequence[str], prog: str | None = None) -> int:
         raise ArgumentError("there would be no output: give --show, --output-root or both")
     if args.save_predictions and not args.output_root:
         raise ArgumentError("--save-predictions needs --output-root, the folder for the predictions")
+    _check_names({"--output-root": args.output_root})
     from ..jobs.job import Job, run
     from ..jobs.progress import show_download_progress
     from . import models
@@ -96,6 +97,7 @@ def topdown(arguments: Sequence[str], prog: str | None = None) -> int:
         style=_style(args, draw_bbox=args.draw_bbox),
         out=folder,
         json_writer=json_writer,
+        reads=tuple(filter(None, (args.det_config, args.det_checkpoint, args.pose_config, args.pose_checkpoint))),
         show=args.show,
         wait=args.show_interval,
         video_options=_video_options(args),
@@ -126,6 +128,7 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
     show = args.show or (args.inputs.startswith("webcam") and not args.headless)
     if not (show or args.vis_out_dir or args.pred_out_dir):
         raise ArgumentError("there would be no output: give --show, --vis-out-dir or --pred-out-dir")
+    _check_names({"--vis-out-dir": args.vis_out_dir, "--pred-out-dir": args.pred_out_dir})
     from ..jobs.job import Job, run
     from ..jobs.progress import show_download_progress
     from ..writers import JsonWriter
@@ -155,6 +158,7 @@ def inferencer(arguments: Sequence[str], prog: str | None = None) -> int:
         style=_style(args, draw_bbox=args.draw_bbox),
         out=Path(args.vis_out_dir) if args.vis_out_dir else None,
         json_writer=JsonWriter(args.pred_out_dir) if args.pred_out_dir else None,
+        reads=tuple(filter(None, (args.pose2d, args.pose2d_weights, args.det_model, args.det_weights))),
         show=show,
         video_options=_video_options(args),
         summary=args.headless,
@@ -173,6 +177,8 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
     args = parse_arguments(image_parser(prog), arguments)
     if not args.show and args.out_file is None:
         raise ArgumentError("there would be no output: give --show, --out-file or both")
+    if args.out_file is not None:
+        _check_names({"--out-file": args.out_file or " "})
     from .. import sources
     from ..display.window import Window
     from ..draw import render
@@ -180,12 +186,12 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
     from ..writers import ImageWriter, refuse_overwrite
     from . import models
 
-    target = Path(args.out_file).expanduser() if args.out_file is not None else None
+    target = expanded(args.out_file) if args.out_file is not None else None
     writer = ImageWriter(target.parent) if target is not None else None
     frame = sources.read_one(args.img)
     stem, suffix = (target.stem, target.suffix or Path(args.img).suffix) if target is not None else ("", "")
     if writer is not None:
-        refuse_overwrite(Path(args.img).expanduser(), writer.path(stem, suffix))
+        refuse_overwrite(expanded(args.img), writer.path(stem, suffix))
     model_arguments = models.ModelArguments(
         args.config,
         args.checkpoint,
@@ -213,7 +219,7 @@ def image(arguments: Sequence[str], prog: str | None = None) -> int:
 
 def _print_devices(pipeline: Pipeline) -> Pipeline:
     """Print the devices of the networks."""
-    print(f"running on {' and '.join(pipeline.devices)}")
+    info(f"running on {' and '.join(pipeline.devices)}")
     return pipeline
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import build, decode, loading, sources
 from ..config import Config as ConfigFile
 from ..draw import DrawStyle, draw
-from ..errors import ArgumentError, checks_arguments
+from ..errors import ArgumentError, checks_arguments, expanded
 from ..keypoints import KeypointSet
 from ..pipeline import Detector, PoseEstimator, WholeImage
 from ..sources import ImageLike
@@ -104,7 +104,7 @@ def init_detector(
 def _weights(checkpoint: str | Path | None) -> opening.Weights:
     if checkpoint is None or "://" in str(checkpoint):
         return opening.Weights(None if checkpoint is None else str(checkpoint))
-    return opening.Weights(Path(checkpoint).expanduser())
+    return opening.Weights(expanded(checkpoint))
 
 
 @checks_arguments

@@ -169,12 +169,15 @@ def _generate(
     """Yield the results of each batch; write and show them as requested."""
     stems = UniqueStems(item.stem for item in items)
     with ExitStack() as stack:
-        outputs = CallOutputs(call, len(items), stack)
+        outputs = CallOutputs(call, items, stack)
+        names = [stems.name(item.stem)[0] for item in items]
+        for item, stem in zip(items, names, strict=True):
+            outputs.check(item, stem)
         first_is_video = bool(items) and items[0].is_video
         batch: list[_BatchEntry] = []
         bars = stack.enter_context(ProgressBars(shows_bar))
         for number, item in enumerate(bars.inputs(items, len(items), first_is_video=first_is_video)):
-            stem, _ = stems.name(item.stem)
+            stem = names[number]
             if item.is_video:
                 try:
                     yield from _video(pipeline, call, item, stem, outputs, bars)

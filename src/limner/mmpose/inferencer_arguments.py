@@ -63,6 +63,10 @@ class CallArguments:
             )
         folders = {"out_dir": self.out_dir, "vis_out_dir": self.vis_out_dir, "pred_out_dir": self.pred_out_dir}
         check_texts(folders, "the path of a folder")
+        for name, folder in folders.items():
+            # MMPose's own value for no folder is "" for two of them
+            if folder is not None and not str(folder).strip() and (folder or name == "out_dir"):
+                raise ArgumentError(f"{name} is empty where a folder is needed: give its name, or leave it out")
 
     @property
     def style(self) -> DrawStyle:

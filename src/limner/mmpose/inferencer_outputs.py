@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ import numpy as np
 from ..display.window import Window
 from ..errors import ArgumentError
 from ..files import IMAGE_SUFFIXES
+from ..jobs.plan import identities, refuse_inputs
 from ..sources import Input
 from ..types import Result
-from ..writers import ImageWriter, JsonWriter, refuse_overwrite
+from ..writers import ImageWriter, JsonWriter
 from .inferencer_arguments import CallArguments
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ _log = logging.getLogger(__name__)
 class CallOutputs:
     """The outputs of a call, all opened before any processing."""
 
-    def __init__(self, call: CallArguments, count: int, stack: ExitStack) -> None:
+    def __init__(self, call: CallArguments, items: Sequence[Input], stack: ExitStack) -> None:
+        count = len(items)
+        self._read = identities(items)
         self.closed = False  # the user has closed the window
         self._wait = call.wait_time
         self._single: Path | None = None  # vis_out_dir where it is a file, for a single image
@@ -49,12 +53,17 @@ class CallOutputs:
         if call.show:
             self._window = stack.enter_context(Window("limner", "leave show out and give vis_out_dir"))
 
-    def name(self, item: Input, stem: str) -> tuple[str, str]:
-        """Return stem and suffix of the drawn image, and make sure that it is not the input itself."""
-        output_name = (stem, item.suffix) if self._single is None else (self._single.stem, self._single.suffix)
+    def check(self, item: Input, stem: str) -> None:
+        """Raise OutputError where an output of an input is an input itself, this one or another."""
         if self._images is not None:
-            refuse_overwrite(item.path, self._images.path(*output_name))
-        return output_name
+            name = self._images.video_path if item.is_video else self._images.path
+            refuse_inputs(name(*self.name(item, stem)), self._read, item.path)
+        if self._json is not None:
+            refuse_inputs(self._json.path(stem), self._read)
+
+    def name(self, item: Input, stem: str) -> tuple[str, str]:
+        """Return stem and suffix of the drawn image."""
+        return (stem, item.suffix) if self._single is None else (self._single.stem, self._single.suffix)
 
     def video(
         self, item: Input, stem: str, video: VideoPipeline, current: CurrentStyle

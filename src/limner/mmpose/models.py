@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .. import build, loading, zoo
-from ..errors import ArgumentError, MissingExtraError, ModelError
+from ..errors import ArgumentError, MissingExtraError, ModelError, expanded
 from ..pipeline import Detector, Pipeline, PoseEstimator, WholeImage
 from . import opening
 from .data_samples import dataset_meta
@@ -167,7 +166,7 @@ def _zoo_model(name: str) -> zoo.ModelInfo | None:
     try:
         return zoo.get(name)
     except ModelError:
-        if name.endswith(".py") or Path(name).expanduser().is_file() or opening.is_onnx(name):
+        if name.endswith(".py") or expanded(name).is_file() or opening.is_onnx(name):
             return None
         raise
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import config, loading, zoo
-from ..errors import ArgumentError, MissingExtraError, ModelError, is_installed
+from ..errors import ArgumentError, MissingExtraError, ModelError, expanded, is_installed
 from ..pipeline import Detector, PoseEstimator
 
 # Another engine rounds differently: boxes move by 1e-5 pixels, and crops by a level in some places.
@@ -47,8 +47,8 @@ class Weights:
         Raises:
             ArgumentError, DownloadError, ModelError: there are none, or they cannot be fetched.
         """
-        if isinstance(self.given, Path) or (self.given and Path(self.given).expanduser().is_dir()):
-            return Path(self.given).expanduser()
+        if isinstance(self.given, Path) or (self.given and expanded(self.given).is_dir()):
+            return expanded(self.given)
         wanted = self.model if self.given is None else self.given
         if wanted is None and self.missing:
             raise ArgumentError(self.missing)
@@ -103,7 +103,7 @@ def prepare(
     if is_onnx(source):
         if options:
             raise ArgumentError(f"'{source}' is an ONNX file, which has no config to change: leave the options out")
-        if "://" not in str(source) and not Path(str(source)).expanduser().exists():
+        if "://" not in str(source) and not expanded(str(source)).exists():
             raise ModelError(f"there is no file '{source}'")
         return Prepared(source, config.Config({}), None, weights, engine(device, backend, onnx=True))
     cfg = loading.load_config(source, options)
@@ -168,7 +168,7 @@ def open_detector(
 
 def _source(source: Source, kind: str) -> Source:
     """Return a config, and that of a published model for its name, as MMPose's Inferencer and `limner.load` take it."""
-    if isinstance(source, Path) or not isinstance(source, str) or Path(source).expanduser().exists():
+    if isinstance(source, Path) or not isinstance(source, str) or expanded(source).exists():
         return source
     known = zoo.find(source)
     return known.config if known is not None and known.kind == kind else source
@@ -196,9 +196,9 @@ def _runnable(kind: str, cfg: config.Config, weights: Weights, backend: str | No
 def _alone(source: Source, weights: Weights) -> Path:
     """Return an ONNX file that stands in place of a config, after a check that no other weights are given with it."""
     address = str(source)
-    file = Path(address).expanduser()
+    file = expanded(address)
     given = weights.given
-    if given is not None and str(given) != address and Path(given).expanduser().absolute() != file.absolute():
+    if given is not None and str(given) != address and expanded(given).absolute() != file.absolute():
         raise ArgumentError(
             f"'{source}' is an ONNX file, which holds its weights, so '{given}' has no place: leave it out, or where "
             "both must be given, give the ONNX file twice"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, CheckpointError, DeviceError, MissingExtraError, is_installed, said, suggest
 from ..types import MessageCallback
 from . import EngineError, Normalisation, Runtime
-from .cache import NETWORK, Cache
+from .cache import NETWORK, Cache, UnsafeCacheError
 from .hardware import cuda_devices
 from .metadata import decode, encode
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BACKENDS = ("auto", "onnxruntime", "openvino", "torch", "tensorrt")
 HINTS = ("latency", "throughput")
 AUTO = {"cpu": ("onnxruntime", "torch"), "cuda": ("torch", "onnxruntime"), "mps": ("torch",)}  # in order of preference
-FORMAT = 1  # version of the cache's entries
+FORMAT = 2  # version of the cache's entries
 # that an export takes on a slow laptop: to start with, for each layer, for each million of weights
 SECONDS, SECONDS_A_LAYER, SECONDS_A_MILLION = 2.0, 0.03, 0.1
 
@@ -283,10 +283,13 @@ def _open(name: str, source: NetworkSource, engine: Engine, cache: Cache) -> tup
     try:
         key = _key(source, cache.digest(source.weights))
         path, metadata = cache.get(key, lambda folder: _export(source, folder))
+    except UnsafeCacheError as error:
+        _log.warning("the network is exported anew at each start: %s; chmod go-w, or set LIMNER_HOME", error)
+        return _open_uncached(name, source, engine)
     except OSError as error:
         _log.warning("the network is exported anew at each start: %s: %s", cache.folder, error.strerror or error)
         return _open_uncached(name, source, engine)
-    return _run(name, path, engine, path.parent / "tensorrt"), dict(metadata)
+    return _run(name, path, engine, path.parent / f"tensorrt-{installed_version('onnxruntime')}"), dict(metadata)
 
 
 def _open_uncached(name: str, source: NetworkSource, engine: Engine) -> tuple[Runtime, dict[str, Any]]:
@@ -355,6 +358,24 @@ def _key(source: NetworkSource, digest: str) -> str:
     except ValueError as error:
         raise CheckpointError(f"the config's model cannot be read: {error}") from error
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:40]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what exports networks and checks the exports; "" where it is not installed."""
+    return {name: installed_version(name) for name in ("torch", "onnx", "onnxruntime")}
+
+
+@cached
+def installed_version(package: str) -> str:
+    """Return the version of a package, or of the variant of it that is installed, without importing it; or ""."""
+    from importlib import metadata
+
+    for name in (package, f"{package}-gpu", f"{package}-openvino", f"{package}-directml"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""
 
 
 @cached

@@ -228,6 +228,8 @@ def _write(model: nn.Module, sample: Tensor, path: Path, axes: dict[str, dict[in
                 opset_version=OPSET,
                 **options,
             )
+        except OSError:  # of a full disk
+            raise
         except Exception as error:  # torch's exporter raises classes of its own that differ between versions
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" Please ")[0]
             raise EngineError(f"torch cannot write the network as ONNX: {reason.rstrip(' .')[:300]}") from error

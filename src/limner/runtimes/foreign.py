@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..errors import ConfigError
 from . import Normalisation, Runtime, Signature
 
+MOST_AT_ONCE = 1024  # images of a batch of fixed size, to which a smaller one is filled up
 _DTYPES = {"float": np.float32, "float16": np.float16, "double": np.float64}
 
 
@@ -44,6 +46,11 @@ class ForeignNetwork:
         self._runtime = runtime
         self._dtype = _DTYPES[signature.inputs[0].kind]
         self._count = signature.inputs[0].shape[0] or (1 if alone else None)
+        if (self._count or 1) > MOST_AT_ONCE:
+            raise ConfigError(
+                f"the network takes {self._count:,} images at once, and at most {MOST_AT_ONCE:,} are possible: export "
+                "it with a batch of one image, or of any number"
+            )
         self._mean = np.array(normalisation.mean, np.float32)
         self._std = np.array(normalisation.std, np.float32)
         self._to_rgb = normalisation.to_rgb

@@ -28,7 +28,7 @@ def _encode(value: object, remaining: list[int], depth: int) -> object:
         raise ValueError(f"it holds more than {MAX_VALUES} values, or is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (float, str)) or (isinstance(value, int) and value.bit_length() <= 64):
         return value
 
     def encode_all(values: Any) -> list[object]:
@@ -42,7 +42,7 @@ def _encode(value: object, remaining: list[int], depth: int) -> object:
         return {"dict": [encode_all(pair) for pair in value.items()]}
     if isinstance(value, (set, frozenset)):
         return {"set": encode_all(sorted(value, key=repr))}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+    if isinstance(value, np.ndarray) and value.dtype.char not in "gFDGSVOMm" and value.size <= remaining[0]:
         return {"array": [value.dtype.str, list(value.shape), encode_all(value.ravel().tolist())]}
     return {"other": f"{type(value).__module__}.{type(value).__qualname__}"}
 
@@ -53,17 +53,22 @@ def decode(value: Any) -> Any:
     Raises:
         ValueError, TypeError, KeyError: `encode` cannot have returned it.
     """
+    return _decode(value, False)
+
+
+def _decode(value: Any, as_key: bool) -> Any:
     if isinstance(value, list):
-        return [decode(item) for item in value]
+        return [_decode(item, as_key) for item in value]
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
     if kind == "tuple":
-        return tuple(map(decode, content))
+        return tuple(_decode(item, as_key) for item in content)
     if kind == "dict":
-        return {decode(key): decode(item) for key, item in content}
+        return {_decode(key, True): _decode(item, as_key) for key, item in content}
     if kind == "set":
-        return set(map(decode, content))
+        items = (_decode(item, True) for item in content)
+        return frozenset(items) if as_key else set(items)
     if kind == "array":
         dtype, shape, items = content
         return np.array(items, dtype).reshape(shape)

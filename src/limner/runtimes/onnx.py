@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError
-from . import EngineError, Signature, Tensor
+from . import EngineError, Signature, Tensor, forks
 from .hardware import usable_cores
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -52,39 +53,57 @@ class OnnxRuntime:
         half: bool = False,
         engine_folder: Path | None = None,
     ) -> None:
+        self._path, self._wanted_device = path, device
+        self._threads = threads or usable_cores()
+        self._workers = self._threads if device == "cpu" and _bytes(path) < SINGLE_THREAD_BYTES else 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._providers = _providers(device, tensorrt, half, engine_folder)
+        wanted = self._providers[0][0]
+        if wanted not in import_onnxruntime().get_available_providers():
+            raise DeviceError(missing_provider(device, tensorrt))
+        self._lock = threading.Lock()
+        self._session: Any = self._open()
+        self._is_parents = False  # whether the session is that of the process from which this one was forked
+        precision = ", float16" if tensorrt and half else ", int8" if path.name.endswith(".int8.onnx") else ""
+        self._input = self._session.get_inputs()[0].name
+        self.device = f"{device} ({_NAMES[wanted]}{precision})"
+        forks.watch(self)
+
+    def _open(self) -> Any:
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        threads = threads or usable_cores()
-        self._workers = threads if device == "cpu" and _bytes(path) < SINGLE_THREAD_BYTES else 1
-        self._pool: ThreadPoolExecutor | None = None
-        options.intra_op_num_threads = 1 if self._workers > 1 else threads
+        options.intra_op_num_threads = 1 if self._workers > 1 else self._threads
         options.inter_op_num_threads = 1
         # Between two operators a thread spins for 50 us at most, and not at all between two runs: to put it to sleep
         # each time costs a fifth of a small batch's time, and a long spin takes the core that decodes the next image.
         # Versions that do not know the first of these options use their own duration.
         for name, value in (("intra_op.spin_duration_us", "50"), ("force_spinning_stop", "1")):
             options.add_session_config_entry(f"session.{name}", value)
-        providers = _providers(device, tensorrt, half, engine_folder)
-        wanted = providers[0][0]
-        if wanted not in onnxruntime.get_available_providers():
-            raise DeviceError(missing_provider(device, tensorrt))
+        wanted = self._providers[0][0]
         if wanted != CPU and hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # the loader does not search where pip installed CUDA's libraries
         try:
             # without its own fallback, which prints and continues on the CPU
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+            session = onnxruntime.InferenceSession(
+                str(self._path), options, providers=self._providers, enable_fallback=0
+            )
         except Exception as error:  # onnxruntime raises a dozen unrelated classes of its own
-            raise EngineError(f"ONNX Runtime cannot load the network '{path}': {_reason(error)}") from error
-        running = self._session.get_providers()[0]
+            raise EngineError(f"ONNX Runtime cannot load the network '{self._path}': {_reason(error)}") from error
+        running = session.get_providers()[0]
         if running != wanted:
             raise DeviceError(
-                f"device '{device}' is not available to ONNX Runtime: its {wanted} did not start, which needs a GPU "
-                "with CUDA and cuDNN of the versions that onnxruntime-gpu names; use --device cpu"
+                f"device '{self._wanted_device}' is not available to ONNX Runtime: its {wanted} did not start, which "
+                "needs a GPU with CUDA and cuDNN of the versions that onnxruntime-gpu names; use --device cpu"
             )
-        self._input = self._session.get_inputs()[0].name
-        precision = ", float16" if tensorrt and half else ", int8" if path.name.endswith(".int8.onnx") else ""
-        self.device = f"{device} ({_NAMES[running]}{precision})"
+        return session
+
+    def forked(self) -> None:
+        """Forget the threads of the parent process, and its session where that has some; see `runtimes.forks`."""
+        self._lock, self._pool = threading.Lock(), None
+        if not self._is_parents and (self._workers == 1 or self._wanted_device != "cpu"):
+            forks.abandon(self._session)
+            self._is_parents = True
 
     @cached_property
     def signature(self) -> Signature:
@@ -92,15 +111,24 @@ class OnnxRuntime:
         return _signature(self._session)
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        if self._is_parents:
+            self._open_again()
         workers = min(self._workers, len(batch))
         if workers < 2 or self.signature.inputs[0].shape[0] is not None:  # a fixed number of images is not divided
             return self._run(batch)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._workers - 1, "limner network")
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._workers - 1, "limner network")
         first, *others = np.array_split(batch, workers)
         waiting = [self._pool.submit(self._run, part) for part in others]
         outputs = [self._run(first), *(part.result() for part in waiting)]
         return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+    def _open_again(self) -> None:
+        with self._lock:
+            if self._is_parents:
+                self._session = self._open()
+                self._is_parents = False
 
     def _run(self, batch: np.ndarray) -> list[np.ndarray]:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError, MissingExtraError
-from . import EngineError
+from . import EngineError, forks
 from .hardware import amx_bfloat16, usable_cores
 
 
@@ -37,6 +37,15 @@ class OpenVino:
     """
 
     def __init__(self, path: Path, threads: int = 0, *, hint: str = "latency", half: bool = False) -> None:
+        self._path, self._threads, self._hint, self._half = path, threads, hint, half
+        self._open()
+        self._is_parents = False  # whether all of it is of the process from which this one was forked
+        precision = ", bfloat16" if half else ", int8" if path.name.endswith(".int8.onnx") else ""
+        self.device = f"cpu (openvino{precision})"
+        forks.watch(self)
+
+    def _open(self) -> None:
+        path, half = self._path, self._half
         core, reader = import_openvino()
         # OpenVINO lists BF16 for processors too that compute in it without AMX: more slowly than in float32
         if half and not (amx_bfloat16() and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
@@ -47,8 +56,8 @@ class OpenVino:
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             "EXECUTION_MODE_HINT": "PERFORMANCE" if half else "ACCURACY",
-            "PERFORMANCE_HINT": hint.upper(),
-            "INFERENCE_NUM_THREADS": threads or usable_cores(),
+            "PERFORMANCE_HINT": self._hint.upper(),
+            "INFERENCE_NUM_THREADS": self._threads or usable_cores(),
             # a pinned thread waits for its core while another program uses it
             "ENABLE_CPU_PINNING": False,
         }
@@ -59,15 +68,27 @@ class OpenVino:
             self._model = core.compile_model(network, "CPU", settings)
         except Exception as error:  # OpenVINO raises RuntimeError and classes of its own
             raise EngineError(f"OpenVINO cannot load the network '{path}': {_reason(error)}") from error
-        count = int(self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) if hint == "throughput" else 1
+        throughput = self._hint == "throughput"
+        count = int(self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) if throughput else 1
         self._requests = [self._model.create_infer_request() for _ in range(max(1, count))]
         self._outputs = len(self._model.outputs)
         self._lock = threading.Lock()  # a request runs one batch at a time
-        precision = ", bfloat16" if half else ", int8" if path.name.endswith(".int8.onnx") else ""
-        self.device = f"cpu (openvino{precision})"
+
+    def forked(self) -> None:
+        """Forget the network of the parent process, which has its threads; see `runtimes.forks`."""
+        self._lock = threading.Lock()
+        if not self._is_parents:
+            for engine in (self._model, self._requests):
+                forks.abandon(engine)
+            self._is_parents = True
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         batch = np.ascontiguousarray(batch)
+        if self._is_parents:
+            with self._lock:
+                if self._is_parents:
+                    self._open()
+                    self._is_parents = False
         with self._lock:
             try:
                 if len(self._requests) == 1 or len(batch) == 1:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, DeviceError, MissingExtraError
+from . import forks
 from .cuda_graphs import CudaStream, DeferredStream, GraphCache, Stream, TensorCapture
 from .hardware import usable_cores
 
@@ -84,8 +85,19 @@ class TorchRuntime:
         if self._stream is not None:  # without graphs, too: torch's settings apply to the whole process
             self._graphs = GraphCache(None if cuda_graphs is False else self._capture, self._run)
         self.device = self._description()
+        self._is_forked = False
+        forks.watch(self)
+
+    def forked(self) -> None:
+        """Compute with one thread, as OpenMP's are the parent's; see `runtimes.forks`."""
+        self._threads, self._is_forked = 1, True
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        if self._is_forked and self._cuda:
+            raise DeviceError(
+                f"{self._device} is not there in a forked process: start processes with "
+                "multiprocessing.get_context('spawn'), and load the model in them"
+            )
         if self._graphs is None:
             return self._run(batch)
         try:
@@ -110,7 +122,7 @@ class TorchRuntime:
                 images = self._upload(batch)
                 self._convert_once(images)
                 outputs = self._compute(images)
-            except (IndexError, RuntimeError) as error:
+            except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 if isinstance(error, torch.cuda.OutOfMemoryError):
                     raise DeviceError(f"the memory of {self._device} is full: use a smaller model or batch") from error
                 shape = "x".join(map(str, batch.shape[2:0:-1]))

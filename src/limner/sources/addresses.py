@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,15 +17,19 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from .. import web
 from ..errors import InputError
-from ..files import IMAGE_SUFFIXES, without_password
+from ..files import IMAGE_SUFFIXES
 from ..images import image_suffix, is_image
+from ..masking import masked
 from ..video.animations import animation_of
-from .content import holds_video, may_be_video
+from .content import holds_video, index_comes_last, may_be_video
 from .inputs import Input
 
 MAX_BYTES = 1 << 30  # of one image
 KEPT_BYTES = 1 << 28  # of all images that wait to be read
+MAX_VIDEO_BYTES = 1 << 31  # of a video that has to be stored before it is read
+MAX_ENDLESS = 1 << 28  # bytes of an image whose server does not say how long it is
 TIMEOUT = 10.0  # seconds within which a server has to respond
+LONGEST = 120.0  # seconds within which an answer of unknown length has to end
 _START = 4096  # bytes that tell what a server has
 _PLAYLIST = 1 << 20  # bytes of the longest playlist that is looked into
 _OTHER_KINDS = frozenset(
@@ -46,18 +51,21 @@ def input_at(address: str, *, keep: bool = True) -> Input:
     Raises:
         InputError: it is no valid URL, or its password needs escapes.
     """
-    shown = without_password(address)
+    shown = masked(address)
     try:
         parts = urlsplit(address)
         hidden = urlsplit(shown)
     except ValueError:
         raise InputError(f"{shown} is not a valid URL; check it for stray characters") from None
-    _check_password(address)
+    if web.needs_escapes(address):
+        raise InputError(f"{shown} cannot be read: {web.ESCAPES}")
     scheme = parts.scheme.lower()
     if scheme == "file":
         path = Path(unquote(parts.path))
         return Input(path.name, path, is_video=holds_video(path))
-    name = PurePosixPath(unquote(hidden.path)).name or (parts.hostname or "stream").replace(".", "_")
+    name = PurePosixPath(unquote(hidden.path)).name
+    if not name.replace("*", "").lstrip("."):  # all of it is secret, or there is none
+        name = re.sub(r"[.%*]", "_", hidden.hostname or "stream").strip("_") + PurePosixPath(name).suffix
     name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name)[:100]
     named = Input(name, address=address, is_video=True)
     if scheme not in ("http", "https"):
@@ -79,11 +87,33 @@ def fetch(address: str) -> bytes:
         return answer.rest()
 
 
-def _check_password(address: str) -> None:
-    """Raise InputError where a password certainly holds characters that end it, such as ``/``, ``?`` and ``#``."""
-    match = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#@\[\]]*:([^/?#@]*))[/?#].*@", address, re.DOTALL)
-    if match is not None and not match[2].isdigit():  # digits would be a port
-        raise InputError(f"{without_password(address)} cannot be read: {web.ESCAPES}")
+def fetch_file(address: str) -> Any:
+    """Return a video on a web server as a file, which the system removes when it is closed.
+
+    Raises:
+        InputError: it does not answer, has more than `MAX_VIDEO_BYTES`, or there is no room for it.
+    """
+    too_large = (
+        "and cannot be read as it comes: its index is at its end, and its server sends no parts of files; "
+        "download it and give the file"
+    )
+    file = tempfile.NamedTemporaryFile(prefix="limner-", suffix=".mp4")  # noqa: SIM115 - open as long as its video
+    try:
+        with _Answer(address) as answer:
+            for part in answer.parts(MAX_VIDEO_BYTES, too_large):
+                file.write(part)
+        file.flush()
+        file.seek(0)
+    except OSError as error:
+        file.close()
+        raise InputError(
+            f"{masked(address)} cannot be stored in '{tempfile.gettempdir()}', which it needs: "
+            f"{web.plain_reason(error)}; free some space or set TMPDIR to another folder"
+        ) from None
+    except InputError:
+        file.close()
+        raise
+    return file
 
 
 class _Answer:
@@ -95,12 +125,14 @@ class _Answer:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self.data = b""
+        self.data = bytearray()
+        self._began = time.monotonic()
         self._response: Any = self._try(lambda: web.open_url(address, TIMEOUT))
         headers = self._response.headers
         self.kind: str = headers.get_content_type()
         length = headers.get("Content-Length", "")
         self.length = int(length) if length.isdigit() else None
+        self.in_parts = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
 
     def _try(self, action: Callable[[], Any]) -> Any:
         from http.client import HTTPException
@@ -109,7 +141,12 @@ class _Answer:
             return action()
         except (OSError, ValueError, HTTPException) as error:
             reason = web.reason(error, TIMEOUT)
-            raise InputError(f"{without_password(self._address)} cannot be read: {reason}") from None
+            raise InputError(f"{masked(self._address)} cannot be read: {reason}") from None
+
+    def peek(self, size: int) -> bytes:
+        """Return the first ``size`` bytes, or all where there are fewer."""
+        self.more(size)
+        return bytes(self.data[:size])
 
     def more(self, size: int) -> bool:
         """Read on up to ``size`` bytes in all; return False at the end."""
@@ -118,27 +155,39 @@ class _Answer:
             if not came:
                 return False
             self.data += came
+            self._check_time()
         return True
+
+    def _check_time(self) -> None:
+        """Raise InputError where an answer may have no end, and has not come to one in time."""
+        if self.length is None and time.monotonic() > self._began + LONGEST:
+            raise InputError(f"{masked(self._address)} cannot be read: it has not come to an end within {LONGEST:g} s")
 
     def rest(self) -> bytes:
         """Return all of it."""
-        parts = [self.data]
+        most = MAX_ENDLESS if self.length is None else MAX_BYTES
+        if self.length is None or self.length <= most:
+            return b"".join(self.parts(most, "too large for an image; give an image file"))
+        raise InputError(
+            f"{masked(self._address)} is {self.length >> 20} MB, too large for an image; give an image file"
+        )
+
+    def parts(self, most: int, too_large: str) -> Iterator[bytes]:
+        """Yield all of it, part by part, up to ``most`` bytes."""
+        yield bytes(self.data)
         size = len(self.data)
+        self.data.clear()
         while came := self._try(lambda: self._response.read(1 << 20)):
-            parts.append(came)
+            yield came
             size += len(came)
-            if size > MAX_BYTES:
-                raise InputError(
-                    f"{without_password(self._address)} is more than {MAX_BYTES >> 20} MB, too large for an image; "
-                    "give an image file"
-                )
-        self.data = b"".join(parts)
+            self._check_time()
+            if size > most:
+                raise InputError(f"{masked(self._address)} is more than {most >> 20} MB, {too_large}")
         if self.length is not None and size < self.length:
             raise InputError(
-                f"{without_password(self._address)} cannot be read: the connection broke off after {size} of "
+                f"{masked(self._address)} cannot be read: the connection broke off after {size} of "
                 f"{self.length} bytes; try again"
             )
-        return self.data
 
     def __enter__(self) -> _Answer:
         return self
@@ -153,7 +202,7 @@ def _looked_at(named: Input, keep: bool) -> Input:
         if answer.kind == "multipart/x-mixed-replace":  # JPEGs without an end, as cameras send them
             return replace(named, live=True)
         answer.more(_START)
-        start = answer.data
+        start = bytes(answer.data)
         if is_image(start):
             return _image(named, answer, keep)
         if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"#EXTM3U"):
@@ -162,13 +211,13 @@ def _looked_at(named: Input, keep: bool) -> Input:
             return replace(named, is_video=False, data=answer.rest() if keep else b"")  # decoding says what is wrong
         if answer.kind == "text/html" or re.match(rb"\s*<(?:!doctype html|html)", start, re.IGNORECASE):
             raise InputError(
-                f"{without_password(named.address)} is a web page, not an image or a video; "
+                f"{masked(named.address)} is a web page, not an image or a video; "
                 "give the URL of the image or video in it"
             )
         if answer.kind in _OTHER_KINDS:
-            raise InputError(
-                f"{without_password(named.address)} is {answer.kind}, not an image or a video; check the URL"
-            )
+            raise InputError(f"{masked(named.address)} is {answer.kind}, not an image or a video; check the URL")
+        if not answer.in_parts and index_comes_last(answer.peek):
+            return replace(named, whole=True)
         return replace(named, live=answer.length is None and _has_no_index(start))
 
 
@@ -179,7 +228,7 @@ def _image(named: Input, answer: _Answer, keep: bool) -> Input:
         if answer.data.find(_TWO_JPEGS, searched) >= 0 and _TWO_IMAGES not in answer.data[: 1 << 18]:
             return replace(named, live=True)
         searched = max(0, len(answer.data) - len(_TWO_JPEGS))
-        if len(answer.data) > MAX_BYTES or not answer.more(len(answer.data) + (1 << 16)):
+        if len(answer.data) > MAX_ENDLESS or not answer.more(len(answer.data) + (1 << 16)):
             break
     data = answer.rest()
     suffix = image_suffix(data)
@@ -198,7 +247,7 @@ def _ends_like_an_image(item: Input) -> bool:
 
 
 def _is_video(answer: _Answer) -> bool:
-    return may_be_video(answer.data) or answer.kind.startswith(("video/", "audio/"))
+    return may_be_video(bytes(answer.data[:16])) or answer.kind.startswith(("video/", "audio/"))
 
 
 def _has_no_index(start: bytes) -> bool:

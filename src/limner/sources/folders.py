@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import glob
+import heapq
+import itertools
 import os
 import re
 import stat
@@ -124,7 +126,7 @@ def _walk(folder: Path, search: Search) -> _Tree:
     pending, links = [folder], list[Path]()
     while pending or links:
         # links come last, as what lies in the tree itself has a name of its own
-        current = pending.pop() if pending else links.pop(links.index(min(links)))
+        current = pending.pop() if pending else heapq.heappop(links)
         if current != folder and search.holds_results(current):
             tree.results.append(current)
             continue
@@ -135,8 +137,10 @@ def _walk(folder: Path, search: Search) -> _Tree:
             with os.scandir(current) as entries:
                 for entry in entries:
                     if not entry.name.startswith("."):
-                        into = tree.files if not _is_folder(entry) else links if entry.is_symlink() else pending
-                        into.append(current / entry.name)
+                        if _is_folder(entry) and entry.is_symlink():
+                            heapq.heappush(links, current / entry.name)
+                        else:
+                            (pending if _is_folder(entry) else tree.files).append(current / entry.name)
             tree.folders.append(current)
         except OSError as error:
             refused = InputError(messages.unreadable(current, error))
@@ -221,7 +225,7 @@ def _matches(pattern: str, search: Search) -> list[Path]:
     if "**" not in parts:
         return _matches_of(parts)
     first = parts.index("**")
-    rest = parts[first + 1 :]
+    rest = tuple(itertools.dropwhile("**".__eq__, parts[first + 1 :]))  # several in a row are one
     found: dict[Path, None] = {}
     for base in _matches_of(parts[:first]) if first else [Path()]:
         tree = _walk(base, search) if base.is_dir() else _Tree()
@@ -260,15 +264,15 @@ def _split_files(paths: Iterable[Path], root: Path) -> tuple[list[Input], list[s
     for path in sorted(paths, key=natural_order):
         folder = relative(path.parent)
         suffix = path.suffix.lower()
-        if (suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES) and not _is_pipe_or_device(path):
-            is_video = suffix in VIDEO_SUFFIXES or (suffix in animations.SUFFIXES and holds_video(path))
+        if (suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES) and not is_pipe_or_device(path):
+            is_video = (suffix in VIDEO_SUFFIXES or suffix in animations.SUFFIXES) and holds_video(path)
             items.append(Input(path.name, path, is_video=is_video, folder=folder))
         else:
             others.append(os.path.join(folder, path.name))
     return items, others
 
 
-def _is_pipe_or_device(path: Path) -> bool:
+def is_pipe_or_device(path: Path) -> bool:
     """Return whether reading a file may wait for ever; a link that leads nowhere is a file that cannot be read."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import printable
-from ..files import without_password
+from ..masking import masked
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +23,7 @@ class Input:
     is_video: bool = False  # a video or a camera, not an image
     frames: tuple[Path, ...] = ()  # of numbered images that are one video; ``address`` is their pattern
     stream: Any = None  # what is read of standard input, whose ``address`` is "-", of a pipe or of a spooled animation
+    whole: bool = False  # a video at a URL of http that can be read only once all of it has come
     live: bool = False  # a stream at a URL of http: what it shows cannot be read again
     data: bytes = field(default=b"", repr=False)  # the content of an image at a URL, where it was kept
     problem: str = ""  # why a URL cannot be read, which is raised when it is opened
@@ -40,7 +41,7 @@ class Input:
     @property
     def source(self) -> str:
         """Its name in messages and outputs, where it is text in UTF-8; secrets in a URL are left out."""
-        return without_password(self.address) or ("array" if self.path is None else printable(str(self.path)))
+        return masked(self.address) or ("array" if self.path is None else printable(str(self.path)))
 
     @property
     def location(self) -> str:

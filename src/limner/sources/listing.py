@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import without_password
+from ..masking import masked, masked_text
 from . import addresses, folders, messages, numbered, standard_input
 from .content import holds_video
 from .inputs import Input
@@ -81,7 +81,7 @@ def _expand_entry(
                 raise InputError("standard input is given twice; it can be read once")
             found = expand_text(text)
         except InputError as error:
-            error.source = without_password(text)
+            error.source = masked_text(masked(text))  # a login may have no scheme before it
             raise
         found.text = text
         return found

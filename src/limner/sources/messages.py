@@ -6,12 +6,20 @@ import difflib
 import errno
 import itertools
 import os
+import re
 from pathlib import Path
 
 from ..files import dangling
 
+_OF_FFMPEG = re.compile(r"(?:async|cache|concatf?|crypto|data|fd|pipe|subfile|tee)[:,]")  # how its own URLs begin
+
 
 def missing(path: Path) -> str:
+    if _OF_FFMPEG.match(str(path)):
+        shown = str(path) if len(str(path)) <= 100 else f"{str(path)[:97]}..."
+        return (
+            f"'{shown}' is a URL of FFmpeg's own, which is not opened; give files, or a URL of http, rtsp or the like"
+        )
     parent = path.parent
     if os.path.islink(path):
         return dangling(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from ..files import IMAGE_SUFFIXES
 from . import folders
 from .inputs import Input
 
-_NUMBER = re.compile(r"%(?:0?\d*)d")
+_NUMBER = re.compile(r"%\d{0,3}d")
 _DEFAULT_FPS = 30  # see video.sequences, which is not loaded for images
 
 
@@ -32,7 +33,7 @@ def expand_numbered(text: str, fps: float | None) -> folders.Listing:
     digits = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     found: dict[int, Path] = {}
     for path in sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}")):
-        if (match := digits.fullmatch(path)) and _fits(text, match[1]):
+        if (match := digits.fullmatch(path)) and _fits(text, match[1]) and not folders.is_pipe_or_device(Path(path)):
             found[int(match[1])] = Path(path)
     if not found:
         raise InputError(f"no file fits '{text}'; check its folder, and the digits: %05d stands for 00042")
@@ -91,8 +92,10 @@ def _fits(text: str, digits: str) -> bool:
 
 
 def _missing(text: str, numbers: list[int]) -> list[str]:
-    gaps = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers)) if numbers[-1] - numbers[0] < 10**7 else []
-    if not gaps or len(gaps) > 100 * len(numbers):
+    count = numbers[-1] - numbers[0] + 1 - len(numbers)
+    if not 0 < count <= 100 * len(numbers):
         return []
-    named = ", ".join(map(str, gaps[:5])) + (f" and {len(gaps) - 5} more" if len(gaps) > 5 else "")
+    between = (range(before + 1, after) for before, after in itertools.pairwise(numbers))
+    gaps = list(itertools.islice(itertools.chain.from_iterable(between), 5))
+    named = ", ".join(map(str, gaps)) + (f" and {count - 5} more" if count > 5 else "")
     return [f"'{text}': no image has the number {named}; frames are counted on without them"]

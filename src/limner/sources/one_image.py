@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import ArgumentError, InputError
-from ..files import without_password
 from ..images import alpha_of_array, alpha_of_pil, image_from_array, image_from_pil
+from ..masking import masked
 from ..types import Frame
 from .addresses import MAX_BYTES
 from .listing import expand
@@ -22,23 +22,24 @@ _log = logging.getLogger(__name__)
 ImageLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Any
 
 
-def read_one(image: ImageLike, *, copy: bool = False) -> Frame:
+def read_one(image: ImageLike, *, copy: bool = False, max_pixels: int | None = None) -> Frame:
     """Return one image in any of the forms in which users have it.
 
     Args:
         image: a path or URL; the content of an image file, as bytes or as a file opened for reading; an image of
             Pillow; or an array, see `limner.images.image_from_array`.
         copy: take a copy of an array that could be used as it is, as its maker may fill it anew.
+        max_pixels: the most pixels of an image that is decoded, see `read`.
 
     Raises:
         InputError: it cannot be read.
         ArgumentError: it names several images, or a video.
     """
     if isinstance(image, (str, os.PathLike)):
-        return _read_named(image)
+        return _read_named(image, max_pixels)
     if isinstance(image, (bytes, bytearray, memoryview)):
         refuse_animation(bytes(image), "bytes")
-        return _remarked(decode(bytes(image), "bytes"))
+        return _remarked(decode(bytes(image), "bytes", max_pixels))
     if callable(getattr(image, "getbands", None)):  # Pillow's
         name = str(getattr(image, "filename", "") or "image")
         return Frame(image_from_pil(image, name), source=name, alpha=alpha_of_pil(image))
@@ -46,7 +47,7 @@ def read_one(image: ImageLike, *, copy: bool = False) -> Frame:
         name = str(getattr(image, "name", "") or "file")
         data = _content(image, name)
         refuse_animation(data, name)
-        return _remarked(decode(data, name))
+        return _remarked(decode(data, name, max_pixels))
     if hasattr(image, "__array__"):
         array = image_from_array(image, "array")
         return Frame(array.copy() if copy else array, alpha=alpha_of_array(image, array))
@@ -61,18 +62,18 @@ def read_one(image: ImageLike, *, copy: bool = False) -> Frame:
     )
 
 
-def _read_named(image: str | os.PathLike[str]) -> Frame:
+def _read_named(image: str | os.PathLike[str], max_pixels: int | None) -> Frame:
     items, errors, _ = expand(image)
     if errors:
         raise errors[0]
-    name = without_password(os.fspath(image))
+    name = masked(os.fspath(image))
     if len(items) != 1:
         raise ArgumentError(
             f"'{name}' names {len(items)} files where one image is needed; model.each('{name}') takes them all"
         )
     if items[0].is_video:
         raise ArgumentError(f"'{name}' is a video or a camera, not an image; model.watch('{name}') takes it")
-    return _remarked(read(items[0]))
+    return _remarked(read(items[0], max_pixels))
 
 
 def _remarked(frame: Frame) -> Frame:

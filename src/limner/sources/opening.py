@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from ..errors import ArgumentError, InputError
 from ..images import decode_alpha, decode_image, image_from_array, is_image
 from ..types import Frame, MessageCallback
 from ..video.animations import animation_of
-from . import messages
-from .addresses import MAX_BYTES, fetch
+from . import messages, standard_input
+from .addresses import MAX_BYTES, fetch, fetch_file
 from .inputs import Input
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from ..video.sequences import ImageSequence
 
 
-def read(item: Input) -> Frame:
+def read(item: Input, max_pixels: int | None = None) -> Frame:
     """Read one image as BGR, with the pixel values of ``cv2.imread`` (and so of MMPose).
 
     The orientation in EXIF is applied.
+
+    Args:
+        item: an image that `expand` lists.
+        max_pixels: its most pixels; None takes the usual limits, see `limner.images.limits`.
 
     Raises:
         InputError: The image is missing, unreadable, damaged, cut short, far too large, or an
@@ -40,7 +45,9 @@ def read(item: Input) -> Frame:
         raise InputError(item.problem)
     data = item.data or (fetch(item.address) if item.path is None else _read_bytes(item.path))
     refuse_animation(data, item.source)
-    return decode(data, item.source)
+    if item.address == standard_input.NAME:
+        return replace(decode(data, "standard input", max_pixels), source=item.source)
+    return decode(data, item.source, max_pixels)
 
 
 def why_unreadable(item: Input) -> InputError | None:
@@ -60,14 +67,14 @@ def why_unreadable(item: Input) -> InputError | None:
     return None
 
 
-def decode(data: bytes, name: str) -> Frame:
+def decode(data: bytes, name: str, max_pixels: int | None = None) -> Frame:
     """Return the content of an image file, with its alpha channel if it has one.
 
     Raises:
         InputError: see `decode_image`.
     """
     remarks: list[str] = []
-    image = decode_image(data, name, remarks)
+    image = decode_image(data, name, remarks, max_pixels=max_pixels)
     return Frame(image, source=name, alpha=decode_alpha(data, image), remark="; ".join(remarks))
 
 
@@ -93,8 +100,8 @@ def open_video(
 
     Args:
         item: a video or camera that `expand` lists.
-        options: `camera_size`, `camera_fps`, `fps`, `start`, `end`, `every` and `rotate` of them count; None takes
-            their defaults.
+        options: `camera_size`, `camera_fps`, `fps`, `start`, `end`, `every`, `rotate` and `max_pixels` of them count;
+            None takes their defaults.
         info: called with a sentence where a camera does not do what is requested, or a file is damaged.
 
     Raises:
@@ -109,22 +116,25 @@ def open_video(
     if item.problem:
         raise InputError(item.problem)
     options = options or VideoOptions()
-    cut = options.cut
+    cut, most = options.cut, options.max_pixels
     check_video_options(item, options)
     if item.frames:
-        return sequences.NumberedImages(item.frames, item.source, options.fps, cut=cut, info=info)
+        return sequences.NumberedImages(item.frames, item.source, options.fps, cut=cut, info=info, max_pixels=most)
     if item.is_camera:
         return CameraSource(item.address, options.camera_size, options.camera_fps, rotate=cut.rotate, info=info)
     # a pipe has no file behind its name that could be looked into
     animation = animation_of(item.path) if item.path is not None and item.path.is_file() else None
     if animation is not None and item.path is not None:
         if animation.kind == "TIFF":
-            return sequences.Pages(item.path, animation, options.fps, name=item.source, cut=cut, info=info)
+            return sequences.Pages(
+                item.path, animation, options.fps, name=item.source, cut=cut, info=info, max_pixels=most
+            )
         if options.fps is not None:
             raise ArgumentError(f"'{item.source}' has its own times, and fps is for numbered images and pages")
         if animation.kind in ("WebP", "AVIF"):
-            return sequences.AnimatedImage(item.path, animation, name=item.source, cut=cut, info=info)
-    video = VideoSource(item.location, cut=cut, stream=item.stream, fps=options.fps, info=info)
+            return sequences.AnimatedImage(item.path, animation, name=item.source, cut=cut, info=info, max_pixels=most)
+    stream = fetch_file(item.address) if item.whole else item.stream
+    video = VideoSource(item.location, cut=cut, stream=stream, fps=options.fps, info=info, max_pixels=most)
     if video.count is None and animation is not None:  # FFmpeg does not count the images of a PNG
         video.count = cut.count(animation.count, video.fps * cut.every)
     return video

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import select
-import struct
 import sys
 import tempfile
 from contextlib import suppress
@@ -14,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..images import decode_image, image_suffix, is_image
+from ..images import image_suffix, is_image
 from ..video.animations import animation_of
 from . import messages
+from .content import index_comes_last
 from .inputs import Input
 
 NAME = "-"
 MAX_BYTES = 1 << 30  # of an image
 # the end of one image and the start of the next, by which a stream of images is known
 _BETWEEN = {"JPEG": (b"\xff\xd8\xff", b"\xff\xd9\xff\xd8\xff"), "PNG": (b"\x89PNG", b"IEND\xaeB`\x82\x89PNG")}
-_MOST_BOXES = 1 << 20  # bytes of an MP4 that are looked at for its index
 
 
 class StandardInput:
@@ -89,17 +88,21 @@ class StandardInput:
     def seekable(self) -> bool:
         return False
 
-    def __del__(self) -> None:
-        # a pipe is read to its end, or until nobody wants more of it; standard input stays open
+    def close(self) -> None:
+        """Let go of a pipe, so that the next one who reads it gets what is written next; standard input stays open."""
         if getattr(self, "_owned", False):
             self._file.close()
+
+    def __del__(self) -> None:
+        # a pipe is read to its end, or until nobody wants more of it; standard input stays open
+        self.close()
 
 
 def standard_input(pipe: Path | None = None) -> Input:
     """Return what standard input, or a named pipe, holds as an input; it waits for the first bytes.
 
     Raises:
-        InputError: it is a terminal, empty, or an image that cannot be decoded.
+        InputError: it is a terminal, empty, or cannot be read.
     """
     stream = StandardInput(pipe)
     name = "stdin.mp4" if pipe is None else pipe.name
@@ -111,10 +114,13 @@ def standard_input(pipe: Path | None = None) -> Input:
             raise InputError(f"{stream.name} is empty; {hint if pipe is None else 'write an image or a video into it'}")
         if is_image(start):
             return _image(stream, video)
-        if start[4:8] == b"ftyp" and not _index_comes_first(stream):
+        if index_comes_last(stream.peek):
             return replace(video, stream=_spooled(stream))
     except OSError as error:
         raise InputError(f"{stream.name} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except InputError:  # whose traceback holds on to the stream
+        stream.close()
+        raise
     return video
 
 
@@ -140,25 +146,7 @@ def _image(stream: StandardInput, video: Input) -> Input:
         return replace(video, name=name, path=Path(file.name), address=video.address or str(video.path), stream=file)
     if video.path is not None:
         return replace(video, is_video=False, stream=None, data=data)
-    return Input("stdin.png", address=NAME, array=decode_image(data, "standard input"))
-
-
-def _index_comes_first(stream: StandardInput) -> bool:
-    """Return whether an MP4 can be read as it comes: its index (moov) stands before its frames (mdat)."""
-    position = 0
-    while position < _MOST_BOXES:
-        header = stream.peek(position + 16)[position:]
-        if len(header) < 8:
-            return False
-        size, kind = struct.unpack(">I4s", header[:8])
-        if kind in (b"moov", b"mdat"):
-            return bool(kind == b"moov")
-        if size == 1 and len(header) == 16:
-            size = struct.unpack(">Q", header[8:])[0]
-        if size < 8:
-            return False
-        position += size
-    return False
+    return Input("stdin.png", address=NAME, data=data)
 
 
 def _spooled(stream: StandardInput) -> Any:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ..images import tiff
+
 # endings of files that may hold several images; those of other images need not be opened to know
 SUFFIXES = frozenset((".gif", ".png", ".webp", ".avif", ".tif", ".tiff"))
-_MOST_PAGES = 1_000_000
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a thumbnail, a mask
 
 
@@ -51,8 +52,8 @@ def _animation_in(file: BinaryIO) -> Animation | None:
         return Animation("WebP", len(delays), delays=delays) if len(delays) > 1 else None
     if start[4:12] == b"ftypavis":
         return Animation("AVIF")
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        pages = _tiff_pages(file, start)
+    if tiff.is_tiff(start):
+        pages = _tiff_pages(file)
         return Animation("TIFF", len(pages), pages) if len(pages) > 1 else None
     return None
 
@@ -111,26 +112,6 @@ def _webp_delays(file: BinaryIO) -> tuple[int, ...]:
     return tuple(delays)
 
 
-def _tiff_pages(file: BinaryIO, start: bytes) -> tuple[int, ...]:
-    order = "<" if start[:2] == b"II" else ">"
-    big = start[2:4] in (b"+\0", b"\0+")
-    count_of, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
-    size = struct.calcsize(order + entry)
-    offset = struct.unpack_from(order + pointer, start, 8 if big else 4)[0]
-    pages: list[int] = []
-    seen: set[int] = set()
-    while offset and offset not in seen and len(seen) < _MOST_PAGES:
-        number = len(seen)
-        seen.add(offset)
-        file.seek(offset)
-        entries = file.read(size * _read(file, order + count_of)[0])
-        kind = 0
-        for at in range(0, len(entries) - size + 1, size):
-            tag, field, _, value = struct.unpack_from(order + entry, entries, at)
-            if tag == 254:  # NewSubfileType
-                kind = struct.unpack_from(order + ("H" if field == 3 else "I"), value)[0]
-        if not kind & (_REDUCED | _MASK):
-            pages.append(number)
-        following = file.read(struct.calcsize(order + pointer))
-        offset = struct.unpack(order + pointer, following)[0] if following else 0
-    return tuple(pages)
+def _tiff_pages(file: BinaryIO) -> tuple[int, ...]:
+    found = tiff.directories(file, frozenset((tiff.SUBFILE,)))
+    return tuple(page.number for page in found if not page.fields.get(tiff.SUBFILE, 0) & (_REDUCED | _MASK))

@@ -17,6 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ..errors import InputError
+from .geometry import side_data
 
 HD_LINES = 720  # from which on untagged colours are BT.709
 _UNKNOWN = frozenset((2, 3))  # of AVColorSpace: unspecified, reserved
@@ -166,7 +167,7 @@ class ColourConverter:
 def _steady(decoded: av.VideoFrame) -> av.VideoFrame:
     """Return a frame without the data of HDR10+, which differ from scene to scene: each would make new tables."""
     try:
-        if decoded.side_data.get("DYNAMIC_HDR_PLUS") is None:
+        if side_data(decoded).get("DYNAMIC_HDR_PLUS") is None:
             return decoded
         frame = av.VideoFrame.from_ndarray(decoded.to_ndarray(), format=decoded.format.name)
     except (KeyError, ValueError):  # PyAV knows no such data, or no array of such a frame

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from .common import fraction
 
@@ -57,7 +58,7 @@ def orientation(decoded: av.VideoFrame) -> tuple[bool, bool, bool]:
     The matrix maps (x, y) to (a x + c y, b x + d y) and is stored as int32 a, b, u, c, d, v, ...
     """
     try:
-        data: Any = decoded.side_data.get("DISPLAYMATRIX")
+        data: Any = side_data(decoded).get("DISPLAYMATRIX")
     except ValueError:
         # PyAV fails where a frame has data of a kind that it does not know yet, such as the Exif block of a JPEG;
         # only the angle is available then.
@@ -66,6 +67,16 @@ def orientation(decoded: av.VideoFrame) -> tuple[bool, bool, bool]:
         return False, False, False
     a, b, _, c, d = struct.unpack_from("=5i", memoryview(data))
     return (True, c < 0, b < 0) if abs(b) > abs(a) else (False, a < 0, d < 0)
+
+
+def side_data(decoded: av.VideoFrame) -> SideDataContainer:
+    """Return what a frame carries beside its pixels.
+
+    PyAV's attribute of that name keeps what it returns in the frame, to which that refers: the frame then stays in
+    memory until Python looks for such circles, which may be a thousand frames later.
+    """
+    container: Any = SideDataContainer
+    return container(decoded)
 
 
 def upright(image: np.ndarray, orientation: tuple[bool, bool, bool]) -> np.ndarray:

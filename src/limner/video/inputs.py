@@ -19,7 +19,9 @@ import av.error
 
 from .. import web
 from ..errors import InputError
-from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, dangling, without_password
+from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, dangling
+from ..masking import masked
+from . import limits, playlists, samples
 from .common import file_url, scheme_of
 
 LIVE_SCHEMES = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "tcp"))
@@ -63,28 +65,39 @@ def is_video(address: str | os.PathLike[str]) -> bool:
 def content_is_video(path: str) -> bool:
     """Return whether FFmpeg finds a video in a file, whatever its name."""
     try:
-        with av.open(file_url(path)) as container:
+        playlists.check_file(path)
+        samples.check_index(path)
+        with av.open(file_url(path), options=playlists.open_options("")) as container:
             return not is_still_image(container) and video_stream(container) is not None
-    except (av.error.FFmpegError, OSError, ValueError):
+    except (av.error.FFmpegError, InputError, OSError, ValueError):
         return False
 
 
-def open_container(address: str, timeout: float = 10.0) -> Any:
+def open_container(address: str, timeout: float = 10.0, max_pixels: int | None = None) -> Any:
     """Open a path or URL as PyAV's InputContainer; no server may stay silent for longer than about ``timeout`` seconds.
 
+    Args:
+        address: what is opened, and what it may name, see `playlists`.
+        timeout: seconds.
+        max_pixels: of a frame, see `limits`.
+
     Raises:
-        InputError: It does not exist, access is denied, the server does not respond in time, or FFmpeg does not
-            know the format.
+        InputError: It does not exist, access is denied, the server does not respond in time, FFmpeg does not
+            know the format, or it is a text that names other files.
     """
     scheme = scheme_of(address)
     began = time.monotonic()
     try:
         if not scheme:
             _check_file(address)
-            container = av.open(file_url(address))
+            options = playlists.open_options("", playlist=playlists.check_file(address))
+            options |= limits.decoder_options(max_pixels)
+            limits.check_animation(address, max_pixels)
+            samples.check_index(address)
+            container = av.open(file_url(address), options=options)
             if container.format.name == "jpeg_pipe" and Path(address).suffix.lower() in (".mjpg", ".mjpeg"):
                 container.close()  # JPEGs one after the other, which FFmpeg takes for a single image
-                container = av.open(file_url(address), format="mjpeg")
+                container = av.open(file_url(address), format="mjpeg", options=options)
             return container
         if scheme not in SCHEMES:
             raise InputError(
@@ -92,7 +105,7 @@ def open_container(address: str, timeout: float = 10.0) -> Any:
             )
         # FFmpeg's own timeouts come first; PyAV's, which interrupts it anywhere, is the last resort.
         limit = 3 * timeout
-        options = _stream_options(scheme, timeout)
+        options = _stream_options(scheme, timeout) | playlists.open_options(scheme) | limits.decoder_options(max_pixels)
         container = av.open(web.quoted(address), options=options, timeout=(limit, limit))
         if container.format.name == "jpeg_pipe" and (container.size or 0) <= 0:
             container.close()  # JPEGs one after the other, without an end
@@ -115,19 +128,26 @@ class VideoStream(Protocol):
     def seekable(self) -> bool: ...
 
 
-def open_stream(stream: VideoStream, fps: float | None = None, name: str = "the video on standard input") -> Any:
+def open_stream(
+    stream: VideoStream,
+    fps: float | None = None,
+    name: str = "the video on standard input",
+    max_pixels: int | None = None,
+) -> Any:
     """Open what an object reads as PyAV's InputContainer.
 
     Args:
         stream: read from where it stands; frames are decoded as they come where it cannot be sought.
         fps: frames per second where it is one image after the other, as its attribute ``kind`` says.
         name: what errors call it.
+        max_pixels: of a frame, see `limits`.
 
     Raises:
         InputError: it is not a video.
     """
     demuxer = {"JPEG": "mjpeg", "PNG": "png_pipe"}.get(getattr(stream, "kind", None) or "")
     options = {} if fps is None or demuxer is None else {"framerate": str(fps)}
+    options |= playlists.open_options("-") | limits.decoder_options(max_pixels)
     if not stream.seekable():
         options["analyzeduration"] = "1000000"  # of a second at most, for the sake of live streams
     try:
@@ -148,7 +168,7 @@ def without_file_scheme(address: str | os.PathLike[str]) -> str:
 
 def display_name(address: str) -> str:
     """Return the URL as messages show it: without a password, a path in quotes."""
-    return without_password(address) if scheme_of(address) else f"'{address}'"
+    return masked(address) if scheme_of(address) else f"'{masked(address)}'"
 
 
 def failure_reason(address: str, error: Exception, timeout: float) -> str:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ..errors import InputError
 from ..types import Frame, MessageCallback
+from . import ending
 
 
 class LiveSource(Protocol):
@@ -94,8 +95,10 @@ class LatestFrames:
         self._closed = False
         self._current = _Connection(source, self)
         self._supervisor = threading.Thread(target=self._supervise, name=f"limner watch {self.name}", daemon=True)
+        self._is_forked = False  # whether this process has none of the threads
         self._current.thread.start()
         self._supervisor.start()
+        ending.watch(self)
 
     # -- called by the consumer -------------------------------------------------------------------
 
@@ -105,6 +108,8 @@ class LatestFrames:
         Raises:
             InputError: The source is lost, and was not back within ``reconnect_timeout``.
         """
+        if self._is_forked:
+            raise ending.not_here(f"'{self.name}'")
         end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while self._frame is None and self._error is None and not self._closed:
@@ -135,10 +140,22 @@ class LatestFrames:
 
     def close(self) -> None:
         """Stop reading and close the source; one that hangs is abandoned after two seconds."""
+        self.stop()
+        self.join(2.0)
+
+    # -- the end of the process, see `ending`
+
+    def stop(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        end = time.monotonic() + 2.0
+
+    def forked(self) -> None:
+        self._changed = threading.Condition()  # a thread of the parent may have held the other
+        self._closed = self._is_forked = True
+
+    def join(self, timeout: float) -> None:
+        end = time.monotonic() + timeout
         for thread in (self._supervisor, self._current.thread):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))

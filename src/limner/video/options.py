@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from ..errors import ArgumentError, check_flags, check_number, check_texts, plain, said, suggest
 from .cut import Cut, parse_seconds
+from .limits import check_max_pixels
 
 LIVE_INTERVAL = 5  # frames from detection to detection in live sources, by default
 AUTO_BATCH = 4  # frames or images that go through the networks together, by default
@@ -94,6 +95,8 @@ class VideoOptions:
         every: take every Nth frame only. Not for live sources.
         rotate: degrees clockwise, 0, 90, 180 or 270.
         fps: frames per second of numbered images, pages and arrays, which have none of their own.
+        max_pixels: of a frame or an image; None takes `limner.video.limits.MAX_PIXELS` for frames, and what
+            `limner.images.limits` says for images.
 
     Raises:
         ArgumentError: an impossible value or combination.
@@ -110,9 +113,11 @@ class VideoOptions:
     every: int = 1
     rotate: int = 0
     fps: float | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         _make_plain(self)
+        check_max_pixels(self.max_pixels)
         if isinstance(self.max_frames, int) and self.max_frames > sys.maxsize:
             object.__setattr__(self, "max_frames", None)
         check_flags({"keep_audio": self.keep_audio})

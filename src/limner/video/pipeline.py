@@ -25,6 +25,7 @@ from ..types import Frame, MessageCallback, Result
 from .colours import BT709, Colours
 from .estimator import VideoEstimator
 from .latest import LatestFrames, LiveSource
+from .limits import HELD_BYTES
 from .options import TrackingOptions
 from .threads import Prefetcher, StageThreads
 
@@ -39,6 +40,11 @@ class FrameResult:
     frame: Frame
     result: Result
     drawn: np.ndarray | None  # uint8 [H, W, 3], BGR; None where nothing is drawn
+
+    def held(self) -> int:
+        """Return how many bytes its images hold."""
+        drawn = self.drawn
+        return self.frame.image.nbytes + (0 if drawn is None or drawn is self.frame.image else drawn.nbytes)
 
 
 class FrameSource(Protocol):
@@ -146,11 +152,12 @@ class VideoPipeline:
         threads = self._threads
         frames: Iterable[Frame] = threads.until_end(self._read())
         if self._latest is None:
-            frames = threads.prefetch(frames, READ_AHEAD)
+            frames = threads.prefetch(frames, READ_AHEAD, lambda frame: frame.image.nbytes, HELD_BYTES)
         results = self._estimator.run(frames, lambda: self._current.style.heatmaps if self._draws else "")
         if self._latest is None:
-            pairs = threads.prefetch(results, 4)
-            return threads.prefetch((self._draw_frame(*pair) for pair in pairs), 4)
+            pairs = threads.prefetch(results, 4, lambda pair: pair[0].image.nbytes, HELD_BYTES)
+            drawn_frames = (self._draw_frame(*pair) for pair in pairs)
+            return threads.prefetch(drawn_frames, 4, FrameResult.held, HELD_BYTES)
         # A frame that waits is late: nothing does for longer than the next one takes to come.
         pairs = threads.newest(results, HOLD)
         drawn = threads.newest((self._draw_frame(*pair) for pair in pairs), float(1 / self.fps) if self.fps else HOLD)

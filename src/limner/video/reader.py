@@ -13,8 +13,9 @@ import av.error
 import numpy as np
 
 from ..errors import ArgumentError, InputError
-from ..files import without_password
+from ..masking import masked
 from ..types import Frame, MessageCallback
+from . import limits
 from .clock import VideoClock
 from .colours import BT709, ColourConverter
 from .common import fraction, scheme_of, tidy_rate
@@ -34,6 +35,7 @@ from .inputs import (
 from .length import declared_length, last_time
 from .sequences import on_white
 from .skip import PacketSkipper
+from .transport import lengths
 
 _ANIMATIONS = frozenset(("gif", "apng"))  # whose transparent parts become white
 # whose packets say for how long each image is shown; elsewhere that is a guess of FFmpeg's
@@ -64,6 +66,7 @@ class VideoSource:
         stream: What to read instead of a file, such as standard input; ``address`` is then only its name.
         fps: Frames per second of a stream of images; no other video takes it.
         info: Called once when the video has ended, if frames were broken or its end is missing.
+        max_pixels: Of a frame; None takes `limner.video.limits.MAX_PIXELS`.
 
     Raises:
         InputError: There is no video, it cannot be decoded, or the server does not respond in time; and
@@ -81,8 +84,10 @@ class VideoSource:
         stream: VideoStream | None = None,
         fps: float | None = None,
         info: MessageCallback | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         self._arguments: dict[str, Any] = {"timeout": timeout, "threads": threads, "cut": cut, "info": info}
+        self._arguments["max_pixels"] = self._max_pixels = max_pixels
         self._address = without_file_scheme(address)
         self._cut = cut
         self._first_taken: int | None = None  # number of the first frame that the cut takes
@@ -92,11 +97,12 @@ class VideoSource:
         self._info = info
         self._timeout = timeout
         self._scheme = scheme_of(self._address) if stream is None else ""
-        self.name = without_password(self._address)  # also the `source` of its frames
+        self.name = masked(self._address)  # also the `source` of its frames
         self.broken = 0  # frames left out because they could not be decoded completely
         self.cut_short = False  # whether the end of the file is missing
         self.colours = BT709  # in which a copy is to be written
         self._converter: ColourConverter | None = None
+        self._shown_seconds: float | None = None  # without the gaps of a recording of parts
         self._shown_until = 0.0  # time at which the last frame ends, taken or not
         self._seconds_read = 0.0  # time up to which packets were read
         self._reported = False
@@ -105,7 +111,9 @@ class VideoSource:
                 f"{self._display_name} has a rate of its own, and fps is for numbered images and pages; leave it out"
             )
         self._container = (
-            open_container(self._address, timeout) if stream is None else open_stream(stream, fps, self._display_name)
+            open_container(self._address, timeout, max_pixels)
+            if stream is None
+            else open_stream(stream, fps, self._display_name, max_pixels)
         )
         try:
             self._prepare(threads)
@@ -126,6 +134,7 @@ class VideoSource:
             raise InputError(f"{name} has no video stream, only {kinds or 'data'}; give a file with images in it")
         if stream.codec_context is None:
             raise InputError(f"{name} is a video in a codec that FFmpeg cannot decode; convert it to H.264 first")
+        limits.check_frame(stream.codec_context.width, stream.codec_context.height, name, self._max_pixels)
         self.has_audio = any(s.type == "audio" for s in container.streams)
         self._base = fraction(stream.time_base) or Fraction(1, 1000)
         self._length = declared_length(container, stream)
@@ -138,7 +147,8 @@ class VideoSource:
         context = stream.codec_context
         # Threads for whole frames delay each frame: no problem for files, but latency for a camera.
         context.thread_type = "SLICE" if self.live else "AUTO"
-        context.thread_count = threads
+        context.thread_count = limits.threads(context.width, context.height, threads)
+        context.options = {**context.options, **limits.decoder_options(self._max_pixels)}
         self._stream = stream
         self._blends = container.format.name in _ANIMATIONS
         self._shape = PixelShape(stream)
@@ -158,7 +168,10 @@ class VideoSource:
 
     def _measure_length(self) -> None:
         """Find out how long the images last where the headers do not tell."""
-        if self.duration and not self._length.of_images and not self._scheme and self._opened is None:
+        here = not self._scheme and self._opened is None
+        if here and (joined := lengths(self._address, self._container.format.name)):
+            self.duration, self._shown_seconds = joined
+        elif self.duration and not self._length.of_images and here:
             end = last_time(self._address, images=True)
             length = None if end is None else end - float(self._clock.first_key * self._base)
             if length is not None and 0 < length < self.duration + 1:
@@ -167,9 +180,12 @@ class VideoSource:
     def _declared_count(self) -> int:
         """Return the number of frames as the file declares it, or by duration and rate; 0 where it is unknown."""
         frames: int = self._stream.frames
+        entries: Any = getattr(self._stream, "index_entries", None) or ()
         if frames and self._container.format.name == "avi":  # which counts places without an image, too
-            return min(frames, len(getattr(self._stream, "index_entries", ())) or frames)
-        return frames or (round(self.duration * self._rate) if self.duration else 0)
+            return min(frames, len(entries) or frames)
+        if len(entries) == frames and frames and (entries[0].is_discard or entries[-1].is_discard):  # of an edit list
+            return sum(not entry.is_discard for entry in entries)
+        return frames or round((self._shown_seconds or self.duration or 0) * self._rate)
 
     def _check_cut(self) -> None:
         cut, name = self._cut, self._display_name
@@ -184,7 +200,11 @@ class VideoSource:
     @property
     def sound_from(self) -> str | None:
         """The path or URL from which the sound can be read, None where there is none."""
-        return self._address if self.has_audio and not self.live and self._opened is None else None
+        if not self.has_audio or self.live:
+            return None
+        if self._opened is None:
+            return self._address
+        return getattr(self._opened, "name", None) if self._opened.seekable() else None  # a file that was stored
 
     @property
     def _display_name(self) -> str:
@@ -295,9 +315,10 @@ class VideoSource:
         except av.error.FFmpegError as error:
             if self._scheme:
                 after = f" after {self._clock.placed} frames" if self._clock.placed else ""
-                raise InputError(
-                    f"{self._display_name} stopped{after}: {failure_reason(self._address, error, self._timeout)}"
-                ) from None
+                reason = failure_reason(self._address, error, self._timeout)
+                if not after and self._scheme in ("http", "https"):
+                    reason += "; if its server sends no parts of files, download it and give the file"
+                raise InputError(f"{self._display_name} stopped{after}: {reason}") from None
             yield from self._flush_packet()
         finally:
             packets.close()
@@ -317,6 +338,7 @@ class VideoSource:
     def _image(self, decoded: av.VideoFrame) -> np.ndarray | None:
         """Return the image upright, with square pixels, uint8 [H, W, 3] BGR, or None where it is broken."""
         ratio = self._shape.ratio
+        limits.check_frame(*displayed_size(decoded.width, decoded.height, ratio), self._display_name, self._max_pixels)
         if self._converter is None:
             lines = displayed_size(decoded.width, decoded.height, ratio)[1]
             self._converter = ColourConverter(self._display_name, lines, self._stream.codec_context.name)
@@ -340,7 +362,9 @@ class VideoSource:
         self.broken = max(self.broken, self._clock.missing)
         if self.broken:
             frames = "1 broken frame" if self.broken == 1 else f"{self.broken} broken frames"
-            self._info(f"{self._display_name}: {frames} left out, {self._clock.placed} read")
+            context = self._stream.codec_context
+            larger = limits.is_too_large(context.width, context.height, self._max_pixels)
+            self._info(f"{self._display_name}: {frames} left out, {self._clock.placed} read{larger}")
 
     def _report_end(self, info: MessageCallback) -> None:
         """Say that the end of a file is missing."""

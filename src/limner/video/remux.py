@@ -16,6 +16,9 @@ from .common import file_url, fraction, tidy_rate
 from .encoders import Container
 from .inputs import open_container, video_stream
 
+# of a file that does not tell, such as one with uncompressed sound: encoders refuse "2 channels"
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _SEEK = 10.0  # seconds of sound that are read and thrown away rather than sought
 
 
@@ -104,9 +107,11 @@ def _stream_like(out: Any, stream: Any) -> Any:
 
 
 def _encoded_stream(out: Any, audio: Any, kind: Container) -> Any:
-    track = out.add_stream(kind.audio_codec, rate=kind.audio_rate or audio.codec_context.sample_rate)
+    rate = audio.codec_context.sample_rate
+    track = out.add_stream(kind.audio_codec, rate=kind.audio_rate or (rate if rate in _AAC_RATES else 48000))
     layout = audio.codec_context.layout
-    track.layout = layout if kind.audio_rate is None or layout.nb_channels <= 2 else "stereo"
+    name = _USUAL_LAYOUTS.get(layout.nb_channels, "stereo") if layout.name.endswith("channels") else layout.name
+    track.layout = name if kind.audio_rate is None or layout.nb_channels <= 2 else "stereo"
     return track
 
 

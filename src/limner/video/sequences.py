@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
@@ -14,7 +16,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
-from ..images import MAX_PIXELS, decode_image, image_from_array
+from ..images import decode_image, headers, heif, image_from_array, kind_of, limits, tiff
 from ..types import Frame, MessageCallback
 from .animations import Animation
 from .common import quiet_opencv, tidy_rate
@@ -24,6 +26,8 @@ DEFAULT_FPS = 30.0  # of numbered images and arrays
 PAGES_FPS = 1.0  # of the pages of a TIFF
 _CHUNK_BYTES = 1 << 28  # of decoded images that are held at once
 _CHUNK_PAGES = 16
+_SLOWEST = Fraction(1, 1000)  # images a second
+_BLEND_PIXELS = 1 << 20
 _SHORTEST = 11  # milliseconds: images that shall be shown for less are shown for `_SLOWER`, as in browsers
 _SLOWER = 100
 
@@ -140,6 +144,7 @@ class NumberedImages(ImageSequence):
         name: the pattern or folder that named them.
         fps: frames per second.
         cut, info: see `ImageSequence`.
+        max_pixels: of an image, see `limner.images.decode_image`.
     """
 
     def __init__(
@@ -150,16 +155,18 @@ class NumberedImages(ImageSequence):
         *,
         cut: Cut = WHOLE,
         info: MessageCallback | None = None,
+        max_pixels: int | None = None,
     ) -> None:
-        self._paths = paths
+        self._paths, self._max_pixels = paths, max_pixels
         super().__init__(name, fps or DEFAULT_FPS, len(paths), cut, info=info)
 
     def _read(self, index: int) -> np.ndarray | None:
         path = self._paths[index]
+        data = _content(path)
         try:
-            return decode_image(path.read_bytes(), str(path))
-        except OSError as error:
-            raise InputError(f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}") from None
+            return decode_image(data, str(path), max_pixels=self._max_pixels)
+        except limits.TooLargeError:
+            raise
         except InputError:
             return None
 
@@ -172,6 +179,10 @@ class Pages(ImageSequence):
         animation: what its header says.
         fps: pages per second.
         name, cut, info: see `ImageSequence`.
+        max_pixels: of a page, see `limner.images.decode_image`.
+
+    Raises:
+        InputError: a page is too large.
     """
 
     def __init__(
@@ -183,16 +194,27 @@ class Pages(ImageSequence):
         name: str = "",
         cut: Cut = WHOLE,
         info: MessageCallback | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         super().__init__(name or str(path), fps or PAGES_FPS, len(animation.pages), cut, info=info)
         self._data = np.memmap(path, np.uint8, "r")
-        self._pages = animation.pages
+        self._memory = 1  # bytes that decoding the largest page takes
+        wanted = set(animation.pages)
+        with path.open("rb") as file, suppress(struct.error, ValueError, OSError):  # where it ends
+            for directory in tiff.directories(file, headers.TIFF_FIELDS):
+                if directory.number in wanted:
+                    header = headers.tiff_header(directory)
+                    limits.check_size(header, self._data.size, self.name, max_pixels)
+                    self._memory = max(self._memory, int(header.pixels * header.each))
+                    wanted.remove(directory.number)
+        self._pages = tuple(page for page in animation.pages if page not in wanted)
         self._chunk: dict[int, np.ndarray] = {}  # page -> image
 
     def _read(self, index: int) -> np.ndarray | None:
         page = self._pages[index]
         if page not in self._chunk:
-            last = self._pages[min(index + _CHUNK_PAGES, len(self._pages)) - 1] + 1
+            several = max(1, min(_CHUNK_PAGES, _CHUNK_BYTES // self._memory))
+            last = self._pages[min(index + several, len(self._pages)) - 1] + 1
             self._chunk = {}
             # OpenCV reads no page of a range that has a damaged one.
             for end in (last, page + 1) if self._cut.every == 1 else (page + 1,):
@@ -210,9 +232,10 @@ class AnimatedImage(ImageSequence):
         path: the file.
         animation: what its header says.
         name, cut, info: see `ImageSequence`.
+        max_pixels: of an image, see `limner.images.decode_image`.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: it cannot be decoded, or is too large.
     """
 
     def __init__(
@@ -223,6 +246,7 @@ class AnimatedImage(ImageSequence):
         name: str = "",
         cut: Cut = WHOLE,
         info: MessageCallback | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         if not hasattr(cv2, "imdecodeanimation"):
             raise InputError(
@@ -230,26 +254,28 @@ class AnimatedImage(ImageSequence):
                 'pip install -U "opencv-python-headless>=4.11,<5"'
             )
         self._path = path
-        self._data = np.fromfile(path, np.uint8).reshape(1, -1)
-        first, delays = self._decode(0, 1)
-        height, width = first[0].shape[:2]
+        content = _content(path)
+        header = headers.header_of(kind_of(content) or "", content)
+        delays = list(animation.delays) or heif.delays(content)
+        if header is None or not delays:
+            raise InputError(f"'{path}' is damaged or cut short; copy it again")
+        limits.check_size(header, len(content), name or str(path), max_pixels)
+        self._data = np.frombuffer(content, np.uint8).reshape(1, -1)
+        self._chunk, self._from = self._decode(0, 1), 0
+        height, width = self._chunk[0].shape[:2]
         self._per_chunk = max(1, _CHUNK_BYTES // (4 * height * width))
-        self._chunk, self._from = first, 0
-        if animation.count is None:  # an AVIF, whose times only its decoder tells
-            self._chunk, delays = self._decode(0, 32767)
-        else:
-            delays = list(animation.delays)
         delays = [_SLOWER if delay < _SHORTEST else delay for delay in delays]
         times = [milliseconds / 1000 for milliseconds in accumulate(delays, initial=0)]
         self.size = cut.turned_size((width, height))
-        super().__init__(name or str(path), Fraction(1000 * len(delays), sum(delays)), len(delays), cut, times, info)
+        rate = max(Fraction(1000 * len(delays), sum(delays)), _SLOWEST)
+        super().__init__(name or str(path), rate, len(delays), cut, times, info)
 
     def _read(self, index: int) -> np.ndarray | None:
         if not self._from <= index < self._from + len(self._chunk):
-            self._chunk, self._from = self._decode(index, self._per_chunk)[0], index
+            self._chunk, self._from = self._decode(index, self._per_chunk), index
         return on_white(self._chunk[index - self._from])
 
-    def _decode(self, start: int, count: int) -> tuple[list[np.ndarray], list[int]]:
+    def _decode(self, start: int, count: int) -> list[np.ndarray]:
         try:
             with quiet_opencv():
                 done, decoded = cv2.imdecodeanimation(self._data, start, count)
@@ -257,7 +283,7 @@ class AnimatedImage(ImageSequence):
             done, decoded = False, None
         if not done or decoded is None or not len(decoded.frames):
             raise InputError(f"'{self._path}' is damaged or cut short; copy it again")
-        return list(decoded.frames), [int(delay) for delay in decoded.durations]
+        return list(decoded.frames)
 
 
 class Arrays(ImageSequence):
@@ -306,12 +332,25 @@ def on_white(image: np.ndarray) -> np.ndarray:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     if image.shape[2] == 3:
         return image
-    alpha = image[..., 3]
-    if alpha.min() == 255:
+    if image[..., 3].min() == 255:
         return np.ascontiguousarray(image[..., :3])
-    weight = cv2.merge([alpha] * 3).astype(np.float32) / 255
-    blended = image[..., :3] * weight + 255 * (1 - weight)
-    return np.asarray(np.rint(blended), np.uint8)
+    blended = np.empty((*image.shape[:2], 3), np.uint8)
+    rows = max(1, _BLEND_PIXELS // image.shape[1])
+    for top in range(0, len(image), rows):  # a part at a time, as floats take four times the memory
+        part = image[top : top + rows]
+        weight = cv2.merge([part[..., 3]] * 3).astype(np.float32) / 255
+        blended[top : top + rows] = np.rint(part[..., :3] * weight + 255 * (1 - weight))
+    return blended
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of the file of an image or animation."""
+    try:
+        if path.stat().st_size > limits.MAX_BYTES:
+            raise InputError(f"'{path}' is more than {limits.MAX_BYTES >> 20} MB, too large for an image")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def _decoded_pages(data: np.ndarray, start: int, end: int) -> list[np.ndarray]:
@@ -320,6 +359,6 @@ def _decoded_pages(data: np.ndarray, start: int, end: int) -> list[np.ndarray]:
             done, images = cv2.imdecodemulti(data, cv2.IMREAD_COLOR, None, (start, end))
     except cv2.error:
         return []
-    if not done or any(image is None or image.size // 3 > MAX_PIXELS for image in images):
+    if not done or any(image is None for image in images):
         return []
     return list(images)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from . import ending
 
 T = TypeVar("T")
 
 MOST_UNWANTED = 2  # items that a stage makes while nobody asks for one
+_END: Any = object()
 JOIN_TIMEOUT = 30.0  # seconds to wait for a thread to stop: enough for a large model on a busy machine
 
 
@@ -30,17 +33,30 @@ class StageThreads:
     def __init__(self) -> None:
         self.ended = False  # the first stage takes no further item
         self.stopped = False  # all threads are to stop
+        self.is_forked = False  # whether this process has none of them
         self._stages: list[Prefetcher] = []
 
-    def prefetch(self, items: Iterable[T], depth: int) -> Prefetcher[T]:
-        """Start to take ``items`` in a thread, with a queue of at most ``depth`` of them."""
-        return self._started(Prefetcher(self, items, depth))
+    def prefetch(
+        self, items: Iterable[T], depth: int, held: Callable[[T], int] | None = None, most: int = 0
+    ) -> Prefetcher[T]:
+        """Start to take ``items`` in a thread, with a queue of at most ``depth`` of them.
+
+        Args:
+            items: what is taken.
+            depth: how many wait at most.
+            held: returns how many bytes an item holds. No further one is begun while those that wait, and the one
+                that was taken last, hold more than ``most``.
+            most: bytes.
+        """
+        return self._started(Prefetcher(self, items, depth, held=held, most=most))
 
     def newest(self, items: Iterable[T], hold: float) -> Prefetcher[T]:
         """Start to take ``items`` in a thread; only the newest one is kept, and for ``hold`` seconds at most."""
         return self._started(Prefetcher(self, items, 1, hold))
 
     def _started(self, stage: Prefetcher[T]) -> Prefetcher[T]:
+        if not self._stages:
+            ending.watch(self)
         self._stages.append(stage)
         return stage
 
@@ -61,18 +77,44 @@ class StageThreads:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+        for stage in self._stages:
+            stage.join(JOIN_TIMEOUT)
+
+    # -- the end of the process, see `ending`
+
+    def stop(self) -> None:
         self.ended = self.stopped = True
         for stage in self._stages:
             stage.wake()
+
+    def join(self, timeout: float) -> None:
+        end = time.monotonic() + timeout
         for stage in self._stages:
-            stage.join(JOIN_TIMEOUT)
+            stage.join(max(0.0, end - time.monotonic()))
+
+    def forked(self) -> None:
+        self.ended = self.stopped = self.is_forked = True
+        for stage in self._stages:
+            stage.forked()
 
 
 class Prefetcher(Generic[T]):
     """An iterator whose items are computed in a thread; see `StageThreads.prefetch` and `StageThreads.newest`."""
 
-    def __init__(self, threads: StageThreads, items: Iterable[T], depth: int, hold: float | None = None) -> None:
+    def __init__(
+        self,
+        threads: StageThreads,
+        items: Iterable[T],
+        depth: int,
+        hold: float | None = None,
+        held: Callable[[Any], int] | None = None,
+        most: int = 0,
+    ) -> None:
         self._threads, self._items, self._depth, self._hold = threads, items, depth, hold
+        self._held, self._most = held, most
+        self._bytes: deque[int] = deque()  # of the item that was taken last, and of those in the queue
+        self._taken = False  # whether the first of these was taken
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         self._error: BaseException | None = None
@@ -90,9 +132,15 @@ class Prefetcher(Generic[T]):
         return self
 
     def __next__(self) -> T:
+        if self._threads.is_forked:
+            raise ending.not_here("this video")
         with self._changed:
             self._waiting, self._unwanted = True, 0
             self.wanted.set()
+            if self._taken:  # whoever took it is done with it
+                self._bytes.popleft()
+                self._taken = False
+                self._changed.notify_all()
             if self._hold is not None and not self._done and time.monotonic() > self._made_at + self._hold:
                 self._drop()
             while not self._queue and not self._done and not self._threads.stopped:
@@ -102,6 +150,7 @@ class Prefetcher(Generic[T]):
             self._waiting = False
             if self._queue:
                 item = self._queue.popleft()
+                self._taken = self._held is not None
                 self._changed.notify_all()
                 return item
             error, self._error = self._error, None
@@ -111,9 +160,12 @@ class Prefetcher(Generic[T]):
 
     def _run(self) -> None:
         try:
-            for item in self._items:
-                if not self._put(item):
+            items = iter(self._items)
+            while self._has_room():
+                item = next(items, _END)
+                if item is _END or not self._put(item):
                     break
+                del item  # it is not held while there is no room for another one
         except BaseException as error:  # raised where the items are taken
             self._error = error
         finally:
@@ -125,7 +177,14 @@ class Prefetcher(Generic[T]):
                     self._done = True
                     self._changed.notify_all()
 
-    def _put(self, item: T) -> bool:
+    def _has_room(self) -> bool:
+        """Wait until those that wait hold little enough; return False where the threads are to stop."""
+        with self._changed:
+            while self._bytes and sum(self._bytes) > self._most and not self._threads.stopped:
+                self._changed.wait(0.5)
+            return not self._threads.stopped
+
+    def _put(self, item: Any) -> bool:
         """Wait for room in the queue and put an item into it; return False where the threads are to stop."""
         with self._changed:
             if self._hold is not None:
@@ -139,12 +198,19 @@ class Prefetcher(Generic[T]):
             if self._threads.stopped:
                 return False
             self._queue.append(item)
+            if self._held is not None:
+                self._bytes.append(self._held(item))
             self._changed.notify_all()
             return True
 
     def _drop(self) -> None:
         self.dropped += len(self._queue)
         self._queue.clear()
+
+    def forked(self) -> None:
+        self._changed = threading.Condition()  # a thread of the parent may have held the other
+        self.wanted = threading.Event()
+        self.wanted.set()
 
     def wake(self) -> None:
         with self._changed:

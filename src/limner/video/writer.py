@@ -14,8 +14,18 @@ import av.error
 import cv2
 import numpy as np
 
-from ..errors import ArgumentError, InputError, OutputError, check_number, check_texts, checks_call, plain, said
-from ..files import create_parent_folder, temporary_path, write_error
+from ..errors import (
+    ArgumentError,
+    InputError,
+    OutputError,
+    check_number,
+    check_texts,
+    checks_call,
+    expanded,
+    plain,
+    said,
+)
+from ..files import create_parent_folder, own_file, release, temporary_path, write_error
 from ..types import MessageCallback
 from .colours import BT709, Colours
 from .common import file_url, tidy_rate
@@ -68,7 +78,7 @@ class VideoWriter:
     ) -> None:
         fps, size, crf = plain(fps), plain(size), plain(crf)
         _check_options(path, fps, size, audio_from, crf, colours, info)
-        self.path = Path(os.path.expanduser(path))
+        self.path = expanded(path)
         self.size = size  # (width, height) of the file once it is open, both even
         self.frames = 0  # images written
         self.letterboxed = 0  # images of another size
@@ -79,6 +89,7 @@ class VideoWriter:
         self._audio_from = None if audio_from is None else os.fspath(audio_from)
         self._sound: list[int] = []  # numbers of its sound tracks
         self._start: float | None = None  # seconds of the source at which the file begins
+        self._file = -1  # keeps other writers from it, once it is there
         self._container: Any = None
         self._encoder: Encoder | None = None
         self._last = -1  # the last timestamp in ticks
@@ -164,9 +175,7 @@ class VideoWriter:
             }
         elif grows:
             options["cluster_time_limit"] = str(_FRAGMENT // 1000)
-        with suppress(FileNotFoundError):
-            if not self.path.is_symlink():
-                self.path.unlink()  # a program that has the old file open keeps it
+        self._file = own_file(self.path)
         self._container = av.open(file_url(self.path), "w", format=self._kind.format, options=options)
         try:
             self._encoder = open_encoder(
@@ -244,7 +253,16 @@ class VideoWriter:
         if self._closed:
             return
         self._closed = True
+        try:
+            self._close()
+        finally:
+            if self._file >= 0:
+                release(self._file)
+
+    def _close(self) -> None:
         if self._container is None or self._encoder is None:
+            if self._file >= 0:
+                self._truncate()
             return
         if self._failed:
             self._truncate()
@@ -258,11 +276,20 @@ class VideoWriter:
         self._finish()
 
     def _truncate(self) -> None:
-        """Cut off the fragment that could not be written completely."""
+        """Cut off the fragment that could not be written completely; a file without any image is removed."""
         with suppress(*_WriteErrors):
-            self._container.close()
+            if self._container is not None:
+                self._container.close()
         with suppress(OSError):
-            os.truncate(self.path, self._complete_bytes)
+            os.ftruncate(self._file, self._complete_bytes)
+            if not self._plays():
+                self.path.unlink(missing_ok=True)
+
+    def _plays(self) -> bool:
+        """Return whether an image can be read from the file."""
+        with suppress(*_WriteErrors), av.open(file_url(self.path)) as written:
+            return any(True for _ in written.decode(video=0))
+        return False
 
     def _finish(self) -> None:
         """Replace the fragments by an ordinary file, with audio; where that fails they stay, and can be played too."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
-from base64 import b64encode
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
+
+from ..masking import masked_text
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -38,30 +41,27 @@ def tls() -> Any:
     return context
 
 
-def open_url(address: str, timeout: float) -> HTTPResponse:
-    """Ask for an http or https URL, which may hold a user and password, and return the response.
+class SlowError(TimeoutError):
+    """A server sends too little in too long a time."""
 
-    Raises:
-        OSError, ValueError, http.client.HTTPException: see `reason`, which says each in words.
-    """
-    from urllib import request  # loads what files do without
 
-    address = quoted(address)
-    parts = urlsplit(address)
-    handlers: list[request.BaseHandler] = [request.HTTPSHandler(context=tls())] if parts.scheme == "https" else []
-    headers = {"User-Agent": user_agent(), "Accept": "*/*"}
-    if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-        address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        known = request.HTTPPasswordMgrWithDefaultRealm()
-        known.add_password(None, address, user, password)
-        handlers.append(request.HTTPDigestAuthHandler(known))
-        headers["Authorization"] = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
-    asked = request.Request(address)
-    for name, value in headers.items():
-        asked.add_unredirected_header(name, value) if name == "Authorization" else asked.add_header(name, value)
-    response: HTTPResponse = request.build_opener(*handlers).open(asked, timeout=timeout)
-    return response
+class RedirectError(OSError):
+    """A server sends on to where limner does not follow; the message says where, in half a sentence."""
+
+
+def open_url(
+    address: str, timeout: float, headers: Mapping[str, str] | None = None, limit: float | None = None
+) -> HTTPResponse:
+    """Ask for an http or https URL and return the response, see `opening.open_url`."""
+    from . import opening  # loads what files do without
+
+    return opening.open_url(address, timeout, headers, limit)
+
+
+def needs_escapes(address: str) -> bool:
+    """Return whether a password certainly holds characters that end it, such as ``/``, ``?`` and ``#``."""
+    match = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#@\[\]]*:([^/?#@]*))[/?#].*@", address, re.DOTALL)
+    return match is not None and not match[2].isdigit()  # digits would be a port
 
 
 def quoted(address: str) -> str:
@@ -80,6 +80,8 @@ def reason(error: Exception, timeout: float) -> str:
         return refusal(error.code, error.headers.get("Retry-After") if error.headers is not None else None)
     cause = getattr(error, "reason", None)
     cause = cause if isinstance(cause, Exception) else error
+    if isinstance(cause, (SlowError, RedirectError)):
+        return f"{cause}; check the URL"
     if isinstance(cause, TimeoutError):
         return f"nothing came for {timeout:g} s; check that it is running"
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -90,13 +92,15 @@ def reason(error: Exception, timeout: float) -> str:
     if isinstance(cause, ssl.SSLError):
         why = str(cause.reason or "it breaks off").replace("_", " ").lower()
         return f"no secure connection is made ({why}); check the URL, and whether it begins with http:// instead"
-    if isinstance(cause, http.client.InvalidURL) and "control" in str(cause):
-        return "it holds characters that no URL may hold; check it for stray ones"
+    if isinstance(cause, http.client.InvalidURL):  # which quotes the URL
+        if "control" in str(cause):
+            return "it holds characters that no URL may hold; check it for stray ones"
+        return f"its host or port is not valid; check the URL, and {ESCAPES}"
     if isinstance(cause, ConnectionRefusedError):
         return "nothing answers there; check the URL, its host and port, and that it is running"
     if isinstance(cause, socket.gaierror):
         return "its host is not known; check the URL and the network"
-    if isinstance(cause, http.client.HTTPException) and not isinstance(cause, http.client.InvalidURL):
+    if isinstance(cause, http.client.HTTPException):
         return "what answers there is no web server, or it broke off; check the URL"
     return f"{plain_reason(cause)}; check the URL and the network"
 
@@ -107,7 +111,7 @@ def plain_reason(error: BaseException) -> str:
     if isinstance(number, int) and number in errno.errorcode:
         return os.strerror(number).lower()
     text = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
-    return str(text).rstrip(".").lower() or type(error).__name__
+    return masked_text(str(text)).rstrip(".").lower() or type(error).__name__
 
 
 def refusal(code: int, retry_after: str | None = None) -> str:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelError
+from ..errors import ModelError, expanded
 
 if TYPE_CHECKING:
     from .download import Progress
@@ -252,7 +252,7 @@ def ensure(
     if isinstance(model_or_url, str):
         if "://" in model_or_url:
             return fetch(model_or_url, offline=offline, refresh=refresh, progress=progress)
-        file = Path(model_or_url).expanduser()
+        file = expanded(model_or_url)
         if file.is_file():
             return file
         if file.suffix in (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".zip"):

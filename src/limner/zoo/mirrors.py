@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
-from ..errors import DownloadError
+from ..errors import DownloadError, expanded
 from . import store, web
 
 SUMS_FILE = "SHA256SUMS"
@@ -43,7 +44,8 @@ class Mirror:
     @property
     def folder(self) -> Path:
         """Its folder in the cache, which has the listed files at the same paths as the mirror."""
-        return store.home() / "weights" / f"mirror-{hashlib.sha256(self.printable.encode()).hexdigest()[:12]}"
+        name = self.printable if store.is_local(self.prefix) else _without_login(self.prefix)
+        return store.home() / "weights" / f"mirror-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,14 @@ def configured() -> list[Mirror]:
     return [Mirror(_prefix(name)) for name in names if name]
 
 
+def _without_login(address: str) -> str:
+    """Return a URL without what may change when its password does."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def _prefix(name: str) -> str:
-    address = name if "://" in name else Path(os.path.expanduser(name)).absolute().as_uri()
+    address = name if "://" in name else expanded(name).absolute().as_uri()
     return address.rstrip("/") + "/"
 
 

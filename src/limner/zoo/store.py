@@ -23,7 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from ..errors import DownloadError
+from ..errors import DownloadError, expanded
+from ..masking import masked, masked_text
 
 BLOCK = 1 << 20
 _PREFIX = re.compile(r"[-_]([0-9a-f]{7,64})([-_]\d{8})?(?:\.[a-z]+)+$")
@@ -43,7 +44,7 @@ def home() -> Path:
     """Return limner's folder for downloads: ``LIMNER_HOME``, else the platform's cache folder."""
     folder = os.environ.get("LIMNER_HOME", "").strip()
     if folder:
-        return Path(folder).expanduser().absolute()
+        return expanded(folder).absolute()
     import platformdirs  # what pooch.os_cache calls, without the web that pooch loads
 
     return Path(platformdirs.user_cache_dir("limner"))
@@ -93,16 +94,12 @@ def torch_hub(name: str) -> Path:
     """Return the path of a file of that name in the cache of torch.hub, and so of MMPose."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     root = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
-    return Path(root).expanduser() / "hub" / "checkpoints" / name
+    return Path(os.path.expanduser(root)) / "hub" / "checkpoints" / name
 
 
 def printable(address: str) -> str:
-    """Return a URL for messages: without user name, password and query; a local one as a path."""
-    if is_local(address):
-        return str(local_path(address))
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    """Return a URL for messages, without its secrets; a local one as a path."""
+    return masked_text(str(local_path(address))) if is_local(address) else masked(address)
 
 
 def is_local(address: str) -> bool:
@@ -241,13 +238,16 @@ def _read_record() -> dict[str, dict[str, Any]]:
         found = json.loads(_record_file().read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {"hashes": {}, "checked": {}}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DownloadError(
             f"the record of hashes {_record_file()} cannot be read ({error}): repair or remove it"
         ) from error
     if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in ("hashes", "checked")):
         raise DownloadError(f"the record of hashes {_record_file()} is damaged: remove it")
-    return found
+    # what is of another form is as good as missing: the files are verified again
+    hashes = {key: value for key, value in found["hashes"].items() if isinstance(value, str)}
+    checked = {path: value for path, value in found["checked"].items() if isinstance(value, list) and len(value) == 3}
+    return {"hashes": hashes, "checked": checked}
 
 
 def _remember(file: Path, key: str, checked: list[Any]) -> None:

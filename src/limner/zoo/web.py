@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from ..errors import one_line
+from ..web import ESCAPES
 from . import store
 
 TIMEOUT = 15.0  # seconds without an answer or a byte
@@ -73,28 +75,32 @@ def _local(url: str) -> Iterator[Any]:
 def _remote(url: str, start: int) -> Iterator[Any]:
     import http.client
     from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
 
-    from ..web import plain_reason, tls, user_agent
+    from ..web import RedirectError, open_url, plain_reason
+    from ..web import SlowError as Slow
 
-    headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
+    headers = {"Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    context = tls() if url.lower().startswith("https") else None
     try:
-        with urlopen(Request(url, headers=headers), timeout=TIMEOUT, context=context) as found:
+        with open_url(url, TIMEOUT, headers) as found:
             yield found
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:
             raise NoMoreBytesError from error
-        raise _kind(error.code)(f"the server says {error.code} {error.reason}") from error
+        said = one_line(str(error.reason))[:100]
+        raise _kind(error.code)(f"the server says {error.code} {said}") from error
+    except RedirectError as error:
+        raise FinalError(str(error)) from error
+    except Slow as error:
+        raise SlowError(str(error)) from error
     except TimeoutError as error:
         raise SlowError(f"nothing came for {TIMEOUT:g} seconds") from error
     except URLError as error:
         raise _unreachable(error.reason) from error
-    except (http.client.InvalidURL, ValueError) as error:
-        raise FinalError(f"not a valid URL: {error}") from error
+    except (http.client.InvalidURL, ValueError):  # which quote the URL
+        raise FinalError(f"not a valid URL; {ESCAPES}") from None
     except (http.client.HTTPException, OSError) as error:
         raise TransientError(f"the connection broke: {plain_reason(error)}") from error
 
