@@ -23,6 +23,7 @@ import mmap
 import os
 import queue
 import random
+import re
 import resource
 import shutil
 import signal
@@ -135,7 +136,7 @@ def work(name: str, seed: int, first: int, last: int, folder: Path, limits: Limi
             signal.setitimer(signal.ITIMER_PROF, 0)
         del case
         report.cpu = max(report.cpu, (time.process_time() - began, number))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        peak = _peak()
         if peak > report.memory[0]:
             report.memory = peak, number
         if end and peak > limits.memory:
@@ -156,6 +157,15 @@ def work(name: str, seed: int, first: int, last: int, folder: Path, limits: Limi
 
 def _tell(out: Any, report: Report) -> None:
     out.write(json.dumps({"ends": report.ends, "cpu": report.cpu, "memory": report.memory}) + "\n")
+
+
+def _peak() -> int:
+    """Return the most bytes that this process has taken; what `getrusage` says begins with those of its parent."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if found:
+            return int(found[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _bound_memory() -> None:

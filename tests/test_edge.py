@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from limner.errors import InputError, one_line
-from limner.process import edge, stop, streams
+from limner.process import closed, edge, stop, streams
 
 
 def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -226,7 +226,7 @@ def test_progress_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch, capsy
 def test_a_stream_that_was_closed_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    streams.open_missing()
+    closed.open_missing()
     print("nothing")
     print("nothing", file=sys.stderr)
     assert sys.stdin.read() == ""

@@ -211,7 +211,8 @@ def test_a_forked_process_has_signals_of_its_own() -> None:
     code = (
         "import os, signal, time\nfrom limner.process import edge\n"
         "def command():\n    child = os.fork()\n    if not child:\n        time.sleep(30)\n        os._exit(0)\n"
-        "    os.kill(child, signal.SIGTERM)\n    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "    time.sleep(0.5)\n    os.kill(child, signal.SIGTERM)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
         "    time.sleep(2.5)\n    print('goes on')\n"
         "edge.run(command)"
     )

@@ -1,11 +1,11 @@
 """The `limner` command, also as `python -m limner`: Ctrl-C is handled before anything slow is loaded."""
 
-from .process import stop, streams
+from .process import closed, stop
 
 
 def main() -> None:
     """Run the command line, see `limner.cli.main`."""
-    streams.open_missing()
+    closed.open_missing()
     with stop.stoppable(keep=True):
         from . import cli
 

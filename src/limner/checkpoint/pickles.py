@@ -217,8 +217,9 @@ def _tensor_v3(
 
 
 def _from_type(function: object, kind: object, args: Any, *_: object) -> object:
-    known = isinstance(function, Function) and function.call in _REBUILD
-    return function(*args) if known else _UnreadTensor()
+    if isinstance(function, Function) and function.call in _REBUILD:
+        return function(*args)
+    return _UnreadTensor()
 
 
 def _encode(text: Any, encoding: object, *_: object) -> object:

@@ -16,7 +16,7 @@ from .statements import run
 from .syntax import parse, quote_templates
 from .values import BaseDict, Budget, Name, inherited, plain
 
-MAX_BYTES = 600_000  # of a file; the largest ones of MMPose and MMDetection have a tenth
+MAX_BYTES = 600_000  # of a file: ten thousand lines
 MAX_YAML = 200_000  # bytes, which PyYAML reads in a few seconds
 SOURCE_COST = 4  # units for a character: its syntax tree takes far more memory
 MAX_CHAIN = 40  # configs that inherit from each other

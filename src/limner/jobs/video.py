@@ -242,7 +242,7 @@ def play(
         OutputError: a file cannot be written; the frames before are in it.
     """
     frames = instances = 0
-    user_quits = False
+    user_quits = late = False
     with stop.finishing(video.end) as signals:
         for frame_result in video.frame_results():
             outputs.write(frame_result)
@@ -254,7 +254,9 @@ def play(
             else:
                 user_quits = not player.show(frame_result)
             tick()
-            if user_quits or (max_frames is not None and frames >= max_frames):
+            late = stop.late()  # the signal may have come before this video was open
+            if user_quits or late or (max_frames is not None and frames >= max_frames):
                 break
     # Ctrl-C is the normal end of a camera, and interrupts a file
-    return VideoCounts(frames, instances, user_quits or bool(signals), bool(signals) and not video.live)
+    signalled = bool(signals) or late
+    return VideoCounts(frames, instances, user_quits or signalled, signalled and not video.live)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from ..errors import LimnerError, one_line
 from ..masking import masked_text
-from . import stop, streams
+from . import closed, stop, streams
 
 FAILED = 1  # something that the user can change
 FAULT = 70  # something that only limner can: EX_SOFTWARE of sysexits.h
@@ -30,7 +30,7 @@ def run(command: Callable[[], int | None]) -> NoReturn:
     Raises:
         SystemExit: always, unless a signal ends the process.
     """
-    streams.open_missing()
+    closed.open_missing()
     with stop.stoppable(), stop.unwinding(), streams.any_name():
         status = _status(command)
         if stop.came() and status != FAULT and status >= 128:

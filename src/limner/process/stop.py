@@ -21,7 +21,8 @@ from types import FrameType
 from typing import Any
 
 STOPPED = "stopped; the files written so far are complete"
-GRACE = 0.5  # seconds for work in progress
+SOON = 0.3  # seconds after which nothing more is taken of what is in progress, see `late`
+GRACE = 0.7  # seconds after which it is given up in the midst
 LIMIT = 1.5  # seconds after which a command ends, whatever it does
 _BYTES_A_SECOND = 50e6  # in which large files are finished
 _KINDS = (signal.SIGINT, signal.SIGTERM)
@@ -32,9 +33,11 @@ class _State:
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self.first = 0.0  # when the first came, on the monotonic clock
         self.raised = False  # KeyboardInterrupt
         self.deadline = 0.0  # on the monotonic clock, once a signal has come
         self.installed = False
+        self.forks = False  # whether those of this process leave its signals to it
         self.pipe = (-1, -1)  # what the system writes signals into, for the thread
         self.finish: list[Callable[[], None]] = []
         self.cleanups: list[Callable[[], object]] = []
@@ -51,6 +54,11 @@ def status() -> int:
 def came() -> bool:
     """Whether a signal has come."""
     return bool(_state.received)
+
+
+def late() -> bool:
+    """Whether a signal has come, and what was in progress has had its time: between two frames is the place to end."""
+    return bool(_state.received) and time.monotonic() > _state.first + SOON
 
 
 @contextmanager
@@ -79,7 +87,9 @@ def _install() -> dict[signal.Signals, Any]:
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         _thread.start_new_thread(_watch, (reader,))  # takes no lock, loads nothing, and nobody waits for it
-        os.register_at_fork(after_in_child=_forget)
+        if not _state.forks:
+            os.register_at_fork(before=_cut_off, after_in_parent=_reconnect, after_in_child=_forget)
+            _state.forks = True
     return previous
 
 
@@ -92,8 +102,21 @@ def _uninstall(previous: dict[signal.Signals, Any]) -> None:
     _state.installed = False
 
 
+def _cut_off() -> None:
+    """Wake nobody while this process forks: what wakes the other one would wake the thread of this one."""
+    with suppress(ValueError):  # in another thread
+        if _state.installed:
+            signal.set_wakeup_fd(-1)
+
+
+def _reconnect() -> None:
+    with suppress(ValueError):
+        if _state.installed:
+            signal.set_wakeup_fd(_state.pipe[1], warn_on_full_buffer=False)
+
+
 def _forget() -> None:
-    """Leave signals to a forked process: its wake-ups would go to the thread of this one."""
+    """Leave the signals of a forked process to it."""
     if _state.installed:
         _state.installed = False
         signal.set_wakeup_fd(-1)
@@ -168,6 +191,8 @@ def more_time(size: int) -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
+    if not _state.received:
+        _state.first = time.monotonic()
     _state.received.append(number)
     _be_quiet()
     if _state.finish and len(_state.received) == 1:

@@ -11,8 +11,7 @@ from typing import Any, TextIO
 
 from ..errors import OutputError, one_line
 from ..masking import masked_text
-
-_NAMES = ("stdin", "stdout", "stderr")
+from .closed import Closed
 
 
 def say(message: str) -> None:
@@ -46,50 +45,9 @@ def log(text: str, end: str = "\n") -> None:
             print(text, end=end, file=sys.stderr, flush=True)
 
 
-def open_missing() -> None:
-    """Open what stands for standard streams that are closed: the next file would be taken for one of them."""
-    with suppress(OSError):
-        while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass
-        os.close(opened)
-    for number, name in enumerate(_NAMES):
-        if getattr(sys, name) is None:
-            setattr(sys, name, _Closed(number))
-
-
-class _Closed:
-    """Stands for a stream that is closed: what is printed goes nowhere, what is read is nothing."""
-
-    encoding, errors, closed = "utf-8", "backslashreplace", False
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def isatty(self) -> bool:
-        return False
-
-    def fileno(self) -> int:
-        return self._number
-
-    @property
-    def buffer(self) -> Any:
-        import io
-
-        return io.BytesIO()
-
-    def read(self, _size: int = -1) -> str:
-        return ""
-
-
 def check_stdout(what: str) -> None:
     """Raise OutputError where stdout is closed and something is to be printed that the user needs."""
-    if sys.stdout is None or isinstance(sys.stdout, _Closed):
+    if sys.stdout is None or isinstance(sys.stdout, Closed):
         raise OutputError(f"{what} cannot be printed, as standard output is closed: give the name of a file")
 
 

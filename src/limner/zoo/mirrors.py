@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from ..errors import DownloadError, expanded
+from ..errors import DownloadError
 from . import store, web
 
 SUMS_FILE = "SHA256SUMS"
@@ -71,7 +71,7 @@ def _without_login(address: str) -> str:
 
 
 def _prefix(name: str) -> str:
-    address = name if "://" in name else expanded(name).absolute().as_uri()
+    address = name if "://" in name else Path(os.path.expanduser(name)).absolute().as_uri()
     return address.rstrip("/") + "/"
 
 
