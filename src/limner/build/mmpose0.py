@@ -60,8 +60,8 @@ def _modernised(cfg: Mapping[str, Any]) -> dict[str, Any]:
     model, test = cfg["model"], cfg["model"].get("test_cfg") or {}
     if model.get("type") != "TopDown":
         raise ConfigError(
-            f"the config is one of MMPose 0.x whose model is '{model.get('type')}', and limner runs top-down 2D models: "
-            "choose one of `limner models list`"
+            f"the config is one of MMPose 0.x whose model is '{model.get('type')}', and limner runs top-down 2D "
+            "models: choose one of `limner models list`"
         )
     loaders = cfg.get("data") or {}
     dataset: Mapping[str, Any] = next(
