@@ -18,6 +18,7 @@ from limner.jobs.plan import Task
 from limner.jobs.runner import read_batches
 from limner.sources import Input
 from limner.video import limits, samples
+from limner.video.common import demux
 from limner.video.options import BATCH_PIXELS, VideoOptions
 from limner.video.reader import VideoSource
 from limner.video.threads import StageThreads
@@ -194,3 +195,20 @@ def test_an_index_that_declares_more_frames_than_the_file_has_bytes(fragments: b
     samples.check_index(str(path))
     path.write_bytes(data)
     assert "its index declares more frames than its file has bytes" in refused(path)
+
+
+def test_a_stream_that_begins_on_the_way_does_not_end_the_reading() -> None:
+    """PyAV 18.1 raises IndexError at the first packet of a stream that was not there when a file was opened."""
+
+    class Container:
+        def __init__(self) -> None:
+            self.left = list(range(6))
+
+        def demux(self, streams: object) -> Iterator[int]:
+            while self.left:
+                packet = self.left.pop(0)
+                if packet in (0, 3):
+                    raise IndexError("list index out of range")
+                yield packet
+
+    assert list(demux(Container(), None)) == [1, 2, 4, 5]

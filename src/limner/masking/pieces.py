@@ -47,13 +47,14 @@ _IPTV = frozenset(("live", "movie", "movies", "series", "timeshift", "vod"))
 
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9._-]{0,30}[A-Za-z0-9])?")
 _TRIVIAL = re.compile(r"\d{0,3}|[A-Za-z]|\.[A-Za-z]{1,4}")  # values that are shown with any name but a secret one
-_PLAIN = re.compile(r"(?:[A-Za-z]{0,16}\d{0,4}|\d{1,10}|\d{1,5}x\d{1,5})")  # one of the words of such a value
+_PLAIN = re.compile(r"(?:[A-Za-z]{0,16}|[A-Za-z]{0,8}\d{0,4}|\d{1,10}|\d{1,5}x\d{1,5})")  # one of the words of such a value
 _TIME = re.compile(r"\d{4}-?\d\d-?\d\d(?:T?\d\d:?\d\d(?::?\d\d)?)?Z?|\d\d?:\d\d(?::\d\d)?")
 _STREAM_PART = re.compile(r"(?:h26[45]|mpe?g?4)?([A-Za-z]*)\d{0,4}", re.IGNORECASE)
 _NEXT_PAIR = re.compile(r"_(?=[A-Za-z][A-Za-z0-9]*=)")  # as in "user=admin_channel=1"
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}\Z")
 _RUN = re.compile(r"[A-Za-z0-9]+")
 _TOKENS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_UNSPOKEN = re.compile(r"(?:[^aeiouy0-9]){7}", re.IGNORECASE)  # as many consonants no word has in a row
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{6,}")
 _CHANNEL_OF_USER = re.compile(r"\d{1,12}(?:\.(?:ts|m3u8))?")
 _MEDIA = re.compile(r"(?:mp4|mp3|flv|smil|sdp|ndvr|amlst):[\w.-]*")  # as media servers name files
@@ -218,6 +219,8 @@ def _is_opaque(text: str) -> bool:
 def _is_random(run: str) -> bool:
     if len(run) < 10:
         return False
+    if _UNSPOKEN.search(run):
+        return True
     length = len(run) / len(_TOKENS.findall(run))
     has_both = not run.isalpha() and not run.isdigit()
     if len(run) >= 16 and has_both and set(run) <= set("0123456789abcdef"):

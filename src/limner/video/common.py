@@ -43,6 +43,23 @@ def tidy_rate(rate: Fraction | float) -> Fraction:
     return exact.limit_denominator(1001)
 
 
+def demux(container: Any, streams: Any) -> Iterator[Any]:
+    """Yield the packets of some streams, as PyAV does, also where a damaged file begins a stream on its way.
+
+    PyAV 18 and its like have no place for such a stream, and raise IndexError at its first packet: reading goes on
+    behind it.
+    """
+    while True:
+        packets = container.demux(streams)
+        try:
+            yield from packets
+            return
+        except IndexError:
+            continue
+        finally:
+            packets.close()
+
+
 def encode_timed(stream: Any, frame: Any, durations: dict[int, int], shortest: int) -> list[Any]:
     """Encode a frame, None for the end; return the packets that are ready, with their durations.
 

@@ -14,7 +14,7 @@ import av
 import av.error
 
 from ..errors import InputError
-from .common import fraction
+from .common import demux, fraction
 from .inputs import open_container, video_stream
 
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -92,6 +92,6 @@ def last_time(address: str, *, images: bool) -> float | None:
 
 
 def _ends(container: Any, streams: list[Any]) -> Iterator[float]:
-    for packet in container.demux(streams):
+    for packet in demux(container, streams):
         if packet.pts is not None:
             yield float((packet.pts + (packet.duration or 0)) * packet.time_base)

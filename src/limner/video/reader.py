@@ -18,7 +18,7 @@ from ..types import Frame, MessageCallback
 from . import limits
 from .clock import VideoClock
 from .colours import BT709, ColourConverter
-from .common import fraction, scheme_of, tidy_rate
+from .common import demux, fraction, scheme_of, tidy_rate
 from .cut import WHOLE, Cut
 from .geometry import PixelShape, displayed_size, orientation, upright, with_square_pixels
 from .inputs import (
@@ -304,7 +304,7 @@ class VideoSource:
 
     def _packets(self) -> Iterator[Any]:
         """Yield packets up to the end, or to where the file cannot be read any further."""
-        packets = self._container.demux(self._stream)
+        packets = demux(self._container, self._stream)
         try:
             for packet in packets:
                 yield self._counted(packet)

@@ -12,7 +12,7 @@ from typing import Any
 import av
 
 from ..types import MessageCallback
-from .common import file_url, fraction, tidy_rate
+from .common import demux, file_url, fraction, tidy_rate
 from .encoders import Container
 from .inputs import open_container, video_stream
 
@@ -132,7 +132,7 @@ def _mux_in_order(out: Any, tracks: list[Iterator[Any]]) -> None:
 def _video_packets(container: Any, source: Any, target: Any, lasts: float) -> Iterator[Any]:
     """Yield the packets of a video stream for another; the last one has a duration of ``lasts`` seconds."""
     held: Any = None
-    for packet in container.demux(source):
+    for packet in demux(container, source):
         if packet.dts is not None:
             packet.stream = target
             if held is not None:
@@ -148,7 +148,7 @@ def _copied_audio(container: Any, source: Any, target: Any, start: float, end: f
     """Yield the packets of an audio stream for another: those of ``end`` seconds from ``start`` on, moved to 0."""
     base = fraction(source.time_base) or Fraction(1, 1000)
     shift = round(start / base)
-    for packet in container.demux(source):
+    for packet in demux(container, source):
         if packet.dts is None or packet.pts is None:
             continue
         packet.pts -= shift
