@@ -275,3 +275,9 @@ def test_numbers_of_no_decoder() -> None:
     for sigma in (0, -1, float("nan"), "x", (1,), True):
         with pytest.raises(ConfigError):
             build.decoder({"type": "SimCCLabel", "sigma": sigma})
+
+
+def test_a_name_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("_base_.setdefault(1 << 9999)\n")
+    with pytest.raises(ConfigError, match="which is no text"):
+        config.load(tmp_path / "a.py")

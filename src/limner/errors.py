@@ -176,7 +176,10 @@ def said(value: object) -> str:
         return f"an array of shape {list(shape)}"
     if isinstance(value, (list, tuple)) and any(hasattr(entry, "dtype") for entry in value):
         return f"a {type(value).__name__} of {len(value)} arrays"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # a number of more digits than Python prints; what holds itself
+        return f"a very large {type(value).__name__}"
     if "array(" in text and not isinstance(value, str):
         return f"a {type(value).__name__} of arrays"
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, said
 from .attributes import Config
 from .files import load_file
 from .merge import apply_options, merge, parse_options
@@ -73,5 +73,8 @@ def load(path: str | Path, *, options: Mapping[str, object] | None = None) -> di
         values = load_file(file, Budget())
     except RecursionError:
         raise ConfigError(f"{file} is nested too deeply") from None
+    for key in values:
+        if not isinstance(key, str):  # as by _base_.setdefault(1)
+            raise ConfigError(f"{file} gives a value the name {said(key)}, which is no text")
     cfg = {key: value for key, value in values.items() if not key.startswith("_") and not isinstance(value, Name)}
     return apply_options(cfg, options) if options else cfg
