@@ -68,8 +68,15 @@ def in_query(text: str, wary: bool) -> str:
         text: the query and the fragment, with their marks.
         wary: a secret came before, of which this may be the rest: unknown names are not shown either.
     """
-    parts = re.split(r"([?#&;])", text)
-    return "".join(part if i % 2 else _pairs(part, wary) for i, part in enumerate(parts))
+    shown: list[str] = []
+    for part in re.split(r"([?#&;])", text):
+        if part in ("?", "#", "&", ";"):
+            # a mark that does not part pairs may as well be one of the secret before it
+            wary = wary or (part != "&" and bool(shown) and shown[-1].endswith(HIDDEN))
+            shown.append(part)
+        else:
+            shown.append(_pairs(part, wary))
+    return "".join(shown)
 
 
 def in_path(path: str, live: bool, wary: bool) -> tuple[str, bool]:
