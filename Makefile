@@ -79,6 +79,7 @@ site: tools/site_pages.py mkdocs.yml
 	$(PYTHON) -m venv .venv-site
 	.venv-site/bin/python -m pip --disable-pip-version-check --quiet install -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet
+	@echo "limner-site/index.html"
 
 findings:
 	bash findings/run-all.sh

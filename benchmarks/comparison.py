@@ -156,8 +156,8 @@ class RecordedBoxes(Detector):
         )
         self.recorded = recorded
 
-    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
-        super().many(images)
+    def many(self, images: Sequence[np.ndarray], *, still: bool = False) -> list[Boxes]:
+        super().many(images, still=still)
         frames = [self.recorded.of(image) for image in images]
         return [Boxes(f.detected, f.box_scores[f.box_scores > 0], np.zeros(len(f.detected), np.int64)) for f in frames]
 

@@ -51,9 +51,9 @@ class CountingDetector(Detector):
         )
         self.detections = 0
 
-    def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+    def many(self, images: Sequence[np.ndarray], *, still: bool = False) -> list[Boxes]:
         self.detections += len(images)
-        return super().many(images)
+        return super().many(images, still=still)
 
 
 def run_tracked(

@@ -188,6 +188,40 @@ def test_manifests_name_inputs_and_results(photos: Path, tmp_path: Path) -> None
     assert len(list(listed(str(photos / "*.jpg")))) == 11
 
 
+def test_one_bad_row_is_noted_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:
+    rows = [
+        "input,name",
+        "ftp://127.0.0.1:9/b.jpg,",
+        ",nothing",
+        f"{'a' * 300}.jpg,",
+        f"{photos},",
+        f"{photos}/01.jpg,",
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join([*rows, f"file://{photos}/02.jpg,"]) + "\n")
+    code, text = run(tmp_path / "rows.csv", tmp_path / "out", "--workers", 1)
+    assert code == 1
+    assert "2 done, 4 failed" in text, text
+    errors = " ".join(error["error"] for error in json.loads((tmp_path / "out" / "report.json").read_text())["errors"])
+    for said in ("row 3 of 'rows.csv' names no input", "is a folder", "cannot be read"):
+        assert said in errors
+    assert "please report" not in errors
+
+
+def test_a_link_to_nothing_is_not_left_out_in_silence(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").symlink_to(tmp_path / "unmounted" / "a.jpg")
+    assert "0 done, 1 failed" in run(tmp_path / "in", tmp_path / "out", "--workers", 1)[1]
+    assert run(photos, "", "--workers", 1)[0] != 0
+
+
+def test_shards_have_reports_of_their_own(photos: Path, tmp_path: Path) -> None:
+    for k in (1, 2):
+        run(photos, tmp_path / "out", "--workers", 1, "--shard", f"{k}/2")
+    reports = [json.loads((tmp_path / "out" / f"report-{k}-of-2.json").read_text()) for k in (1, 2)]
+    assert sum(report["done"] for report in reports) == 13
+    assert sum(len(report["errors"]) for report in reports) == 1
+
+
 def test_names_lead_nowhere_else() -> None:
     for name in ("../../etc/passwd", "/etc/passwd", "a/../../b", "..", "a\x00b", "C:\\x", "a" * 400, "ä\udcff"):
         key = Item(name, name).key("s")

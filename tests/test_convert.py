@@ -131,8 +131,33 @@ def test_a_line_that_is_cut_short_is_left_out_and_unknown_sets_are_numbered(tmp_
     path.write_bytes(path.read_bytes() + b'{"source":"cut')
     reader = LinesReader(path)
     found = list(reader)
+    assert reader.remarks == [f"the last line of '{path}' is cut short, and left out"]
     assert reader.unknown == {"mine"}
     assert found[-1].keypoint_set.names[-1] == "kpt_16"
     assert convert(reader, tmp_path / "out", ["csv", "coco-annotations"])
-    named = list(LinesReader(path, keypoints.load("coco-17")))
+    named = list(LinesReader(path, keypoint_set=keypoints.load("coco-17")))
     assert named[0].keypoint_set.names[0] == "nose"
+
+
+def test_a_folder_of_a_batch_is_one_table(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / "results" / name).mkdir(parents=True)
+        video = [replace(r, source=f"{name}.mp4") for r in random_video(1, 17, frames=3)]
+        lines_of(tmp_path / "results" / name / "x.jsonl", video)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(cli.app, ["convert", str(tmp_path / "results"), "-f", "csv,trc", "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in out.iterdir()) == ["a_trc", "b_trc", "results.csv"]
+    text = (out / "results.csv").read_text()
+    assert text.index("a.mp4") < text.index("b.mp4")
+    (tmp_path / "empty").mkdir()
+    assert CliRunner().invoke(cli.app, ["convert", str(tmp_path / "empty"), "-f", "csv"]).exit_code != 0
+
+
+@pytest.mark.parametrize("frame", [-5, 10**9])
+def test_a_frame_that_cannot_be_is_one_sentence(frame: int, tmp_path: Path) -> None:
+    video = [replace(r, index=i) for r, i in zip(random_video(1, 17, frames=3), (0, 1, frame), strict=True)]
+    reader = LinesReader(lines_of(tmp_path / "a.jsonl", video))
+    with pytest.raises(InputError, match=f"frame {frame} in line 4"):
+        convert(reader, tmp_path / "out", ["openpose"])
+    assert not (tmp_path / "out").exists()

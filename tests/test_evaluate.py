@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -385,3 +386,21 @@ def test_the_command_refuses_in_a_sentence(faces: Path, tmp_path: Path) -> None:
         assert said in text, text
         assert "Traceback" not in text
     assert true.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c["annotations"][0].update(bbox=[0, 0, 0, 0]), "no area"),
+        (lambda c: c["annotations"][0].update(bbox=[0, 0, float("nan"), 5]), "not finite"),
+        (lambda c: c["annotations"][1].update(id=1), "two annotations with the id 1"),
+        (lambda c: c["images"].append(dict(c["images"][0])), "two images with the id 1"),
+    ],
+)
+def test_annotations_that_would_give_wrong_numbers_are_refused(
+    change: Any, said: str, faces: Path, tmp_path: Path
+) -> None:
+    content = json.loads((faces / "true.json").read_text())
+    change(content)
+    with pytest.raises(InputError, match=said):
+        annotations.read(written(tmp_path, "bad.json", content))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..errors import ArgumentError, InputError, MissingExtraError, expanded
 from ..files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -60,6 +61,8 @@ def listed(source: str, shard: tuple[int, int] = (1, 1)) -> Iterator[Item]:
         ArgumentError, MissingExtraError: a manifest without such a column; a store whose package is missing.
     """
     found = False
+    if source.lower().startswith("file://"):
+        source = unquote(urlsplit(source).path)
     for item in _all(source):
         found = True
         if shard[1] == 1 or _number(item.name) % shard[1] == shard[0] - 1:
@@ -105,7 +108,10 @@ def _all(source: str) -> Iterator[Item]:
 
 
 def _in_folder(folder: Path, prefix: str) -> Iterator[Item]:
-    """Yield the images and videos of a folder and those in it, sorted, hidden ones left out; links are not followed."""
+    """Yield the images and videos of a folder and those in it, sorted, hidden ones left out.
+
+    Links to folders are not followed; a link to nothing is an input, which fails.
+    """
     try:
         with os.scandir(folder) as entries:
             found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
@@ -114,7 +120,7 @@ def _in_folder(folder: Path, prefix: str) -> Iterator[Item]:
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             yield from _in_folder(Path(entry.path), f"{prefix}{entry.name}/")
-        elif PurePosixPath(entry.name).suffix.lower() in _SUFFIXES and entry.is_file():
+        elif PurePosixPath(entry.name).suffix.lower() in _SUFFIXES and (entry.is_file() or entry.is_symlink()):
             yield Item(entry.path, prefix + entry.name)
 
 
@@ -136,7 +142,9 @@ def _in_manifest(path: Path) -> Iterator[Item]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             for location, name in _rows(file, path):
-                if "://" not in location:
+                if location.lower().startswith("file://"):
+                    location = unquote(urlsplit(location).path)
+                if location and "://" not in location:
                     location = str(folder / os.path.expanduser(location))
                 yield Item(location, name or _name_of(location, folder))
     except OSError as error:
@@ -152,15 +160,17 @@ def _rows(file: io.TextIOBase, path: Path) -> Iterator[tuple[str, str]]:
     elif suffix == ".csv":
         rows = csv.DictReader(file)
         column = _column(rows.fieldnames or (), path)
-        yield from ((row[column], row.get("name") or "") for row in rows if row.get(column))
+        for row in rows:
+            location = (row.get(column) or "").strip()
+            yield location, (row.get("name") or "") if location else f"row {rows.line_num} of '{path.name}'"
     else:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-                column = _column(row, path)
-                yield str(row[column]), str(row.get("name") or "")
+                location = str(next((row[name] for name in _COLUMNS if row.get(name)), ""))
+                yield location, str(row.get("name") or "") if location else f"row {number} of '{path.name}'"
             except (ValueError, TypeError, AttributeError) as error:
                 raise InputError(f"'{path}' is no manifest: line {number}: {error}") from None
 
@@ -168,8 +178,9 @@ def _rows(file: io.TextIOBase, path: Path) -> Iterator[tuple[str, str]]:
 def _column(names: Any, path: Path) -> str:
     found = next((name for name in _COLUMNS if name in names), None)
     if found is None:
+        there = ", ".join(map(repr, names)) or "none"
         raise ArgumentError(
-            f"'{path}' has none of the columns {', '.join(_COLUMNS)}: call the one of the inputs 'input'"
+            f"'{path}' has none of the columns {', '.join(_COLUMNS)}, but {there}: call the one of the inputs 'input'"
         )
     return found
 

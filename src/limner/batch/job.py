@@ -57,11 +57,13 @@ def run(
         raise ArgumentError(f"engine is '{engine}' where local or ray is needed")
     if workers is not None and workers < 1:
         raise ArgumentError(f"workers is {workers} where 1 or more is needed")
+    if not target.strip():
+        raise ArgumentError("the folder of the results is empty: give its name")
     part = listing.parse_shard(shard)
     _check_apart(source, target)
     total = sum(1 for _ in listing.listed(source, part))
     started, outcome = time.monotonic(), Outcome()
-    with stores.opened(target) as store:
+    with stores.opened(target, f"{part[0]}-of-{part[1]}" if part[1] > 1 else "") as store:
         store.forget_errors()
         parts = parts_of(listing.listed(source, part))
         if engine == "ray":

@@ -28,10 +28,12 @@ class Store:
     Args:
         target: path, or an address such as ``s3://bucket/results``.
         run: a name of this run, for what it is writing.
+        shard: a name of its part of the inputs, which has a report of its own; "" where it does all.
     """
 
     target: str
     run: str = ""
+    shard: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -62,31 +64,40 @@ class Store:
     def errors(self) -> Iterator[dict[str, Any]]:
         """Yield what was noted about inputs without results."""
         if self.is_local:
-            folder = Path(self.target, HIDDEN, "errors")
+            folder = Path(self.target, self._errors)
             for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
                 with contextlib.suppress(OSError, ValueError):
                     yield json.loads(path.read_bytes())
             return
         system, root = self._opened()
-        place = f"{root}/{HIDDEN}/errors"
+        place = f"{root}/{self._errors}"
         for name in sorted(system.ls(place, detail=False)) if system.isdir(place) else ():
             yield json.loads(system.cat_file(name))
 
     def forget_errors(self) -> None:
         """Forget what earlier runs noted: their inputs are tried again."""
         if self.is_local:
-            shutil.rmtree(Path(self.target, HIDDEN, "errors"), ignore_errors=True)
+            shutil.rmtree(Path(self.target, self._errors), ignore_errors=True)
             return
         system, root = self._opened()
-        if system.isdir(f"{root}/{HIDDEN}/errors"):
-            system.rm(f"{root}/{HIDDEN}/errors", recursive=True)
+        if system.isdir(f"{root}/{self._errors}"):
+            system.rm(f"{root}/{self._errors}", recursive=True)
 
     def put_report(self, data: bytes) -> None:
         """Write the report of a run."""
-        self._put("report.json", data)
+        self._put(f"{self.report}.json", data)
+
+    @property
+    def report(self) -> str:
+        """The name of the report of a run."""
+        return f"report-{self.shard}" if self.shard else "report"
+
+    @property
+    def _errors(self) -> str:
+        return f"{HIDDEN}/errors/{self.shard or 'all'}"
 
     def _error_name(self, key: str) -> str:
-        return f"{HIDDEN}/errors/{key.rpartition('.')[2]}.json"
+        return f"{self._errors}/{key.rpartition('.')[2]}.json"
 
     def _put(self, name: str, data: bytes) -> None:
         if not self.is_local:
@@ -127,14 +138,16 @@ class Store:
 
 
 @contextlib.contextmanager
-def opened(target: str) -> Iterator[Store]:
+def opened(target: str, shard: str = "") -> Iterator[Store]:
     """Open a store for a run: what killed runs were writing goes; what runs that go on are writing stays.
 
     Raises:
         OutputError: it cannot be written.
         ArgumentError, MissingExtraError: there is no such store.
     """
-    store = Store(target if "://" in target else os.path.abspath(os.path.expanduser(target)), secrets.token_hex(6))
+    store = Store(
+        target if "://" in target else os.path.abspath(os.path.expanduser(target)), secrets.token_hex(6), shard
+    )
     if not store.is_local:
         open_store(target)
         yield store

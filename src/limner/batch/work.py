@@ -73,15 +73,15 @@ class Worker:
         images: list[tuple[Item, Frame]] = []
         pixels = 0
         for item in items:
-            if self._store.has(item.key(self._digest)):
-                outcome.skipped += 1
-                continue
             try:
+                if self._store.has(item.key(self._digest)):
+                    outcome.skipped += 1
+                    continue
                 frame = self._image(item)
                 if frame is None:
                     self._video(item, outcome)
                     continue
-            except (LimnerError, MemoryError) as error:
+            except Exception as error:  # one input never ends the others
                 self._failed(item, error, outcome)
                 continue
             size = frame.image.shape[0] * frame.image.shape[1]
@@ -102,9 +102,12 @@ class Worker:
         if scheme:
             is_video = PurePosixPath(item.location).suffix.lower() not in IMAGE_SUFFIXES
             return None if is_video else decode(_content(item), _source(item))
+        if not item.location:
+            raise InputError(f"{item.name} names no input")
         path = Path(item.location)
         if not path.is_file():
-            raise InputError(f"'{_source(item)}' does not exist")
+            what = "is a folder, where an image or video is needed" if path.is_dir() else "does not exist"
+            raise InputError(f"'{_source(item)}' {what}")
         return None if holds_video(path) else sources.read(Input(path.name, path=path))
 
     def _images(self, images: Sequence[tuple[Item, Frame]], outcome: Outcome) -> None:
@@ -113,7 +116,7 @@ class Worker:
             return
         try:
             results: Sequence[Result] = self._pipeline.many([frame for _, frame in images])
-        except (LimnerError, MemoryError) as error:
+        except Exception as error:  # one input never ends the others
             if len(images) == 1:
                 self._failed(images[0][0], error, outcome)
                 return
@@ -158,10 +161,21 @@ class Worker:
         return _record({"limner": known.pop("version", ""), **known})
 
     def _failed(self, item: Item, error: Exception, outcome: Outcome) -> None:
-        message = str(error) if isinstance(error, LimnerError) else f"'{_source(item)}' needs more memory than there is"
+        message = _said(error, _source(item) or item.name)
         outcome.failed += 1
         outcome.problems = [*outcome.problems, message][:20]
         self._store.put_error(item.key(self._digest), _source(item), message)
+
+
+def _said(error: Exception, source: str) -> str:
+    """Return why an input failed, as a sentence."""
+    if isinstance(error, LimnerError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"'{source}' needs more memory than there is"
+    if isinstance(error, OSError):
+        return f"'{source}' cannot be read: {error.strerror or error}"
+    return f"'{source}' met a fault of limner, {type(error).__name__}: {' '.join(str(error).split())}; please report it"
 
 
 def _line(result: Result) -> bytes:

@@ -91,5 +91,5 @@ def batch(
     for problem in outcome.problems[:5]:
         warn(problem)
     if outcome.failed:
-        warn(f"{outcome.failed:,} inputs failed; report.json in '{target}' has them all")
+        warn(f"{outcome.failed:,} inputs failed; the report in '{target}' has them all")
         raise typer.Exit(1)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 from ..errors import expanded
-from .common import argument, echo, option, switch
+from .common import argument, echo, info, option, switch
 from .outputs import check_name
 
 
 def convert(
-    lines: Annotated[Path, argument("JSON Lines of limner run --jsonl.", "FILE")],
+    lines: Annotated[
+        list[Path], argument("JSON Lines of limner run --jsonl, or a folder of them, as of limner batch.", "FILE...")
+    ],
     form: Annotated[
         list[str],
         option(
@@ -35,15 +37,20 @@ def convert(
     \b
     limner run clip.mp4 -m human --jsonl clip.jsonl
     limner convert clip.jsonl --format trc --format csv -o for-opensim
+    limner convert batch-results --format parquet
     """
     from ..formats.read_lines import LinesReader
     from ..jobs.convert import convert as write
+    from ..jobs.convert import files_of
     from ..loading import keypoint_sets
 
     check_name("--out", out)
-    reader = LinesReader(expanded(lines), None if keypoints is None else keypoint_sets.named(keypoints))
+    named = None if keypoints is None else keypoint_sets.named(keypoints)
+    reader = LinesReader(*files_of([expanded(path) for path in lines]), keypoint_set=named)
     made = write(reader, Path(out or ""), form, overwrite=overwrite, read=(keypoints,))
+    for remark in reader.remarks:
+        info(remark)
     for name in sorted(reader.unknown):
-        echo(f"limner has no keypoint set '{name}', so its keypoints are numbered; --keypoints names them")
+        info(f"limner has no keypoint set '{name}', so its keypoints are numbered; --keypoints names them")
     for path in made:
         echo(str(path))

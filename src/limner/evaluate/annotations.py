@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,16 +97,25 @@ def load_json(path: Path) -> Any:
         raise InputError(f"'{path}' is no JSON: {error}") from None
 
 
+def why(error: Exception) -> str:
+    """Return what is wrong with a record, for a message."""
+    if isinstance(error, KeyError):
+        return f"an entry lacks {error}"
+    text = str(error)
+    return text if text.startswith("annotations of ") else "an entry holds something else than is needed"
+
+
 def _coco(path: Path, content: Mapping[str, Any], keypoints: int | None) -> Annotations:
     try:
         images = tuple(AnnotatedImage(int(i["id"]), str(i["file_name"])) for i in content["images"])
         entries: list[Mapping[str, Any]] = list(content["annotations"])
         rows = _rows(entries, keypoints)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"'{path}' is no COCO annotation file: {type(error).__name__} at {error}") from None
+        raise InputError(f"'{path}' is no COCO annotation file: {why(error)}") from None
     if not rows:
         raise InputError(f"'{path}' has no annotation with keypoints")
     known = {image.id for image in images}
+    _check(path, images, entries, rows)
     if lost := next((row["image_id"] for row in rows if row["image_id"] not in known), None):
         raise InputError(f"'{path}' has an annotation of image {lost}, which is not among its images")
     names: Sequence[str] = ()
@@ -114,6 +124,32 @@ def _coco(path: Path, content: Mapping[str, Any], keypoints: int | None) -> Anno
             names = [str(name) for name in category["keypoints"]]
             break
     return _annotations(path, images, rows, names)
+
+
+def _check(
+    path: Path,
+    images: Sequence[AnnotatedImage],
+    entries: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Check that nothing is there twice, and that boxes can be.
+
+    Raises:
+        InputError: something is not so, which would give wrong numbers.
+    """
+    numbers = [image.id for image in images], [entry["id"] for entry in entries if "id" in entry]
+    for what, ids in zip(("image", "annotation"), numbers, strict=True):
+        if twice := next((i for i, count in Counter(ids).items() if count > 1), None):
+            raise InputError(f"'{path}' has two {what}s with the id {twice}")
+    for row in rows:
+        x1, y1, x2, y2 = row["box"]
+        if not np.isfinite(row["points"]).all() or not np.isfinite(row["box"]).all():
+            raise InputError(f"'{path}' has an annotation of image {row['image_id']} with a number that is not finite")
+        if (row["points"][:, 2] > 0).any() and not row["crowd"] and not (x2 > x1 and y2 > y1):
+            raise InputError(
+                f"'{path}' has an annotation of image {row['image_id']} with keypoints and the box "
+                f"{[x1, y1, x2 - x1, y2 - y1]}, which has no area"
+            )
 
 
 def _rows(entries: Sequence[Mapping[str, Any]], keypoints: int | None) -> list[dict[str, Any]]:
@@ -174,7 +210,7 @@ def _mpii(path: Path, content: Sequence[Mapping[str, Any]]) -> Annotations:
             box = (*(center - side / 2), side, side)
             rows.append(_row({"image_id": image.id, **entry}, points.ravel(), box, area=None))
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"'{path}' is no annotation file of MPII: {type(error).__name__} at {error}") from None
+        raise InputError(f"'{path}' is no annotation file of MPII: {why(error)}") from None
     return _annotations(path, tuple(images.values()), rows, ())
 
 

@@ -13,7 +13,7 @@ from ..errors import InputError, expanded
 from ..pipeline import Pipeline
 from ..sources.one_image import read_one
 from ..types import Boxes, Frame
-from .annotations import AnnotatedImage, Annotations, load_json
+from .annotations import AnnotatedImage, Annotations, load_json, why
 from .predictions import Instances, Predictions
 
 BATCH = 8  # images whose crops share calls of the pose network
@@ -101,7 +101,7 @@ def _of_file(path: Path, ids: set[int]) -> _GivenBoxes:
                 rows.setdefault(int(one["image_id"]), []).append((x, y, x + w, y + h, float(one.get("score", 1))))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"'{path}' holds no boxes: {type(error).__name__} at {error}; needed is a list of "
+            f"'{path}' holds no boxes: {why(error)}; needed is a list of "
             + json.dumps({"image_id": 1, "bbox": ["x", "y", "w", "h"], "score": 0.9})
         ) from None
     if not rows:

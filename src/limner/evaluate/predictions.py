@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError, expanded
 from ..formats.coco_results import instance_score
-from .annotations import AnnotatedImage, load_json
+from .annotations import AnnotatedImage, load_json, why
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def read(path: str | Path, images: Sequence[AnnotatedImage]) -> Predictions:
             _coco_results(load_json(path), {image.id for image in images}, found)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(
-            f"'{path}' holds no results that can be read: {type(error).__name__} at {error}; JSON Lines of "
+            f"'{path}' holds no results that can be read: {why(error)}; JSON Lines of "
             "limner run --jsonl, COCO results, and folders of MMPose's JSON files can be"
         ) from None
     done = found.done(str(path))

@@ -15,18 +15,23 @@ from ..keypoints import KeypointSet
 from ..types import Boxes, Poses, Result
 from .run_info import RunInfo
 
+MOST_MISSING = 1_000_000  # frames between two of a video: four hours of 60 a second
+LATEST_FIRST = 10_000_000  # frame of a video that can be its first
+
 
 class LinesReader:
     """The results in a file of JSON Lines, in their order.
 
     Args:
-        path: of the file, as ``limner run --jsonl`` writes it.
+        path, others: of files, as ``limner run --jsonl`` and ``limner batch`` write them.
         keypoint_set: of the results; None takes the one that they name, and numbers the keypoints of one that limner
             does not know.
     """
 
-    def __init__(self, path: Path, keypoint_set: KeypointSet | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, *others: Path, keypoint_set: KeypointSet | None = None) -> None:
+        self.paths = (path, *others)
+        self.path = path  # that is read
+        self.remarks: list[str] = []  # sentences about what is missing
         self.info = RunInfo()  # of the head before the result that was read last
         self._set = keypoint_set
         self._sets: dict[tuple[str, int], KeypointSet] = {}
@@ -38,13 +43,23 @@ class LinesReader:
         Raises:
             InputError: the file cannot be read, or holds something else.
         """
+        self.remarks = []
+        for path in self.paths:
+            self.path = path
+            yield from self._of_file()
+
+    def _of_file(self) -> Iterator[Result]:
+        last: Result | None = None
         try:
             with self.path.open("rb") as file:
                 for number, line in enumerate(file, 1):
                     if not line.endswith(b"\n"):
+                        self.remarks.append(f"the last line of '{self.path}' is cut short, and left out")
                         return
                     found = self._result(line, number)
                     if found is not None:
+                        _check_number(found, last, self.path, number)
+                        last = found
                         yield found
         except OSError as error:
             raise InputError(f"'{self.path}' cannot be read: {error.strerror or error}") from None
@@ -62,9 +77,8 @@ class LinesReader:
                 return None
             return self._made(record)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise InputError(
-                f"'{self.path}' is no file of limner run --jsonl: line {number}: {type(error).__name__} at {error}"
-            ) from None
+            what = f"it lacks {error}" if isinstance(error, KeyError) else "it holds something else than such a record"
+            raise InputError(f"'{self.path}' is no file of limner run --jsonl: line {number}: {what}") from None
 
     def _made(self, record: Mapping[str, Any]) -> Result:
         instances = record["instances"]
@@ -106,6 +120,20 @@ class LinesReader:
             )
         self.unknown.add(name)
         return self._sets.setdefault((name, count), keypoints.numbered(count, name))
+
+
+def _check_number(result: Result, before: Result | None, path: Path, line: int) -> None:
+    """Check that a frame follows the one before it: forms that write a row for each frame would write what is missing.
+
+    Raises:
+        InputError: it does not.
+    """
+    begins = before is None or before.source != result.source
+    most = LATEST_FIRST if begins or before is None else before.index + MOST_MISSING
+    if not 0 <= result.index <= most:
+        raise InputError(
+            f"'{path}' has frame {result.index} in line {line}, where 0 to {most} are possible: mend the line"
+        )
 
 
 def _array(values: list[Any], shape: tuple[int, ...]) -> np.ndarray:

@@ -41,7 +41,7 @@ def convert(
     """
     sources = list(dict.fromkeys(result.source for result in reader))
     if not sources:
-        raise InputError(f"'{reader.path}' holds no results")
+        raise InputError(f"'{reader.paths[0]}' holds no results")
     stems = UniqueStems([_stem(source) for source in sources])
     names = {source: stems.name(_stem(source))[0] for source in sources}
     with ExitStack() as stack, FormWriters(folder, parse(forms), lambda: reader.info) as writers:
@@ -49,7 +49,7 @@ def convert(
         if len(set(made)) < len(made):
             twice = next(path for path in made if made.count(path) > 1)
             raise OutputError(f"two forms would write '{twice}': convert into two folders")
-        known = (reader.path, *(Path(os.path.expanduser(name)) for name in read if name))
+        known = (*reader.paths, *(Path(os.path.expanduser(name)) for name in read if name))
         for path in made:
             if any(same_file(source, path) for source in known):
                 raise OutputError(f"'{path}' is the file that is read: give another folder")
@@ -70,6 +70,21 @@ def convert(
                     for writer in open_writers:
                         writer.write(result)
     return made
+
+
+def files_of(given: Sequence[Path]) -> list[Path]:
+    """Return files of JSON Lines: those that are given, and those in given folders and the folders in these.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    found: list[Path] = []
+    for path in given:
+        inside = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"'{path}' has no file of JSON Lines (.jsonl)")
+        found += inside
+    return list(dict.fromkeys(found))
 
 
 @contextmanager

@@ -47,7 +47,8 @@ _IPTV = frozenset(("live", "movie", "movies", "series", "timeshift", "vod"))
 
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9._-]{0,30}[A-Za-z0-9])?")
 _TRIVIAL = re.compile(r"\d{0,3}|[A-Za-z]|\.[A-Za-z]{1,4}")  # values that are shown with any name but a secret one
-_PLAIN = re.compile(r"(?:[A-Za-z]{0,16}|[A-Za-z]{0,8}\d{0,4}|\d{1,10}|\d{1,5}x\d{1,5})")  # one of the words of such a value
+# one of the words of such a value
+_PLAIN = re.compile(r"(?:[A-Za-z]{0,16}|[A-Za-z]{0,8}\d{0,4}|\d{1,10}|\d{1,5}x\d{1,5})")
 _TIME = re.compile(r"\d{4}-?\d\d-?\d\d(?:T?\d\d:?\d\d(?::?\d\d)?)?Z?|\d\d?:\d\d(?::\d\d)?")
 _STREAM_PART = re.compile(r"(?:h26[45]|mpe?g?4)?([A-Za-z]*)\d{0,4}", re.IGNORECASE)
 _NEXT_PAIR = re.compile(r"_(?=[A-Za-z][A-Za-z0-9]*=)")  # as in "user=admin_channel=1"

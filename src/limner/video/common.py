@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Protocol
@@ -43,7 +43,7 @@ def tidy_rate(rate: Fraction | float) -> Fraction:
     return exact.limit_denominator(1001)
 
 
-def demux(container: Any, streams: Any) -> Iterator[Any]:
+def demux(container: Any, streams: Any) -> Generator[Any, None, None]:
     """Yield the packets of some streams, as PyAV does, also where a damaged file begins a stream on its way.
 
     PyAV 18 and its like have no place for such a stream, and raise IndexError at its first packet: reading goes on
