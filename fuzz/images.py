@@ -189,14 +189,28 @@ def attempt(case: Case) -> None:
     if case.path is None:
         sources.read_one(case.data)
         return
-    items, errors, _ = sources.expand(case.path)
+    read_file(case.path, 20)
+
+
+def read_file(path: Path, most: int, start: float = 0.0) -> None:
+    """Read a file as `limner run` does: an image, or a video or animation up to so many frames.
+
+    Args:
+        path: of the file.
+        most: frames that are read.
+        start: seconds at which a video is begun.
+    """
+    from limner import sources
+    from limner.video.options import VideoOptions
+
+    items, errors, _ = sources.expand(path)
     for error in errors:
         raise error
     for item in items:
         if not item.is_video:
             sources.read(item)
             continue
-        with sources.open_video(item) as video:
+        with sources.open_video(item, VideoOptions(start=start or None), info=lambda _: None) as video:
             for number, _ in enumerate(video):
-                if number >= 20:
+                if number >= most:
                     break

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from fuzz.images import damaged
+from fuzz.images import damaged, read_file
 
 NAME = "videos"
 COUNT = 2000
@@ -139,17 +139,4 @@ def make(random: random.Random, folder: Path) -> Case:
 
 def attempt(case: Case) -> None:
     """Read a video as `limner run` does."""
-    from limner import sources
-    from limner.video.options import VideoOptions
-
-    items, errors, _ = sources.expand(case.path)
-    for error in errors:
-        raise error
-    for item in items:
-        if not item.is_video:
-            sources.read(item)
-            continue
-        with sources.open_video(item, VideoOptions(start=case.starts or None), info=lambda _: None) as video:
-            for number, _ in enumerate(video):
-                if number >= 100:
-                    break
+    read_file(case.path, 100, case.starts)

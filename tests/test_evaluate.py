@@ -17,7 +17,8 @@ from limner.cli import app
 from limner.errors import InputError
 from limner.evaluate import annotations, compare, metrics, page, precision, predictions, report
 from limner.evaluate.evaluation import evaluate
-from limner.evaluate.matching import iou, match
+from limner.evaluate.matching import match
+from limner.tracking.matching import iou
 
 SETS = {
     17: "coco-17",

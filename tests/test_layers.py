@@ -57,7 +57,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "bench": {*PLAIN, "draw", "pipeline", "runtimes", "video"},
     "doctor": {*PLAIN, "__version__", "bundled", "loading", "runtimes", "zoo"},
-    "evaluate": {*PLAIN, "draw", "files", "formats", "images", "keypoints", "pipeline", "sources"},
+    "evaluate": {*PLAIN, "draw", "files", "formats", "images", "keypoints", "pipeline", "sources", "tracking"},
     "serve": {
         *(*PLAIN, "__version__", "api", "display", "draw", "files", "formats", "images", "jobs", "keypoints"),
         *("pipeline", "sources", "video", "writers"),

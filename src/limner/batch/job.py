@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from ..errors import ArgumentError, expanded
 from ..files import VIDEO_SUFFIXES
+from ..jobs.progress import ProgressBars
 from ..masking import masked
 from ..types import MessageCallback
 from . import items as listing
@@ -62,7 +62,7 @@ def run(
     part = listing.parse_shard(shard)
     _check_apart(source, target)
     total = sum(1 for _ in listing.listed(source, part))
-    started, outcome = time.monotonic(), Outcome()
+    started = time.monotonic()
     with stores.opened(target, f"{part[0]}-of-{part[1]}" if part[1] > 1 else "") as store:
         store.forget_errors()
         parts = parts_of(listing.listed(source, part))
@@ -74,14 +74,22 @@ def run(
             from . import local
 
             outcomes = local.run(parts, settings, store, workers)
-        with _bar(total, progress) as advance:
-            for count, one in outcomes:
-                outcome += one
-                advance(count)
+        outcome = _gathered(outcomes, total, sys.stderr.isatty() if progress is None else progress)
         seconds = time.monotonic() - started
         errors = list(store.errors())
         store.put_report(_report(source, settings, outcome, errors, seconds))
     info(said(outcome, seconds))
+    return outcome
+
+
+def _gathered(outcomes: Iterable[tuple[int, Outcome]], total: int, shown: bool) -> Outcome:
+    """Return what became of all inputs, while a bar shows how many are done and how long the others take."""
+    outcome = Outcome()
+    with ProgressBars(shown) as bars, bars.frames("inputs", total) as step:
+        for count, one in outcomes:
+            outcome += one
+            for _ in range(count):
+                step()
     return outcome
 
 
@@ -137,18 +145,3 @@ def _report(
         "errors": errors,
     }
     return json.dumps(record, indent=1, allow_nan=False).encode() + b"\n"
-
-
-@contextmanager
-def _bar(total: int, shown: bool | None) -> Iterator[Callable[[int], None]]:
-    """Show how many inputs are done, and an estimate of the time that is left."""
-    if not (sys.stderr.isatty() if shown is None else shown):
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("inputs", total=total)
-        yield lambda count: bar.advance(task, count)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..tracking.matching import iou
 from .annotations import Annotations
 from .predictions import Predictions
 
@@ -46,12 +47,3 @@ def match(annotations: Annotations, predictions: Predictions) -> Matches:
             found[mine[i]] = theirs[j]
             overlap[i], overlap[:, j] = -1, -1
     return Matches(truths, found[truths])
-
-
-def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the overlap of boxes ``[A, 4]`` and ``[B, 4]`` (x1, y1, x2, y2), shared by joint area: ``[A, B]``."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = [np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1) for boxes in (one, other)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-12)
